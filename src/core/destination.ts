@@ -1,0 +1,80 @@
+/**
+ * What a destination is once outbox.yaml has been read: every default filled in, every duration in milliseconds.
+ * This normalised form is what `config apply` stores in `outbox.destinations.config` and what workers read back.
+ * `${X}` in addresses and `env:X` in secrets are stored as written and resolved by the process that sends.
+ */
+export type DestinationConfig = HttpDestinationConfig;
+
+export interface RetryPolicy {
+  /** Delay after the first failed attempt. */
+  readonly initialIntervalMs: number;
+  readonly backoffCoefficient: number;
+  readonly maximumIntervalMs: number;
+  /** Charged attempts, the first one included. */
+  readonly maximumAttempts: number;
+  /** From the first attempt to parking, however the attempts were charged. */
+  readonly scheduleToCloseTimeoutMs: number;
+  /** 0..1: a delay d becomes a random one in [d × (1 − jitter), d × (1 + jitter)]. */
+  readonly jitter: number;
+  /** Explicit delays in place of the exponential ones; the n-th entry follows the n-th charged failure. */
+  readonly scheduleMs: readonly number[] | null;
+  readonly retryAfter: { readonly honor: boolean; readonly maximumMs: number };
+  readonly nonRetryableStatusCodes: readonly number[];
+}
+
+export interface SigningConfig {
+  readonly scheme: 'standard-webhooks';
+  /** `env:NAME` or a literal (a warning is given for literals). The first signs first; all sign, for rotation. */
+  readonly secrets: readonly string[];
+}
+
+export type CredentialsConfig =
+  | { readonly kind: 'bearer'; readonly token: string }
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string };
+
+export interface BatchConfig {
+  /** Rows a batch holds at most. 1 gives every event a workflow of its own. */
+  readonly maximum: number;
+  /** Batches of one lane in their first attempt at a time. `maximum × inFlight` rows is the lane's window. */
+  readonly inFlight: number;
+  /** Up to so many failing deliveries of a batch get a workflow of their own. */
+  readonly splitUpTo: number;
+}
+
+export interface HttpDestinationConfig {
+  readonly name: string;
+  readonly type: 'http';
+  /** As written, `${X}` unexpanded. */
+  readonly url: string;
+  readonly method: 'POST' | 'PUT' | 'PATCH';
+  /** Static headers added to every request; values may be `env:NAME`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Total deadline of one attempt: connect, send, wait, read. */
+  readonly timeoutMs: number;
+  readonly retry: RetryPolicy;
+  readonly signing: SigningConfig | null;
+  readonly auth: CredentialsConfig | null;
+  readonly idempotencyKey: { readonly quoted: boolean };
+  readonly cloudEvents: 'none' | 'binary' | 'structured';
+  /** Requests at once, per process. */
+  readonly concurrency: number;
+  readonly batch: BatchConfig;
+  readonly network: { readonly allowPrivate: boolean };
+  /** Characters of the response kept with a failed attempt; 0 keeps none. */
+  readonly responseExcerpt: number;
+}
+
+export interface RouteConfig {
+  /** Event type pattern: `*` stands for any run of characters, dots included. */
+  readonly match: string;
+  /** jsonpath over the payload, evaluated by PostgreSQL; null takes every payload. */
+  readonly where: string | null;
+  readonly to: readonly string[];
+}
+
+export interface OutboxConfig {
+  /** Prefixes workflow ids and the task queue; null for the default queue. */
+  readonly name: string | null;
+  readonly destinations: readonly DestinationConfig[];
+  readonly routes: readonly RouteConfig[];
+}

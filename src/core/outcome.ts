@@ -1,0 +1,52 @@
+/** One delivery as it is handed to a destination. Payload and headers are the text PostgreSQL holds. */
+export interface OutgoingMessage {
+  readonly eventId: string;
+  readonly destination: string;
+  /** 1 for the event as written; each edit adds one. */
+  readonly revision: number;
+  readonly type: string;
+  readonly key: string | null;
+  readonly source: string | null;
+  readonly subject: string | null;
+  readonly contentType: string;
+  /** The body, byte for byte as PostgreSQL prints it. */
+  readonly payload: string;
+  /** The event's own headers; they never replace those this package sets. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** When the event was written, ISO 8601. */
+  readonly createdAt: string;
+  /** 1 for the first try; counts uncharged tries too. */
+  readonly attempt: number;
+}
+
+/**
+ * What one attempt came to.
+ * - `acknowledged`: a 2xx; nothing else acknowledges.
+ * - `refused`: the receiver looked at this message and said no; charged to the event's budget.
+ * - `unreachable`: the receiver could not be asked (network, timeout, 429, 502, 503, 504); never charged.
+ * - `aborted`: we stopped before an answer (fenced, shutting down); says nothing about event or destination.
+ */
+export type SendOutcome =
+  | { readonly kind: 'acknowledged'; readonly status: number; readonly durationMs: number }
+  | ({ readonly kind: 'refused'; readonly permanent: boolean } & FailureDetails)
+  | ({ readonly kind: 'unreachable' } & FailureDetails)
+  | { readonly kind: 'aborted' };
+
+export interface FailureDetails {
+  /** Short, stable, groups alike failures: `http-500`, `timeout`, `connection-refused`, `blocked-address`, … */
+  readonly errorClass: string;
+  /** One line for a person; no secret, no stack, printable characters only. */
+  readonly message: string;
+  readonly status: number | null;
+  /** What Retry-After asked for; null when absent or unusable. Not yet clamped. */
+  readonly retryAfterMs: number | null;
+  /** Escaped beginning of the response body; null when not kept. */
+  readonly excerpt: string | null;
+  readonly durationMs: number;
+}
+
+/** Sends messages to one destination. Implementations never throw: a failure is an outcome. */
+export interface Sender {
+  send(message: OutgoingMessage, signal: AbortSignal): Promise<SendOutcome>;
+  close(): Promise<void>;
+}

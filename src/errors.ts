@@ -1,0 +1,66 @@
+/**
+ * Every error this package raises on purpose is an {@link OutboxError} with a lasting code.
+ * The codes, their meaning and what to do about each are listed in docs/errors.md; a test keeps both in step.
+ */
+export class OutboxError extends Error {
+  /** Lasting identifier, `OUTBOX_…`; safe to match on. */
+  readonly code: ErrorCode;
+  /** What the reader can do about it, one sentence. */
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'OutboxError';
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/**
+ * The catalogue. The text says when the code is used; docs/errors.md adds how to solve it.
+ * `exitCode` is what the CLI ends with: 2 wrong use, 3 a server cannot be reached, 1 anything else.
+ */
+export const errorCatalogue = {
+  OUTBOX_CONFIG_INVALID: { when: 'outbox.yaml does not validate', exitCode: 2 },
+  OUTBOX_CONFIG_NOT_FOUND: { when: 'the configuration file does not exist or cannot be read', exitCode: 2 },
+  OUTBOX_CONFIG_NOT_AVAILABLE: {
+    when: 'a key of outbox.yaml names something this version does not do yet',
+    exitCode: 2,
+  },
+  OUTBOX_USAGE: { when: 'a command, flag or argument is wrong', exitCode: 2 },
+  OUTBOX_EVENT_INVALID: { when: 'an event handed to enqueue cannot be stored as it is', exitCode: 2 },
+  OUTBOX_EVENT_CONFLICT: { when: 'the same event id or dedup key was used with other content', exitCode: 1 },
+  OUTBOX_POSTGRES_UNREACHABLE: { when: 'PostgreSQL cannot be reached or refuses the login', exitCode: 3 },
+  OUTBOX_POSTGRES_READ_ONLY: { when: 'the server is a read-only standby', exitCode: 3 },
+  OUTBOX_SCHEMA_MISSING: {
+    when: 'the database has no outbox schema, or an older one than this version needs',
+    exitCode: 1,
+  },
+  OUTBOX_SCHEMA_NEWER: { when: 'the database was migrated by a newer version of this package', exitCode: 1 },
+  OUTBOX_TEMPORAL_UNREACHABLE: {
+    when: 'the Temporal server cannot be reached or refuses the credentials',
+    exitCode: 3,
+  },
+  OUTBOX_TEMPORAL_MISMATCH: {
+    when: 'the database belongs to another Temporal namespace, or the namespace to another database',
+    exitCode: 1,
+  },
+  OUTBOX_SERVER_DOWNLOAD: { when: 'a server binary for dev or demo cannot be found or fetched', exitCode: 3 },
+  OUTBOX_SERVER_START: { when: 'an embedded server does not start', exitCode: 3 },
+  OUTBOX_SECRET_MISSING: {
+    when: 'a secret that a destination names is not in the environment, or unusable',
+    exitCode: 2,
+  },
+  OUTBOX_ADDRESS_BLOCKED: {
+    when: 'a destination resolves to an address the network policy refuses',
+    exitCode: 1,
+  },
+  OUTBOX_NOT_FOUND: { when: 'no dead letter, event or destination has that id', exitCode: 1 },
+  OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
+} as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+export function isOutboxError(error: unknown): error is OutboxError {
+  return error instanceof OutboxError;
+}
