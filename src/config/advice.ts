@@ -1,0 +1,26 @@
+/** Warnings about a valid configuration that most likely does not do what its author wants. */
+import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
+import { describeDuration } from '../core/duration.ts';
+import { timetable } from '../core/retry.ts';
+import type { Findings } from './findings.ts';
+
+export function advise(config: OutboxConfig, findings: Findings): void {
+  const routed = new Set(config.routes.flatMap((route) => route.to));
+  if (config.routes.length === 0)
+    findings.warning(['routes'], 'no routes: events are stored, and delivered nowhere');
+  for (const destination of config.destinations) {
+    const path = ['destinations', destination.name];
+    if (config.routes.length > 0 && !routed.has(destination.name)) {
+      findings.warning(path, 'no route leads here; only a redirect can');
+    }
+    const cut = attemptsCutOff(destination);
+    if (cut !== null) findings.warning([...path, 'retry'], cut);
+  }
+}
+
+function attemptsCutOff({ retry }: DestinationConfig): string | null {
+  const reached = timetable(retry).length;
+  if (reached === retry.maximumAttempts) return null;
+  const budget = describeDuration(retry.scheduleToCloseTimeoutMs);
+  return `scheduleToCloseTimeout (${budget}) ends after attempt ${reached} of ${retry.maximumAttempts}`;
+}

@@ -1,0 +1,205 @@
+/** What an http destination may not say: addresses, headers and secrets. No message here shows a value of them. */
+import { classifyHost } from '../core/address.ts';
+import { expandEnvironment } from '../core/environment.ts';
+import { isMalformedReference, readVariable, secretName, signingSecretProblem } from '../core/secrets.ts';
+import type { KeyPath } from './findings.ts';
+import { bounds } from './limits.ts';
+import { isMapping, type Mapping } from './mapping.ts';
+import type { RuleContext } from './ruleContext.ts';
+
+export function checkHttp(path: KeyPath, destination: Mapping, context: RuleContext): void {
+  const network = destination['network'];
+  const allowPrivate = !(isMapping(network) && network['allowPrivate'] === false);
+  if (typeof destination['url'] === 'string')
+    checkUrl([...path, 'url'], destination['url'], allowPrivate, context);
+  if (isMapping(destination['headers'])) checkHeaders([...path, 'headers'], destination, context);
+  if (destination['auth'] !== undefined) checkAuth([...path, 'auth'], destination['auth'], context);
+  if (isMapping(destination['signing'])) checkSigning([...path, 'signing'], destination['signing'], context);
+}
+
+function checkUrl(path: KeyPath, written: string, allowPrivate: boolean, context: RuleContext): void {
+  const { findings } = context;
+  const { text, missing, malformed } = expandEnvironment(written, context.env);
+  if (malformed)
+    findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
+  for (const name of missing) reportMissing(path, name, context);
+  if (malformed || missing.length > 0) return;
+  const problem = urlProblem(text, allowPrivate);
+  const from = text === written ? '' : ' (after filling in the environment)';
+  if (problem !== null) findings.problem(path, `${problem}${from}`);
+}
+
+function urlProblem(text: string, allowPrivate: boolean): string | null {
+  // The URL parser drops tabs and line breaks and takes `http:host` and `http:\\host`; whoever wrote that meant none of it.
+  if (/[\s\\\u0000-\u001f\u007f]/.test(text))
+    return 'expected an address without spaces, backslashes and control characters';
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+  if (scheme !== 'http' && scheme !== 'https') {
+    return `expected an http:// or https:// address${scheme === undefined ? '' : `, found the scheme ${scheme.slice(0, 20)}:`}`;
+  }
+  if (!/^https?:\/\/[^/?#]/i.test(text) || !URL.canParse(text))
+    return 'expected a host after http:// or https://';
+  if (text.length > bounds.urlLength.max) return `expected at most ${bounds.urlLength.max} characters`;
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '') return 'expected no credentials in the address; use auth';
+  if (text.includes('#')) return 'expected no #fragment; it is never sent';
+  return hostProblem(url.hostname, allowPrivate);
+}
+
+function hostProblem(hostname: string, allowPrivate: boolean): string | null {
+  const kind = classifyHost(hostname);
+  if (kind === 'forbidden') {
+    return 'expected an address that may be reached; link-local, cloud metadata, unspecified and multicast never are';
+  }
+  return kind === 'private' && !allowPrivate
+    ? 'expected a public address, as network.allowPrivate is false'
+    : null;
+}
+
+/** RFC 9110, 5.6.2. */
+const tokenPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** Set by the transport or by us for every message; a static value would break framing, signatures or idempotency. */
+const ownHeaders = new Set([
+  ...[
+    'host',
+    'content-length',
+    'transfer-encoding',
+    'connection',
+    'keep-alive',
+    'upgrade',
+    'te',
+    'trailer',
+    'expect',
+  ],
+  ...['proxy-connection', 'proxy-authorization', 'idempotency-key', 'traceparent', 'tracestate'],
+]);
+const ownPrefixes = ['webhook-', 'outbox-', 'ce-'];
+
+function checkHeaders(path: KeyPath, destination: Mapping, context: RuleContext): void {
+  const { findings } = context;
+  const headers = destination['headers'] as Mapping;
+  const seen = new Set<string>();
+  if (Object.keys(headers).length > bounds.headers.max) {
+    findings.problem(path, `expected at most ${bounds.headers.max} headers`);
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    const problem = headerNameProblem(name, seen, destination);
+    if (problem !== null) findings.keyProblem([...path, name], problem);
+    if (typeof value === 'string') checkHeaderValue([...path, name], name, value, context);
+    seen.add(name.toLowerCase());
+  }
+}
+
+function headerNameProblem(name: string, seen: ReadonlySet<string>, destination: Mapping): string | null {
+  const lower = name.toLowerCase();
+  if (!tokenPattern.test(name)) return 'expected a header name: letters, digits and - without spaces';
+  if (ownHeaders.has(lower) || ownPrefixes.some((prefix) => lower.startsWith(prefix))) {
+    return 'expected another header; this one is set for every message and cannot be replaced';
+  }
+  if (lower === 'authorization' && destination['auth'] !== undefined)
+    return 'expected either this header or auth, not both';
+  return seen.has(lower) ? 'written twice; header names do not differ by case' : null;
+}
+
+function checkHeaderValue(path: KeyPath, name: string, written: string, context: RuleContext): void {
+  const value = resolve(path, written, context);
+  if (value === undefined) return;
+  const problem = headerValueProblem(value);
+  if (problem !== null) context.findings.problem(path, problem);
+  if (secretName(written) === null && /^(authorization|cookie)$|token|secret|api-?key|password/i.test(name)) {
+    warnInline(path, context);
+  }
+  refusePlaceholder(path, written, context);
+}
+
+/** What undici takes: Latin-1 without control characters, tab excepted. */
+function headerValueProblem(value: string): string | null {
+  if (/[\r\n\u0000]/.test(value)) return 'expected one line without NUL, carriage return or line feed';
+  return /^[\t\u0020-\u007e\u00a0-\u00ff]*$/.test(value)
+    ? null
+    : 'expected printable Latin-1 characters; encode others, as in a URL';
+}
+
+function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
+  if (!isMapping(auth)) return;
+  if (('bearer' in auth ? 1 : 0) + ('basic' in auth ? 1 : 0) !== 1) {
+    context.findings.problem(path, 'expected exactly one of bearer and basic');
+  }
+  if (typeof auth['bearer'] === 'string') checkCredential([...path, 'bearer'], auth['bearer'], context);
+  const basic = auth['basic'];
+  if (!isMapping(basic)) return;
+  if (typeof basic['password'] === 'string')
+    checkCredential([...path, 'basic', 'password'], basic['password'], context);
+  if (typeof basic['username'] === 'string')
+    checkUsername([...path, 'basic', 'username'], basic['username'], context);
+}
+
+function checkCredential(path: KeyPath, written: string, context: RuleContext): void {
+  const value = resolve(path, written, context);
+  if (value === undefined) return;
+  const problem = headerValueProblem(value);
+  if (problem !== null) context.findings.problem(path, problem);
+  if (secretName(written) === null) warnInline(path, context);
+  refusePlaceholder(path, written, context);
+}
+
+function checkUsername(path: KeyPath, written: string, context: RuleContext): void {
+  const value = resolve(path, written, context);
+  // RFC 7617: the first colon ends the user name.
+  if (value?.includes(':')) context.findings.problem(path, 'expected a user name without a colon');
+  refusePlaceholder(path, written, context);
+}
+
+function checkSigning(path: KeyPath, signing: Mapping, context: RuleContext): void {
+  const secrets = signing['secrets'];
+  if (!Array.isArray(secrets)) return;
+  for (const [index, written] of (secrets as unknown[]).entries()) {
+    if (typeof written !== 'string' || written === '') continue;
+    const place = [...path, 'secrets', index];
+    const value = resolve(place, written, context);
+    if (value === undefined) continue;
+    const name = secretName(written);
+    const problem = signingSecretProblem(value);
+    if (name === null) warnInline(place, context);
+    if (problem === null) continue;
+    context.findings.problem(place, name === null ? problem : `${problem} (environment variable ${name})`);
+  }
+}
+
+/** The value of `env:NAME`, a literal as it is; undefined when there is nothing to check, which is then reported. */
+function resolve(path: KeyPath, written: string, context: RuleContext): string | undefined {
+  if (isMalformedReference(written)) {
+    context.findings.problem(path, 'expected env:NAME, with letters, digits and _ in NAME');
+    return undefined;
+  }
+  const name = secretName(written);
+  if (name === null) return written;
+  const value = readVariable(context.env, name);
+  if (value === undefined) reportMissing(path, name, context, 'OUTBOX_SECRET_MISSING');
+  return value;
+}
+
+function reportMissing(
+  path: KeyPath,
+  name: string,
+  context: RuleContext,
+  code?: 'OUTBOX_SECRET_MISSING',
+): void {
+  const message = `the environment variable ${name} is missing or empty`;
+  if (context.missingEnvironment === 'warn') context.findings.warning(path, message);
+  else context.findings.problem(path, `expected a value, but ${message}`, code);
+}
+
+function warnInline(path: KeyPath, context: RuleContext): void {
+  context.findings.warning(
+    path,
+    'a secret is written in the file and would be stored in the database; use env:NAME',
+  );
+}
+
+/** Filled in only in url: everywhere else it would be sent as it stands. */
+function refusePlaceholder(path: KeyPath, written: string, context: RuleContext): void {
+  if (/\$\{[^}]*\}/.test(written))
+    context.findings.problem(path, '${NAME} is filled in only in url; use env:NAME here');
+}

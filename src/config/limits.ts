@@ -1,0 +1,53 @@
+/** Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. */
+import { timerLimitMs } from '../core/duration.ts';
+import type { BatchConfig } from '../core/destination.ts';
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+export const defaults = {
+  timeoutMs: 15 * second,
+  retry: {
+    initialIntervalMs: 5 * second,
+    backoffCoefficient: 3,
+    maximumIntervalMs: hour,
+    maximumAttempts: 12,
+    scheduleToCloseTimeoutMs: 72 * hour,
+    jitter: 0.2,
+    retryAfter: { honor: true, maximumMs: hour },
+    nonRetryableStatusCodes: [400, 401, 403, 404, 405, 410, 413, 415, 422, 501],
+  },
+  method: 'POST',
+  idempotencyKey: { quoted: true },
+  cloudEvents: 'none',
+  concurrency: 50,
+  batch: { maximum: 1000, inFlight: 2, splitUpTo: 5 } satisfies BatchConfig,
+  network: { allowPrivate: true },
+  responseExcerpt: 512,
+} as const;
+
+export const bounds = {
+  /** Waits and deadlines may feed setTimeout, which fires at once above this. */
+  waitMs: { min: 1, max: timerLimitMs },
+  /** Only compared with clocks, never slept. A year is far beyond what a receiver is worth waiting for. */
+  scheduleToCloseMs: { min: second, max: 365 * day },
+  backoffCoefficient: { min: 1, max: 100 },
+  /** Above this an event fails for weeks; 0 for "no limit", as in Temporal, is not taken: nothing would ever park. */
+  maximumAttempts: { min: 1, max: 10_000 },
+  jitter: { min: 0, max: 1 },
+  scheduleEntries: { min: 1, max: 100 },
+  statusCode: { min: 300, max: 599 },
+  concurrency: { min: 1, max: 1000 },
+  batchMaximum: { min: 1, max: 1000 },
+  batchInFlight: { min: 1, max: 16 },
+  splitUpTo: { min: 0, max: 50 },
+  responseExcerpt: { min: 0, max: 4096 },
+  /** Several only while keys rotate; receivers compare each. */
+  signingSecrets: { min: 1, max: 5 },
+  patternLength: { min: 1, max: 255 },
+  whereLength: { min: 1, max: 4096 },
+  urlLength: { min: 1, max: 2048 },
+  headers: { min: 0, max: 50 },
+} as const;

@@ -1,0 +1,96 @@
+/** A validated file → what the rest of the system reads: every default filled in, every duration in milliseconds. */
+import type {
+  CredentialsConfig,
+  HttpDestinationConfig,
+  OutboxConfig,
+  RetryPolicy,
+  RouteConfig,
+} from '../core/destination.ts';
+import { parseDuration } from '../core/duration.ts';
+import { defaults } from './limits.ts';
+import type { FileInput, HttpDestinationInput } from './schema.ts';
+
+export function normalise(file: FileInput): OutboxConfig {
+  return {
+    name: file.name ?? null,
+    destinations: Object.entries(file.destinations).map(([name, input]) => normaliseHttp(name, input)),
+    routes: (file.routes ?? []).map(({ match, where, to }): RouteConfig => ({
+      match,
+      where: where ?? null,
+      to,
+    })),
+  };
+}
+
+function normaliseHttp(name: string, input: HttpDestinationInput): HttpDestinationConfig {
+  return {
+    name,
+    type: 'http',
+    url: input.url,
+    method: input.method ?? defaults.method,
+    headers: { ...input.headers },
+    timeoutMs: ms(input.timeout, defaults.timeoutMs),
+    retry: normaliseRetry(input.retry ?? {}),
+    signing: input.signing ?? null,
+    auth: normaliseAuth(input.auth),
+    idempotencyKey: { quoted: input.idempotencyKey?.quoted ?? defaults.idempotencyKey.quoted },
+    cloudEvents: input.cloudEvents ?? defaults.cloudEvents,
+    concurrency: input.concurrency ?? defaults.concurrency,
+    batch: { ...defaults.batch, ...withoutUndefined(input.batch ?? {}) },
+    network: { allowPrivate: input.network?.allowPrivate ?? defaults.network.allowPrivate },
+    responseExcerpt: input.responseExcerpt ?? defaults.responseExcerpt,
+  };
+}
+
+function normaliseRetry(input: NonNullable<HttpDestinationInput['retry']>): RetryPolicy {
+  const scheduleMs = input.schedule?.map((entry) => ms(entry, 0)) ?? null;
+  return {
+    ...(scheduleMs === null ? normaliseBackoff(input) : describeSchedule(scheduleMs)),
+    maximumAttempts: input.maximumAttempts ?? (scheduleMs?.length ?? defaults.retry.maximumAttempts - 1) + 1,
+    scheduleToCloseTimeoutMs: ms(input.scheduleToCloseTimeout, defaults.retry.scheduleToCloseTimeoutMs),
+    jitter: input.jitter ?? defaults.retry.jitter,
+    scheduleMs,
+    retryAfter: {
+      honor: input.retryAfter?.honor ?? defaults.retry.retryAfter.honor,
+      maximumMs: ms(input.retryAfter?.maximum, defaults.retry.retryAfter.maximumMs),
+    },
+    nonRetryableStatusCodes: [
+      ...new Set(input.nonRetryableStatusCodes ?? defaults.retry.nonRetryableStatusCodes),
+    ],
+  };
+}
+
+type Backoff = Pick<RetryPolicy, 'initialIntervalMs' | 'backoffCoefficient' | 'maximumIntervalMs'>;
+
+function normaliseBackoff(input: NonNullable<HttpDestinationInput['retry']>): Backoff {
+  return {
+    initialIntervalMs: ms(input.initialInterval, defaults.retry.initialIntervalMs),
+    backoffCoefficient: input.backoffCoefficient ?? defaults.retry.backoffCoefficient,
+    maximumIntervalMs: ms(input.maximumInterval, defaults.retry.maximumIntervalMs),
+  };
+}
+
+/** Unused beside a schedule, but true of it: a reader of the stored form is not misled by defaults that do not apply. */
+function describeSchedule(scheduleMs: readonly number[]): Backoff {
+  return {
+    initialIntervalMs: scheduleMs[0] as number,
+    backoffCoefficient: 1,
+    maximumIntervalMs: Math.max(...scheduleMs),
+  };
+}
+
+function normaliseAuth(input: HttpDestinationInput['auth']): CredentialsConfig | null {
+  if (input?.bearer !== undefined) return { kind: 'bearer', token: input.bearer };
+  if (input?.basic !== undefined) return { kind: 'basic', ...input.basic };
+  return null;
+}
+
+function ms(text: string | undefined, fallback: number): number {
+  return text === undefined ? fallback : (parseDuration(text) ?? fallback);
+}
+
+function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}

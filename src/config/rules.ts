@@ -1,0 +1,101 @@
+/**
+ * What holds between keys, checked on the values as written, so that one wrong key does not hide what is wrong with
+ * its neighbours: a value the schema refuses is passed over here.
+ */
+import { formatDuration, parseDuration } from '../core/duration.ts';
+import { nearestWord } from '../core/nearest.ts';
+import { quote, type Findings, type KeyPath } from './findings.ts';
+import { checkHttp } from './httpRules.ts';
+import { isMapping, type Mapping } from './mapping.ts';
+import { defaults } from './limits.ts';
+import type { RuleContext } from './ruleContext.ts';
+
+export function checkRules(file: Mapping, context: RuleContext): void {
+  const { destinations, routes } = file;
+  const { findings } = context;
+  if (isMapping(destinations)) {
+    if (Object.keys(destinations).length === 0)
+      findings.problem(['destinations'], 'expected at least one destination');
+    for (const [name, destination] of Object.entries(destinations)) {
+      if (isMapping(destination)) checkDestination(['destinations', name], destination, context);
+    }
+  }
+  checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
+}
+
+function checkDestination(path: KeyPath, destination: Mapping, context: RuleContext): void {
+  const retry = isMapping(destination['retry']) ? destination['retry'] : {};
+  checkIntervals([...path, 'retry'], retry, context.findings);
+  checkBudget(path, destination, retry, context.findings);
+  if (destination['type'] === 'http') checkHttp(path, destination, context);
+}
+
+function checkIntervals(path: KeyPath, retry: Mapping, findings: Findings): void {
+  if (retry['schedule'] !== undefined) {
+    for (const key of ['initialInterval', 'backoffCoefficient', 'maximumInterval']) {
+      if (retry[key] !== undefined)
+        findings.keyProblem([...path, key], 'has no effect beside schedule; remove one');
+    }
+    return;
+  }
+  const initial = written(retry, 'initialInterval', defaults.retry.initialIntervalMs);
+  const maximum = written(retry, 'maximumInterval', defaults.retry.maximumIntervalMs);
+  if (initial.ms === null || maximum.ms === null || initial.ms <= maximum.ms) return;
+  const key = maximum.isDefault ? 'initialInterval' : 'maximumInterval';
+  findings.problem(
+    [...path, key],
+    `expected initialInterval (${initial.spoken}) to be at most maximumInterval (${maximum.spoken})`,
+  );
+}
+
+function checkBudget(path: KeyPath, destination: Mapping, retry: Mapping, findings: Findings): void {
+  const timeout = written(destination, 'timeout', defaults.timeoutMs);
+  const budget = written(retry, 'scheduleToCloseTimeout', defaults.retry.scheduleToCloseTimeoutMs);
+  if (timeout.ms === null || budget.ms === null || timeout.ms <= budget.ms) return;
+  const key = budget.isDefault || !timeout.isDefault ? ['timeout'] : ['retry', 'scheduleToCloseTimeout'];
+  findings.problem(
+    [...path, ...key],
+    `expected timeout (${timeout.spoken}) to be at most retry.scheduleToCloseTimeout (${budget.spoken})`,
+  );
+}
+
+/** A duration as written, or its default; `ms` is null where the schema has already refused it. */
+function written(mapping: Mapping, key: string, defaultMs: number) {
+  const value = mapping[key];
+  if (value === undefined)
+    return { ms: defaultMs, spoken: `${formatDuration(defaultMs)}, the default`, isDefault: true };
+  if (typeof value !== 'string') return { ms: null, spoken: '', isDefault: false };
+  return { ms: parseDuration(value), spoken: value, isDefault: false };
+}
+
+function checkRoutes(routes: unknown, destinations: readonly string[], findings: Findings): void {
+  if (!Array.isArray(routes)) return;
+  for (const [index, route] of (routes as unknown[]).entries()) {
+    const to: unknown = isMapping(route) ? route['to'] : undefined;
+    if (!Array.isArray(to)) continue;
+    checkTargets(['routes', index, 'to'], to as unknown[], destinations, findings);
+  }
+}
+
+function checkTargets(
+  path: KeyPath,
+  to: readonly unknown[],
+  destinations: readonly string[],
+  findings: Findings,
+) {
+  const seen = new Set<string>();
+  for (const [index, name] of to.entries()) {
+    if (typeof name !== 'string') continue;
+    if (seen.has(name))
+      findings.problem([...path, index], `expected each destination once; ${quote(name)} repeats`);
+    else if (!destinations.includes(name))
+      findings.problem([...path, index], unknownDestination(name, destinations));
+    seen.add(name);
+  }
+}
+
+function unknownDestination(name: string, destinations: readonly string[]): string {
+  const nearest = nearestWord(name, destinations);
+  const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
+  return `expected a destination of this file, found ${quote(name)}${hint}`;
+}

@@ -1,0 +1,207 @@
+/**
+ * The shape of outbox.yaml: which keys there are and what each takes. What holds between keys is in rules.ts, what
+ * an absent key means in normalise.ts. Every message says what was expected; issues.ts adds where and what was found.
+ */
+import * as z from 'zod';
+import { durationExpected, durationPattern, formatDuration, parseDuration } from '../core/duration.ts';
+import { bounds, defaults } from './limits.ts';
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A mapping that takes these keys and no others. */
+function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  const error = (issue: { code?: string | undefined }) =>
+    issue.code === 'unrecognized_keys'
+      ? undefined
+      : `expected a mapping with ${listKeys(Object.keys(shape))}`;
+  return z.strictObject(shape, { error });
+}
+
+function listKeys(keys: readonly string[]): string {
+  return keys.length === 1 ? `the key ${keys[0]}` : `keys such as ${keys.slice(0, 3).join(', ')}`;
+}
+
+function whole({ min, max }: Range) {
+  const error = `expected a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+function decimal({ min, max }: Range) {
+  const error = `expected a number from ${min} to ${max}`;
+  return z.number({ error }).min(min, { error }).max(max, { error });
+}
+
+function duration({ min, max }: Range) {
+  const range = `from ${formatDuration(min)} to ${describeLimit(max)}`;
+  return z
+    .string({ error: `expected ${durationExpected}` })
+    .regex(durationPattern, { error: `expected ${durationExpected}`, abort: true })
+    .refine((text) => withinRange(text, { min, max }), { error: `expected a duration ${range}` });
+}
+
+function withinRange(text: string, { min, max }: Range): boolean {
+  const ms = parseDuration(text);
+  return ms !== null && ms >= min && ms <= max;
+}
+
+/** 2147483647ms says nothing to a person. */
+function describeLimit(max: number): string {
+  return max === bounds.waitMs.max ? '24d, the limit of a Node timer,' : formatDuration(max);
+}
+
+function flag() {
+  return z.boolean({ error: 'expected true or false' });
+}
+
+function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, { error: `expected ${values.join(' or ')}` });
+}
+
+export const namePattern = /^[a-z][a-z0-9-]{0,62}$/;
+const nameExpected = 'expected 1 to 63 of a-z, 0-9 and -, beginning with a letter';
+
+function name() {
+  return z.string({ error: nameExpected }).regex(namePattern, { error: nameExpected });
+}
+
+function text({ min, max }: Range, what: string) {
+  const error = `expected ${what}, ${min} to ${max} characters`;
+  return (
+    z
+      .string({ error })
+      .min(min, { error })
+      .max(max, { error })
+      // Control characters: PostgreSQL cannot store NUL, and terminals act on others.
+      .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f]*$/, {
+        error: `expected ${what} without control characters`,
+      })
+  );
+}
+
+/** `env:NAME` or a literal. What is in it is checked in secrets.ts and never printed. */
+function secret() {
+  const error = 'expected env:NAME, the name of an environment variable';
+  return z.string({ error }).min(1, { error });
+}
+
+function list<Item extends z.ZodType>(item: Item, { min, max }: Range, what: string) {
+  const error = `expected a list of ${min === max ? min : `${min} to ${max}`} ${what}`;
+  return z.array(item, { error }).min(min, { error }).max(max, { error });
+}
+
+const retrySchema = section({
+  initialInterval: duration(bounds.waitMs)
+    .optional()
+    .describe('Delay after the first failed attempt. Default 5s.'),
+  backoffCoefficient: decimal(bounds.backoffCoefficient)
+    .optional()
+    .describe('Each delay is the one before times this. Default 3.'),
+  maximumInterval: duration(bounds.waitMs).optional().describe('No delay is longer. Default 1h.'),
+  maximumAttempts: whole(bounds.maximumAttempts)
+    .optional()
+    .describe('Refused attempts, the first one included. Default 12, or one more than schedule has entries.'),
+  scheduleToCloseTimeout: duration(bounds.scheduleToCloseMs)
+    .optional()
+    .describe('From the first attempt to parking, whatever happens. Default 72h.'),
+  jitter: decimal(bounds.jitter).optional().describe('0.2 spreads a delay over 80 to 120 %. Default 0.2.'),
+  schedule: list(duration(bounds.waitMs), bounds.scheduleEntries, 'durations such as [5s, 5m, 2h]')
+    .optional()
+    .describe('Explicit delays in place of initialInterval, backoffCoefficient and maximumInterval.'),
+  retryAfter: section({
+    honor: flag().optional().describe('Wait at least as long as Retry-After asks. Default true.'),
+    maximum: duration(bounds.waitMs).optional().describe('But no longer than this. Default 1h.'),
+  }).optional(),
+  nonRetryableStatusCodes: list(
+    whole(bounds.statusCode),
+    { min: 0, max: 300 },
+    'status codes such as [400, 422]',
+  )
+    .optional()
+    .describe(`Answers that park at once. Default ${defaults.retry.nonRetryableStatusCodes.join(', ')}.`),
+});
+
+const authSchema = section({
+  bearer: secret().optional().describe('env:NAME of a bearer token.'),
+  basic: section({
+    username: text({ min: 1, max: 255 }, 'a user name'),
+    password: secret().describe('env:NAME of the password.'),
+  }).optional(),
+});
+
+const batchSchema = section({
+  maximum: whole(bounds.batchMaximum).optional().describe('Deliveries in one workflow. Default 1000.'),
+  inFlight: whole(bounds.batchInFlight)
+    .optional()
+    .describe('First attempts of batches at a time. Default 2.'),
+  splitUpTo: whole(bounds.splitUpTo)
+    .optional()
+    .describe('So many failing deliveries of a batch get a workflow each. Default 5.'),
+});
+
+export const httpDestinationSchema = section({
+  type: z.literal('http', { error: 'expected http' }).describe('How the destination is reached.'),
+  url: text(bounds.urlLength, 'an http:// or https:// address').describe(
+    '${NAME} is filled in from the environment.',
+  ),
+  method: oneOf(['POST', 'PUT', 'PATCH']).optional().describe('Default POST.'),
+  headers: z
+    .record(z.string(), z.string({ error: 'expected text (numbers and true or false need quotes)' }), {
+      error: 'expected a mapping of header names to values',
+    })
+    .optional()
+    .describe('Added to every request. A value env:NAME is read from the environment.'),
+  timeout: duration(bounds.waitMs)
+    .optional()
+    .describe('One attempt in all: connect, send, wait, read. Default 15s.'),
+  retry: retrySchema.optional(),
+  signing: section({
+    scheme: oneOf(['standard-webhooks']),
+    secrets: list(secret(), bounds.signingSecrets, 'secrets such as [env:BILLING_SECRET]'),
+  }).optional(),
+  auth: authSchema.optional(),
+  idempotencyKey: section({
+    quoted: flag()
+      .optional()
+      .describe('Idempotency-Key as a quoted string, as the IETF draft has it. Default true.'),
+  }).optional(),
+  cloudEvents: oneOf(['none', 'binary', 'structured']).optional().describe('Default none.'),
+  ordering: oneOf(['none']).optional().describe('Default none.'),
+  concurrency: whole(bounds.concurrency).optional().describe('Requests at once, per process. Default 50.'),
+  batch: batchSchema.optional(),
+  network: section({
+    allowPrivate: flag()
+      .optional()
+      .describe(
+        'Private and loopback addresses. Link-local and cloud metadata are never reached. Default true.',
+      ),
+  }).optional(),
+  responseExcerpt: whole(bounds.responseExcerpt)
+    .optional()
+    .describe('Characters kept of the answer to a failed attempt. Default 512.'),
+});
+
+const routeSchema = section({
+  match: text(bounds.patternLength, "an event type pattern such as order.* or '*'").describe(
+    '* stands for any run of characters, dots included.',
+  ),
+  where: text(bounds.whereLength, 'a jsonpath')
+    .optional()
+    .describe('jsonpath over the payload, evaluated by PostgreSQL.'),
+  to: list(name(), { min: 1, max: 1000 }, 'destination names such as [billing]'),
+});
+
+const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
+
+export const fileSchema = section({
+  name: name().optional().describe('Prefixes workflow ids and the task queue.'),
+  destinations: z.record(z.string().regex(namePattern, { error: nameExpected }), httpDestinationSchema, {
+    error: destinationsExpected,
+  }),
+  routes: list(routeSchema, { min: 0, max: 10_000 }, 'routes').optional(),
+});
+
+export type FileInput = z.infer<typeof fileSchema>;
+export type HttpDestinationInput = z.infer<typeof httpDestinationSchema>;
