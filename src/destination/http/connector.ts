@@ -1,0 +1,114 @@
+/** Opens connections, only to addresses the network policy allows. */
+import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import { OutboxError } from '../../errors.ts';
+import { firstBlocked, isMetadataHostname } from './address.ts';
+import { blockedAddressCode } from './classify.ts';
+
+export interface ConnectorOptions {
+  readonly allowPrivate: boolean;
+  /** Time for one connection, name look-up and TLS included. */
+  readonly timeoutMs: number;
+  /** In place of the system's resolver, for tests. */
+  readonly resolve?: Resolve;
+}
+
+export type Resolve = (
+  hostname: string,
+  done: (error: Error | null, addresses: LookupAddress[]) => void,
+) => void;
+
+/** A name is asked for once per so long: many connections open together, and none lives on a stale answer. */
+const lookupLifetimeMs = 1_000;
+/** Time for the first address family before the other is tried beside it. Node's 250 ms is short across oceans. */
+const familyAttemptTimeoutMs = 1_000;
+
+/**
+ * A connector for undici. The name is resolved once, every address is checked, and the connection goes to one of
+ * those checked: there is no second look-up to rebind. `net.connect` asks no look-up for literal addresses, so those
+ * are checked here first.
+ */
+export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: options.timeoutMs,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: familyAttemptTimeoutMs,
+    lookup: guardedLookup(options),
+  });
+  return (target, callback) => {
+    const blocked = blockedBeforeLookup(target.hostname, options.allowPrivate);
+    // Later, since undici does not expect an answer before its call has returned.
+    if (blocked !== null) queueMicrotask(() => callback(blocked, null));
+    else connect(target, callback);
+  };
+}
+
+function blockedBeforeLookup(hostname: string, allowPrivate: boolean): Error | null {
+  if (isMetadataHostname(hostname)) return blockedError(hostname, 'cloud metadata');
+  if (isIP(hostname) === 0) return null;
+  const blocked = firstBlocked([hostname], allowPrivate);
+  return blocked === null ? null : blockedError(hostname, blocked.range);
+}
+
+function guardedLookup(options: ConnectorOptions): LookupFunction {
+  const resolve = shared(options.resolve ?? resolveBySystem);
+  return (hostname, lookupOptions, callback) => {
+    resolve(hostname, (error, addresses) => {
+      const problem = error ?? blockedAmong(hostname, addresses, options.allowPrivate);
+      if (problem !== null) return callback(problem, []);
+      if (lookupOptions.all === true) return callback(null, addresses);
+      callback(null, addresses[0]!.address, addresses[0]!.family);
+    });
+  };
+}
+
+function blockedAmong(
+  hostname: string,
+  addresses: readonly LookupAddress[],
+  allowPrivate: boolean,
+): Error | null {
+  const blocked = firstBlocked(
+    addresses.map(({ address }) => address),
+    allowPrivate,
+  );
+  return blocked === null ? null : blockedError(`${hostname} (${blocked.address})`, blocked.range);
+}
+
+function blockedError(what: string, range: string): Error {
+  return new OutboxError(blockedAddressCode, `${what} is ${range}, which the network policy refuses`);
+}
+
+function resolveBySystem(hostname: string, done: Parameters<Resolve>[1]): void {
+  systemLookup(hostname, { all: true }, (error, addresses) => {
+    const empty = error === null && addresses.length === 0;
+    done(
+      empty ? Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }) : error,
+      addresses ?? [],
+    );
+  });
+}
+
+/**
+ * Connections that open together share one look-up, and those that follow within its lifetime its answer. A sender
+ * has one host, so one answer is all there is to keep.
+ */
+function shared(resolve: Resolve): Resolve {
+  let answer: { addresses: LookupAddress[]; untilMs: number } | null = null;
+  let waiting: Parameters<Resolve>[1][] = [];
+  return (hostname, done) => {
+    if (answer !== null && performance.now() < answer.untilMs) {
+      const { addresses } = answer;
+      // Not at once: a socket expects its look-up to take a turn.
+      return queueMicrotask(() => done(null, addresses));
+    }
+    waiting.push(done);
+    if (waiting.length > 1) return;
+    resolve(hostname, (error, addresses) => {
+      answer = error === null ? { addresses, untilMs: performance.now() + lookupLifetimeMs } : null;
+      const callbacks = waiting;
+      waiting = [];
+      for (const callback of callbacks) callback(error, addresses);
+    });
+  };
+}

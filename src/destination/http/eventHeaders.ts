@@ -1,0 +1,119 @@
+/**
+ * The event's own headers on their way out.
+ * - Names that belong to us (`webhook-*`, `outbox-*`, `idempotency-key`, …) or to the transport (`host`,
+ *   `content-length`, hop-by-hop) are left out: an event that was copied from an incoming request carries them, and
+ *   none of them may be forged by an event.
+ * - What HTTP cannot carry (a name that is no token, a value with CR, LF, NUL or beyond ISO 8859-1) refuses the
+ *   message for good: sending without it would change what the producer said, and an edit can mend it.
+ */
+
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const illegalInValue = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Set by the transport, or about this connection only (RFC 9110 section 7.6.1). */
+const transportNames: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'http2-settings',
+]);
+
+/** traceparent and tracestate are passed on by {@link pushTraceContext}. */
+const ownNames: ReadonlySet<string> = new Set([
+  'content-type',
+  'content-encoding',
+  'idempotency-key',
+  'user-agent',
+  'traceparent',
+  'tracestate',
+]);
+
+const cloudEventNames: ReadonlySet<string> = new Set(
+  [
+    'specversion',
+    'id',
+    'source',
+    'type',
+    'time',
+    'subject',
+    'partitionkey',
+    'datacontenttype',
+    'dataschema',
+  ].map((name) => `ce-${name}`),
+);
+
+export function isHeaderName(name: string): boolean {
+  return token.test(name);
+}
+
+export function isHeaderValue(value: string): boolean {
+  return !illegalInValue.test(value);
+}
+
+/** Whether a name, in lower case, is for this package or the transport to set. */
+export function isReservedName(name: string): boolean {
+  return (
+    transportNames.has(name) ||
+    ownNames.has(name) ||
+    name.startsWith('webhook-') ||
+    name.startsWith('outbox-')
+  );
+}
+
+export interface EventHeaderRules {
+  /** Names the destination sets itself, in lower case; they win. */
+  readonly destinationNames: ReadonlySet<string>;
+  /** Whether `ce-*` is ours to set. */
+  readonly cloudEvents: boolean;
+}
+
+/** Appends the event's headers that may be sent. Returns what is wrong with the first that no request can carry. */
+export function pushEventHeaders(
+  headers: string[],
+  eventHeaders: Readonly<Record<string, unknown>>,
+  rules: EventHeaderRules,
+): string | null {
+  for (const name of Object.keys(eventHeaders)) {
+    if (!isHeaderName(name)) return `the event's header ${JSON.stringify(name)} is not a header name`;
+    const lowerName = name.toLowerCase();
+    if (isReservedName(lowerName) || rules.destinationNames.has(lowerName)) continue;
+    if (rules.cloudEvents && cloudEventNames.has(lowerName)) continue;
+    const value = eventHeaders[name];
+    if (typeof value !== 'string') return `the event's header ${name} is not text`;
+    if (!isHeaderValue(value))
+      return `the value of the event's header ${name} holds a character no header can carry`;
+    headers.push(name, value);
+  }
+  return null;
+}
+
+const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
+const tracestateMember = /^(?:[a-z0-9][_0-9a-z\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256})?$/;
+
+/** W3C Trace Context: a malformed traceparent is ignored, and tracestate with it. */
+export function pushTraceContext(headers: string[], eventHeaders: Readonly<Record<string, unknown>>): void {
+  const parent = eventHeaders.traceparent;
+  if (typeof parent !== 'string' || !isTraceparent(parent)) return;
+  headers.push('traceparent', parent);
+  const state = eventHeaders.tracestate;
+  if (typeof state === 'string' && isTracestate(state)) headers.push('tracestate', state);
+}
+
+function isTraceparent(value: string): boolean {
+  if (!traceparent.test(value) || !isHeaderValue(value)) return false;
+  return value.length === 55 || !value.startsWith('00');
+}
+
+function isTracestate(value: string): boolean {
+  const members = value.split(',');
+  return members.length <= 32 && members.every((member) => tracestateMember.test(member.trim()));
+}

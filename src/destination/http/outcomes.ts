@@ -1,0 +1,89 @@
+/** From what happened on the wire to a {@link SendOutcome}. */
+import { STATUS_CODES } from 'node:http';
+import type { FailureDetails, SendOutcome } from '../../core/outcome.ts';
+import { classifyError, classifyStatus, type PermanentErrorClass } from './classify.ts';
+import { excerptOf, printable, redact } from './printable.ts';
+import { parseRetryAfter } from './retryAfter.ts';
+import type { HttpTarget } from './target.ts';
+
+/** Characters of a failure's message. */
+const messageCharacters = 500;
+
+export interface Answer {
+  readonly status: number;
+  /** As undici hands them over: name, value, name, value. */
+  readonly rawHeaders: readonly Buffer[];
+  /** The beginning of the body, as far as it was read and kept. */
+  readonly body: Buffer;
+  readonly bodyComplete: boolean;
+  readonly durationMs: number;
+}
+
+/** The outcome of an answer other than 2xx. */
+export function answeredOutcome(target: HttpTarget, answer: Answer): SendOutcome {
+  const { status, durationMs } = answer;
+  const verdict = classifyStatus(status, target.config.retry.nonRetryableStatusCodes);
+  if (verdict.kind === 'acknowledged') return { kind: 'acknowledged', status, durationMs };
+  const phrase = STATUS_CODES[status];
+  const source = {
+    body: answer.body,
+    complete: answer.bodyComplete,
+    contentEncoding: headerValue(answer.rawHeaders, 'content-encoding'),
+  };
+  const details: FailureDetails = {
+    errorClass: `http-${status}`,
+    message: line(target, `answered ${status}${phrase === undefined ? '' : ` ${phrase}`}`),
+    status,
+    retryAfterMs: parseRetryAfter(headerValue(answer.rawHeaders, 'retry-after'), target.now()),
+    excerpt: excerptOf(source, target.secrets, target.config.responseExcerpt),
+    durationMs,
+  };
+  return { ...verdict, ...details };
+}
+
+/** The outcome of an attempt that ended in an error before a final status was read. */
+export function failedOutcome(target: HttpTarget, error: unknown, durationMs: number): SendOutcome {
+  const { kind, errorClass } = classifyError(error);
+  const details = withoutStatus(errorClass, line(target, `${errorClass}: ${reason(error)}`), durationMs);
+  return kind === 'unreachable' ? { kind, ...details } : { kind: 'refused', permanent: true, ...details };
+}
+
+/** The outcome of an attempt that was not made, since no attempt could succeed. */
+export function impossibleOutcome(errorClass: PermanentErrorClass, problem: string): SendOutcome {
+  const details = withoutStatus(errorClass, printable(problem, messageCharacters), 0);
+  return { kind: 'refused', permanent: true, ...details };
+}
+
+export function timeoutOutcome(target: HttpTarget, connected: boolean, durationMs: number): SendOutcome {
+  const stage = connected ? 'no answer' : 'no connection';
+  const text = line(target, `timeout: ${stage} within ${target.config.timeoutMs} ms`);
+  return { kind: 'unreachable', ...withoutStatus('timeout', text, durationMs) };
+}
+
+function withoutStatus(errorClass: string, message: string, durationMs: number): FailureDetails {
+  return { errorClass, message, status: null, retryAfterMs: null, excerpt: null, durationMs };
+}
+
+function line(target: HttpTarget, text: string): string {
+  return printable(redact(`${target.label} ${text}`, target.secrets), messageCharacters);
+}
+
+/** Errors of a connection to several addresses (AggregateError) have no text of their own. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map((each) => (each instanceof Error ? each.message : 'unknown error')).join('; ');
+  }
+  return error.message === '' ? error.name : error.message;
+}
+
+/** The first value of a header; names are compared without case. */
+export function headerValue(rawHeaders: readonly Buffer[], name: string): string | null {
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const candidate = rawHeaders[index]!;
+    if (candidate.length === name.length && candidate.toString('latin1').toLowerCase() === name) {
+      return rawHeaders[index + 1]!.toString('latin1');
+    }
+  }
+  return null;
+}

@@ -1,0 +1,51 @@
+/** One message as an HTTP request: the headers and the body of one attempt. */
+import type { OutgoingMessage } from '../../core/outcome.ts';
+import { percentEncode, pushBinaryAttributes, structuredBody, structuredContentType } from './cloudEvents.ts';
+import { isHeaderValue, pushEventHeaders, pushTraceContext } from './eventHeaders.ts';
+import { signatures } from './signature.ts';
+import type { HttpTarget } from './target.ts';
+
+export interface HttpRequest {
+  readonly path: string;
+  readonly method: 'POST' | 'PUT' | 'PATCH';
+  /** Name, value, name, value. */
+  readonly headers: string[];
+  readonly body: string;
+}
+
+/** `webhook-id`: the event's id, and from the second revision on `<event id>:r<revision>`. */
+export function webhookId(eventId: string, revision: number): string {
+  return revision > 1 ? `${eventId}:r${revision}` : eventId;
+}
+
+/** The request, or in words why no request can carry this message. `timestamp` is in unix seconds, as text. */
+export function buildRequest(
+  target: HttpTarget,
+  message: OutgoingMessage,
+  timestamp: string,
+): HttpRequest | string {
+  const { config } = target;
+  const id = webhookId(message.eventId, message.revision);
+  const structured = config.cloudEvents === 'structured';
+  const contentType = structured ? structuredContentType : message.contentType;
+  if (!isHeaderValue(contentType)) return "the event's content type holds a character no header can carry";
+  const body = structured ? structuredBody(message, id) : message.payload;
+  const headers = target.headers.slice();
+  headers.push('content-type', contentType, 'webhook-id', id, 'webhook-timestamp', timestamp);
+  if (target.signingKeys.length > 0) {
+    headers.push('webhook-signature', signatures(target.signingKeys, id, timestamp, body));
+  }
+  pushOwnHeaders(headers, target, message, id);
+  if (config.cloudEvents === 'binary') pushBinaryAttributes(headers, message, id);
+  const rules = { destinationNames: target.headerNames, cloudEvents: config.cloudEvents !== 'none' };
+  const problem = pushEventHeaders(headers, message.headers, rules);
+  return problem ?? { path: target.path, method: config.method, headers, body };
+}
+
+function pushOwnHeaders(headers: string[], target: HttpTarget, message: OutgoingMessage, id: string): void {
+  const key = `${message.destination}/${id}`;
+  headers.push('idempotency-key', target.config.idempotencyKey.quoted ? `"${key}"` : key);
+  headers.push('outbox-attempt', `${message.attempt}`, 'outbox-event-type', percentEncode(message.type));
+  if (message.revision > 1) headers.push('outbox-replaces', webhookId(message.eventId, message.revision - 1));
+  pushTraceContext(headers, message.headers);
+}

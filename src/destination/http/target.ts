@@ -1,0 +1,172 @@
+/** A destination made ready to send to: address expanded, secrets read, whatever is the same for every message. */
+import type { KeyObject } from 'node:crypto';
+import type { CredentialsConfig, HttpDestinationConfig } from '../../core/destination.ts';
+import { expandEnvironment } from '../../core/environment.ts';
+import {
+  resolveSecret as resolveFromEnvironment,
+  signingSecretProblem,
+  type Environment,
+} from '../../core/secrets.ts';
+import { isOutboxError, OutboxError } from '../../errors.ts';
+import { isHeaderName, isHeaderValue, isReservedName } from './eventHeaders.ts';
+import { signingKey } from './signature.ts';
+
+export interface SenderDependencies {
+  /** Where `${X}` and `env:X` are read from; `process.env` in production. */
+  readonly env: Environment;
+  /** Turns `env:NAME` or a literal into the secret; throws when it is missing. Default: reads `env`. */
+  readonly resolveSecret?: (reference: string, env: Environment) => string;
+  /** Wall clock for `webhook-timestamp` and dates in Retry-After, in milliseconds. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+export interface HttpTarget {
+  readonly config: HttpDestinationConfig;
+  readonly origin: string;
+  /** Path and query, as requested. */
+  readonly path: string;
+  /** `POST https://host/path`, without query and credentials: for messages. */
+  readonly label: string;
+  /** Name, value, name, value: what every request carries. */
+  readonly headers: readonly string[];
+  /** Lower-case names of those headers. */
+  readonly headerNames: ReadonlySet<string>;
+  readonly signingKeys: readonly KeyObject[];
+  /** Texts that no message or excerpt may show. */
+  readonly secrets: readonly string[];
+  readonly now: () => number;
+}
+
+export type PreparedTarget = { readonly target: HttpTarget } | { readonly problem: string };
+
+/** What is wrong with a destination, for people: no secret in it. */
+function invalid(problem: string): OutboxError {
+  return new OutboxError('OUTBOX_CONFIG_INVALID', problem);
+}
+
+/** Reads everything once. Never throws: a destination that cannot work is a problem in words, without secrets. */
+export function prepareTarget(
+  config: HttpDestinationConfig,
+  dependencies: SenderDependencies,
+): PreparedTarget {
+  try {
+    return { target: buildTarget(config, dependencies) };
+  } catch (error) {
+    return { problem: isOutboxError(error) ? error.message : 'a secret cannot be resolved' };
+  }
+}
+
+function buildTarget(config: HttpDestinationConfig, dependencies: SenderDependencies): HttpTarget {
+  const { env } = dependencies;
+  const url = destinationUrl(config.url, env);
+  const secrets = new Secrets((reference) =>
+    (dependencies.resolveSecret ?? resolveFromEnvironment)(reference, env),
+  );
+  const headers = ['user-agent', 'temporal-outbox'];
+  pushStaticHeaders(headers, config.headers, secrets);
+  if (config.auth !== null) replaceHeader(headers, 'authorization', authorization(config.auth, secrets));
+  return {
+    config,
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+    label: `${config.method} ${url.origin}${url.pathname}`,
+    headers,
+    headerNames: new Set(headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())),
+    signingKeys: (config.signing?.secrets ?? []).map((reference) => readSigningKey(reference, secrets)),
+    secrets: secrets.known(),
+    now: dependencies.now ?? Date.now,
+  };
+}
+
+function destinationUrl(written: string, env: Environment): URL {
+  const { text, missing, malformed } = expandEnvironment(written, env);
+  if (missing.length > 0)
+    throw invalid(`url needs ${missing.join(', ')}, missing or empty in the environment`);
+  if (malformed) throw invalid('url holds a ${ that is not followed by a name and }');
+  // The text itself stays out of the message: it may hold what the environment keeps.
+  if (!URL.canParse(text)) throw invalid('url is not a URL once the environment is filled in');
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw invalid(`url has the scheme ${url.protocol}, expected http: or https:`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw invalid('url has credentials inside; expected them under auth');
+  }
+  return url;
+}
+
+function pushStaticHeaders(
+  headers: string[],
+  written: Readonly<Record<string, string>>,
+  secrets: Secrets,
+): void {
+  for (const [name, reference] of Object.entries(written)) {
+    const lowerName = name.toLowerCase();
+    if (!isHeaderName(name)) throw invalid(`headers: ${JSON.stringify(name)} is not a header name`);
+    if (isReservedName(lowerName) && lowerName !== 'user-agent') {
+      throw invalid(`headers: ${lowerName} is set by temporal-outbox or by the transport`);
+    }
+    const value = reference.startsWith('env:') ? secrets.read(reference) : reference;
+    if (!isHeaderValue(value)) {
+      throw invalid(`headers: the value of ${lowerName} holds a character no header can carry`);
+    }
+    replaceHeader(headers, lowerName, value);
+  }
+}
+
+function replaceHeader(headers: string[], name: string, value: string): void {
+  const index = headers.findIndex((entry, position) => position % 2 === 0 && entry === name);
+  if (index === -1) headers.push(name, value);
+  else headers[index + 1] = value;
+}
+
+function authorization(auth: CredentialsConfig, secrets: Secrets): string {
+  const value =
+    auth.kind === 'bearer' ? `Bearer ${secrets.read(auth.token)}` : basicCredentials(auth, secrets);
+  if (isHeaderValue(value)) return value;
+  throw invalid('auth: the token holds a character no header can carry');
+}
+
+/** RFC 7617, in UTF-8. The user's name is no secret, yet may be kept in the environment too. */
+function basicCredentials(auth: Extract<CredentialsConfig, { kind: 'basic' }>, secrets: Secrets): string {
+  const username = secrets.resolve(auth.username);
+  if (username.includes(':')) throw invalid('auth: a basic username cannot hold a colon');
+  const encoded = Buffer.from(`${username}:${secrets.read(auth.password)}`).toString('base64');
+  secrets.remember(encoded);
+  return `Basic ${encoded}`;
+}
+
+function readSigningKey(reference: string, secrets: Secrets): KeyObject {
+  const secret = secrets.read(reference);
+  const problem = signingSecretProblem(secret);
+  if (problem !== null)
+    throw invalid(`signing: ${reference.startsWith('env:') ? reference : 'a secret'}: ${problem}`);
+  secrets.remember(secret.slice('whsec_'.length));
+  return signingKey(secret);
+}
+
+/** Resolves references and remembers what must not be shown. */
+class Secrets {
+  readonly resolve: (reference: string) => string;
+  private readonly values = new Set<string>();
+
+  constructor(resolve: (reference: string) => string) {
+    this.resolve = resolve;
+  }
+
+  read(reference: string): string {
+    const value = this.resolve(reference);
+    this.remember(value);
+    return value;
+  }
+
+  /** Very short values would blank out half of every excerpt, and are no secrets. */
+  remember(value: string): void {
+    if (value.length >= 6) this.values.add(value);
+  }
+
+  /** Longest first, so that one which contains another is taken out whole. */
+  known(): string[] {
+    return [...this.values].sort((one, other) => other.length - one.length);
+  }
+}
