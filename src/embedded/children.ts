@@ -52,7 +52,10 @@ export async function startChild(options: ChildOptions): Promise<KeptChild> {
   const { started, ended } = followControl(keeper);
   const pid = await started;
   let exit: ChildExit | null = null;
-  void ended.then((value) => (exit = value));
+  void ended.then((value) => {
+    exit = value;
+    if (value.code === null && value.signal === null) endOrphan(pid, options.stopSteps);
+  });
   return {
     pid,
     exited: ended,
@@ -61,7 +64,6 @@ export async function startChild(options: ChildOptions): Promise<KeptChild> {
     stop: async () => {
       if (exit === null) keeper.stdin?.end();
       await ended;
-      killIfOrphaned(pid, exit);
     },
   };
 }
@@ -128,11 +130,10 @@ function collectLines(streams: readonly (Readable | null)[]): readonly string[] 
   return lines;
 }
 
-/** Somebody killed the keeper itself: it reported no exit, so the server may still run. */
-function killIfOrphaned(pid: number, exit: ChildExit | null): void {
-  if (exit === null || exit.code !== null || exit.signal !== null) return;
+/** Somebody killed the keeper itself: it reported no exit, so the server runs on without a guard. */
+function endOrphan(pid: number, stopSteps: readonly StopStep[]): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, stopSteps[0]?.signal ?? 'SIGKILL');
   } catch {
     // Gone already, which is what was wanted.
   }

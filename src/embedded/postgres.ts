@@ -16,8 +16,8 @@ import {
   ensureDataDirectory,
   postgresEnvironment,
   readServerFile,
-  startError,
 } from './postgresDirectory.ts';
+import { asStartError, startError } from './startError.ts';
 
 export interface PostgresOptions {
   /** Kept between starts, created on the first. Without it a temporary one is used and removed at the end. */
@@ -54,35 +54,32 @@ export interface EmbeddedPostgres {
  * Throws OUTBOX_SERVER_DOWNLOAD where the package is missing, OUTBOX_SERVER_START where the server does not start.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
-  const onProgress = options.onProgress ?? (() => undefined);
-  const user = await chooseUser(options.dataDir);
-  const binaries = await preparePostgresBinaries(user, onProgress);
-  const place = await choosePlace(options.dataDir, user);
   try {
-    const sync = place.temporary === null;
-    const password = await ensureDataDirectory({ ...place, initdb: binaries.initdb, user, sync, onProgress });
-    const server = await startServer({ ...options, ...place, onProgress, binaries, user });
-    return {
-      url: `postgresql://postgres:${password}@127.0.0.1:${server.port}/postgres`,
-      port: server.port,
-      dataDir: place.dataDir,
-      pid: server.child.pid,
-      exited: server.child.exited,
-      stop: server.child.stop,
-    };
+    return await startAt(options, await choosePlace(options.dataDir));
   } catch (error) {
-    if (place.temporary !== null) await rm(place.temporary, { recursive: true, force: true });
-    throw error;
+    throw asStartError('PostgreSQL', error);
   }
 }
 
-/** As root: the directory's owner if there is one already, so that a change of rules locks nobody out. */
-async function chooseUser(dataDir: string | undefined): Promise<ServerUser | null> {
-  const user = await findServerUser();
-  if (user === null || dataDir === undefined) return user;
-  const owner = await stat(join(dataDir, 'PG_VERSION')).catch(() => null);
-  if (owner === null || owner.uid === 0 || owner.uid === user.uid) return user;
-  return { name: `with id ${owner.uid}`, uid: owner.uid, gid: owner.gid };
+async function startAt(options: PostgresOptions, place: Place): Promise<EmbeddedPostgres> {
+  const onProgress = options.onProgress ?? (() => undefined);
+  // The server's keeper removes it too; this covers a server that crashed, or never started.
+  const removeTemporary = async (): Promise<void> => {
+    if (place.temporary !== null) await rm(place.temporary, { recursive: true, force: true });
+  };
+  try {
+    const user = await chooseUser(place);
+    const binaries = await preparePostgresBinaries(user, onProgress);
+    const sync = place.temporary === null;
+    const password = await ensureDataDirectory({ ...place, initdb: binaries.initdb, user, sync, onProgress });
+    const { child, port } = await startServer({ ...options, ...place, onProgress, binaries, user });
+    const url = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;
+    const stop = (): Promise<void> => child.stop().then(removeTemporary);
+    return { url, port, dataDir: place.dataDir, pid: child.pid, exited: child.exited, stop };
+  } catch (error) {
+    await removeTemporary();
+    throw error;
+  }
 }
 
 interface Place {
@@ -91,15 +88,24 @@ interface Place {
   readonly temporary: string | null;
 }
 
-async function choosePlace(dataDir: string | undefined, user: ServerUser | null): Promise<Place> {
+async function choosePlace(dataDir: string | undefined): Promise<Place> {
   if (dataDir !== undefined) {
     // As the kernel reports it: a server is recognised by its working directory.
     const path = resolve(dataDir);
     return { dataDir: (await exists(path)) ? await realpath(path) : path, temporary: null };
   }
   const temporary = await mkdtemp(join(await realpath(tmpdir()), 'temporal-outbox-postgres-'));
-  if (user !== null) await chown(temporary, user.uid, user.gid);
   return { dataDir: join(temporary, 'data'), temporary };
+}
+
+/** As root: the directory's owner if there is one already, so that a change of rules locks nobody out. */
+async function chooseUser({ dataDir, temporary }: Place): Promise<ServerUser | null> {
+  const user = await findServerUser();
+  if (user === null) return null;
+  if (temporary !== null) await chown(temporary, user.uid, user.gid);
+  const owner = await stat(join(dataDir, 'PG_VERSION')).catch(() => null);
+  if (owner === null || owner.uid === 0 || owner.uid === user.uid) return user;
+  return { name: `with id ${owner.uid}`, uid: owner.uid, gid: owner.gid };
 }
 
 interface ServerOptions extends Place {
@@ -127,7 +133,7 @@ async function startServer(options: ServerOptions): Promise<RunningServer> {
     if (await becomesReady(child, options)) return { child, port };
     const output = child.lastLines().join('\n');
     const portTaken = output.includes('could not bind');
-    const stillLeaving = output.includes('shared memory block');
+    const stillLeaving = /shared memory block|lock file "postmaster.pid" already exists/.test(output);
     if (start === startsMax || !(portTaken || stillLeaving)) {
       throw startError('PostgreSQL did not start', child.lastLines());
     }

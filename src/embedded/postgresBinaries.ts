@@ -150,7 +150,8 @@ export async function findServerUser(): Promise<ServerUser | null> {
 
 async function numericId(flag: '-u' | '-g', name: string): Promise<number | null> {
   const output = await execute('id', [flag, name]).catch(() => null);
-  return output === null ? null : Number.parseInt(output.stdout, 10);
+  // Unsigned: macOS prints nobody's id as -2.
+  return output === null ? null : Number.parseInt(output.stdout, 10) >>> 0;
 }
 
 export async function exists(path: string): Promise<boolean> {

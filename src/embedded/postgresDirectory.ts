@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { OutboxError } from '../errors.ts';
 import { environmentWithout, startChild } from './children.ts';
 import { exists, ignoreCode, type ServerUser } from './postgresBinaries.ts';
+import { startError } from './startError.ts';
 
 const execute = promisify(execFile);
 
@@ -83,7 +84,7 @@ async function requireReachable(directory: string, user: ServerUser | null): Pro
   await reached.catch((cause: unknown) => {
     const message = `PostgreSQL does not run as root; it runs as user ${user.name} here, who cannot enter ${dirname(directory)}.`;
     const hint =
-      'Choose a data directory outside root’s home, such as /var/tmp/outbox, or do not run as root.';
+      "Choose a data directory (or TMPDIR) outside root's home, such as /var/tmp/outbox, or do not run as root.";
     throw new OutboxError('OUTBOX_SERVER_START', message, { hint, cause });
   });
 }
@@ -192,10 +193,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-/** OUTBOX_SERVER_START with what the server printed last. */
-export function startError(message: string, lastLines: readonly string[], hint?: string): OutboxError {
-  const output = lastLines.length === 0 ? '' : `\n${lastLines.slice(-12).join('\n')}`;
-  return new OutboxError('OUTBOX_SERVER_START', `${message}.${output}`, hint === undefined ? {} : { hint });
 }

@@ -1,13 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
 import { environmentWithout, startChild, type KeptChild, type StopStep } from './children.ts';
 import { freePort } from './ports.ts';
-import { startError } from './postgresDirectory.ts';
+import { asStartError, startError } from './startError.ts';
 import { findTemporalCli } from './temporalCli.ts';
+import { becomesReady, ensureSearchAttributes, type SearchAttributeType } from './temporalReadiness.ts';
 
-export type SearchAttributeType = 'Text' | 'Keyword' | 'Int' | 'Double' | 'Bool' | 'Datetime' | 'KeywordList';
+export type { SearchAttributeType } from './temporalReadiness.ts';
 
 export interface TemporalOptions {
   /** SQLite file that keeps workflows between starts, created on the first. Default: in memory. */
@@ -48,9 +47,27 @@ export interface EmbeddedTemporal {
 export async function startTemporal(options: TemporalOptions = {}): Promise<EmbeddedTemporal> {
   const onProgress = options.onProgress ?? (() => undefined);
   const cli = await findTemporalCli({ onProgress });
+  try {
+    return await startWith(cli.path, options, onProgress);
+  } catch (error) {
+    throw asStartError('The Temporal server', error);
+  }
+}
+
+async function startWith(
+  cli: string,
+  options: TemporalOptions,
+  onProgress: (line: string) => void,
+): Promise<EmbeddedTemporal> {
   if (options.dataFile !== undefined) await mkdir(dirname(resolve(options.dataFile)), { recursive: true });
   const namespace = options.namespace ?? 'default';
-  const { child, ports } = await startServer(cli.path, options, namespace, onProgress);
+  const { child, ports } = await startServer(cli, options, namespace, onProgress);
+  try {
+    await ensureSearchAttributes(ports.frontend, namespace, options.searchAttributes ?? {}, onProgress);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
   return {
     address: `127.0.0.1:${ports.frontend}`,
     uiUrl: ports.ui === null ? null : `http://127.0.0.1:${ports.ui}`,
@@ -132,45 +149,4 @@ function serverArguments(options: TemporalOptions, namespace: string, ports: Por
     args.push('--dynamic-config-value', `${name}=${JSON.stringify(value)}`);
   }
   return args;
-}
-
-const readyMsMax = 60_000;
-const patienceMs = 5_000;
-
-/** True once the frontend knows the namespace, false when the server ended. */
-async function becomesReady(
-  child: KeptChild,
-  port: number,
-  namespace: string,
-  onProgress: (line: string) => void,
-): Promise<boolean> {
-  const began = Date.now();
-  let nextWord = began + patienceMs;
-  while (child.exit() === null) {
-    if (await knowsNamespace(port, namespace)) return true;
-    if (Date.now() > began + readyMsMax) {
-      await child.stop();
-      throw startError(`The Temporal server was not ready within ${readyMsMax / 1_000} s`, child.lastLines());
-    }
-    if (Date.now() > nextWord) {
-      nextWord += patienceMs;
-      onProgress(`Waiting for the Temporal server (${Math.round((Date.now() - began) / 1_000)} s)`);
-    }
-    await sleep(25);
-  }
-  return false;
-}
-
-async function knowsNamespace(port: number, namespace: string): Promise<boolean> {
-  const connection = Connection.lazy({ address: `127.0.0.1:${port}`, tls: false });
-  try {
-    await connection.withDeadline(Date.now() + 2_000, () =>
-      connection.workflowService.describeNamespace({ namespace }),
-    );
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await connection.close();
-  }
 }

@@ -31,8 +31,11 @@ export interface FindOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Older ones on PATH are passed over: their server lacks what workers of SDK 1.24 ask for. */
-const oldestUsable = [1, 3, 0] as const;
+/**
+ * Older servers on PATH are passed over: they lack what workers of SDK 1.24 ask for. The server's version counts, not
+ * the CLI's, because one built with plain `go install` calls itself 0.0.0-DEV.
+ */
+const oldestServer = [1, 27, 0] as const;
 
 /**
  * The Temporal CLI, whose `server start-dev` is the development server: TEMPORAL_CLI_PATH, `temporal` on PATH, our
@@ -65,8 +68,7 @@ function defaultSources(env: Readonly<Record<string, string | undefined>>): read
 }
 
 async function useNamed(path: string): Promise<TemporalCli> {
-  const version = await versionOf(path);
-  if (version !== null) return { path, source: 'TEMPORAL_CLI_PATH' };
+  if ((await versionsOf(path)) !== null) return { path, source: 'TEMPORAL_CLI_PATH' };
   throw new OutboxError(
     'OUTBOX_SERVER_DOWNLOAD',
     `TEMPORAL_CLI_PATH names ${path}, which is no Temporal CLI.`,
@@ -80,10 +82,10 @@ async function findOnPath(path: string, onProgress: (line: string) => void): Pro
   for (const folder of path.split(delimiter)) {
     const candidate = join(folder, executableName);
     if (folder === '' || !(await isExecutable(candidate))) continue;
-    const version = await versionOf(candidate);
-    if (version !== null && isUsable(version)) return candidate;
-    const what = version === null ? 'is no Temporal CLI' : `is version ${version}, older than needed`;
-    onProgress(`${candidate} ${what}; not used (needed: ${oldestUsable.join('.')} or later)`);
+    const versions = await versionsOf(candidate);
+    if (versions !== null && isUsable(versions.server)) return candidate;
+    const what = versions === null ? 'is no Temporal CLI' : `has server ${versions.server}`;
+    onProgress(`${candidate} ${what}; not used (needed: server ${oldestServer.join('.')} or later)`);
   }
   return null;
 }
@@ -122,7 +124,7 @@ async function isWhole(folder: string, path: string): Promise<boolean> {
   try {
     const origin = JSON.parse(await readFile(join(folder, 'origin.json'), 'utf8')) as Origin;
     if ((await stat(path)).size !== origin.bytes) return false;
-    return (await versionOf(path)) === temporalCliVersion;
+    return (await versionsOf(path))?.cli === temporalCliVersion;
   } catch {
     return false;
   }
@@ -162,9 +164,11 @@ async function fetchInto(
 async function fetchOne(source: CliSource, work: string, onProgress: (line: string) => void): Promise<void> {
   const path = join(work, executableName);
   await source.fetch({ to: path, onProgress });
-  const version = await versionOf(path);
-  if (version !== temporalCliVersion) {
-    throw new Error(`what it gave is ${version === null ? 'not executable here' : `version ${version}`}`);
+  const versions = await versionsOf(path);
+  if (versions?.cli !== temporalCliVersion) {
+    throw new Error(
+      `what it gave is ${versions === null ? 'not executable here' : `version ${versions.cli}`}`,
+    );
   }
   const origin: Origin = { source: source.name, bytes: (await stat(path)).size };
   await writeFile(join(work, 'origin.json'), `${JSON.stringify(origin)}\n`);
@@ -182,15 +186,16 @@ async function publish(work: string, folder: string): Promise<string> {
   return path;
 }
 
-/** `1.9.1` out of "temporal version 1.9.1 (Server …)"; null where the file is not that. */
-async function versionOf(path: string): Promise<string | null> {
+/** Out of "temporal version 1.9.1 (Server 1.32.0, UI …)"; null where the file does not answer that. */
+async function versionsOf(path: string): Promise<{ cli: string; server: string } | null> {
   const output = await execute(path, ['--version'], { timeout: 20_000 }).catch(() => null);
-  return output === null ? null : (/temporal version (\d+\.\d+\.\d+)/.exec(output.stdout)?.[1] ?? null);
+  const [, cli, server] = /temporal version (\S+) \(Server (\d+\.\d+\.\d+)/.exec(output?.stdout ?? '') ?? [];
+  return cli === undefined || server === undefined ? null : { cli, server };
 }
 
-function isUsable(version: string): boolean {
-  const numbers = version.split('.').map(Number);
-  for (const [index, oldest] of oldestUsable.entries()) {
+function isUsable(serverVersion: string): boolean {
+  const numbers = serverVersion.split('.').map(Number);
+  for (const [index, oldest] of oldestServer.entries()) {
     const number = numbers[index] ?? 0;
     if (number !== oldest) return number > oldest;
   }

@@ -114,9 +114,14 @@ export const goInstall: CliSource = {
     onProgress(`Building the Temporal CLI ${temporalCliVersion} with Go; this takes several minutes`);
     await withTemporaryFolder(async (folder) => {
       const module = `github.com/temporalio/cli/cmd/temporal@v${temporalCliVersion}`;
+      // Only the release's own build stamps its version; without this the result calls itself 0.0.0-DEV.
+      const stamp = `-X github.com/temporalio/cli/internal/temporalcli.Version=${temporalCliVersion}`;
       const waiting = setInterval(() => onProgress('  still building'), 30_000);
       try {
-        await run('go', ['install', module], { timeout: 900_000, env: { ...process.env, GOBIN: folder } });
+        await run('go', ['install', '-ldflags', `-s -w ${stamp}`, module], {
+          timeout: 900_000,
+          env: { ...process.env, GOBIN: folder },
+        });
       } finally {
         clearInterval(waiting);
       }

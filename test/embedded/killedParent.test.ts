@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { once } from 'node:events';
+import { test, expect, onTestFinished } from 'vitest';
+import { startServers } from '../../src/embedded/index.ts';
+import { isAlive, query, runProgram, temporaryFolder, until } from './support.ts';
+
+const timeout = 120_000;
+
+interface Said {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly pids: readonly number[];
+}
+
+function program(options: object): string {
+  return `
+    const servers = await embedded.startServers(${JSON.stringify(options)});
+    const { postgres, temporal } = servers;
+    say({ url: postgres.url, dataDir: postgres.dataDir, pids: [postgres.pid, temporal.pid] });
+    await new Promise(() => setInterval(() => {}, 1000));
+  `;
+}
+
+async function runServers(
+  options: object,
+): Promise<Said & { end: (signal: NodeJS.Signals) => Promise<void> }> {
+  const { child, said } = await runProgram(program({ headless: true, ...options }));
+  const servers = (await said) as Said;
+  expect(servers.pids.map(isAlive)).toEqual([true, true]);
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
+    await once(child, 'exit');
+    await until('both servers are gone', () => !servers.pids.some(isAlive));
+  };
+  return { ...servers, end };
+}
+
+test('kill -9 of the parent ends both servers and keeps the data directory usable', { timeout }, async () => {
+  const dataDir = await temporaryFolder();
+  const killed = await runServers({ dataDir });
+  await query(killed.url, 'create table kept as select 42 as answer');
+  await killed.end('SIGKILL');
+  // A clean shutdown, not a crash: the server removed its own file.
+  expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
+  const again = await startServers({ dataDir, headless: true });
+  onTestFinished(() => again.stop());
+  expect(await query(again.postgres.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
+});
+
+test(
+  'a parent ended by SIGKILL, SIGTERM or Ctrl-C leaves no server and no temporary folder',
+  { timeout },
+  async () => {
+    const runs = (['SIGKILL', 'SIGTERM', 'SIGINT'] as const).map(async (signal) => {
+      const servers = await runServers({});
+      await servers.end(signal);
+      await until('its temporary folder is gone', () => !existsSync(dirname(servers.dataDir)));
+    });
+    await Promise.all(runs);
+  },
+);
+
+test('starting on the directory of a parent that was killed this moment works', { timeout }, async () => {
+  const dataDir = await temporaryFolder();
+  const { child, said } = await runProgram(program({ dataDir, headless: true }));
+  await said;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const again = await startServers({ dataDir, headless: true });
+  onTestFinished(() => again.stop());
+  expect(await query(again.postgres.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+});
+
+test('when one server cannot start, the other is not left running', { timeout }, async () => {
+  const dataDir = await temporaryFolder();
+  const broken = { dataDir, headless: true, postgresSettings: { shared_buffers: 'plenty' } };
+  await expect(startServers(broken)).rejects.toMatchObject({ code: 'OUTBOX_SERVER_START' });
+  const again = await startServers({ dataDir, headless: true });
+  await again.stop();
+});
