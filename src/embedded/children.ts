@@ -73,15 +73,15 @@ function spawnKeeper(options: ChildOptions): ChildProcess {
     command: options.command,
     args: options.args,
     cwd: options.cwd,
-    env: options.env,
     uid: options.user?.uid ?? null,
     gid: options.user?.gid ?? null,
     stopSteps: options.stopSteps,
     remove: options.remove,
     removeOnlyWhenStopped: options.removeOnlyWhenStopped ?? false,
   };
-  // Options meant for our own process (inspectors, loaders) would break or slow the keeper.
-  const { NODE_OPTIONS: _ours, ...env } = process.env;
+  // The server inherits the keeper's environment: as an argument it would show every secret in it to `ps`.
+  // Node's options for our own process (inspectors, loaders) would break or slow the keeper.
+  const { NODE_OPTIONS: _ours, ...env } = options.env;
   const keeper = spawn(process.execPath, ['-e', keeperSource, JSON.stringify(order)], {
     cwd: '/',
     env,

@@ -9,7 +9,7 @@
  * Why source text: it must run under plain `node` both from dist/ and from the TypeScript sources in tests, where
  * Node 20 cannot load a .ts file. Keep it plain CommonJS without dependencies.
  *
- * Protocol: argv[1] is the JSON of a KeeperOrder (children.ts). File descriptor 3 carries JSON lines to the parent:
+ * Protocol: argv[1] is the JSON order that children.ts makes. File descriptor 3 carries JSON lines to the parent:
  * `{pid}`, `{error}`, `{exit: {code, signal}}`. Any byte, or the end, on standard input means: stop.
  */
 export const keeperSource = String.raw`
@@ -39,7 +39,7 @@ const end = (message) => {
   process.exit(0);
 };
 const server = spawn(order.command, order.args, {
-  ...identity, cwd: order.cwd, env: order.env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true,
+  ...identity, cwd: order.cwd, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true,
 });
 server.stdout.on('data', (chunk) => process.stdout.write(chunk));
 server.stderr.on('data', (chunk) => process.stderr.write(chunk));

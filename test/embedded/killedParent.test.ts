@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
 import { test, expect, onTestFinished } from 'vitest';
-import { startServers } from '../../src/embedded/index.ts';
+import { startPostgres, startServers } from '../../src/embedded/index.ts';
 import { isAlive, query, runProgram, temporaryFolder, until } from './support.ts';
 
 const timeout = 120_000;
@@ -78,4 +79,33 @@ test('when one server cannot start, the other is not left running', { timeout },
   await expect(startServers(broken)).rejects.toMatchObject({ code: 'OUTBOX_SERVER_START' });
   const again = await startServers({ dataDir, headless: true });
   await again.stop();
+});
+
+test(
+  'a server whose keeper is killed is ended, and what it wrote can be started again',
+  { timeout },
+  async () => {
+    const dataDir = join(await temporaryFolder(), 'postgres');
+    const server = await startPostgres({ dataDir });
+    onTestFinished(() => server.stop());
+    const keeper = Number(
+      execFileSync('ps', ['-o', 'ppid=', '-p', String(server.pid)], { encoding: 'utf8' }),
+    );
+    process.kill(keeper, 'SIGKILL');
+    await server.exited;
+    await until('the server is gone', () => !isAlive(server.pid));
+    const again = await startPostgres({ dataDir });
+    await again.stop();
+  },
+);
+
+test('no process shows our environment in its arguments', { timeout }, async () => {
+  process.env['OUTBOX_TEST_SECRET'] = 'a-secret-nobody-should-see';
+  onTestFinished(() => void delete process.env['OUTBOX_TEST_SECRET']);
+  const server = await startPostgres();
+  onTestFinished(() => server.stop());
+  const processes = execFileSync('ps', ['-eo', 'args', '-ww'], { encoding: 'utf8' });
+  expect(processes).toContain(server.dataDir);
+  expect(processes).not.toContain('a-secret-nobody-should-see');
+  expect(processes).not.toContain(new URL(server.url).password);
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -117,6 +118,7 @@ test('an initdb that was killed half-way is done again', { timeout }, async () =
     return folder !== undefined && existsSync(join(dirname(dataDir), folder, 'data', 'PG_VERSION'));
   });
   child.kill('SIGKILL');
+  await once(child, 'exit');
   // What a keeper killed as well would leave: the folder of a process that is gone.
   await mkdir(`${dataDir}.initializing-${child.pid}-x/data`, { recursive: true });
   const server = await start({ dataDir });

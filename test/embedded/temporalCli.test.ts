@@ -21,6 +21,7 @@ const fakeCli = (version = temporalCliVersion, server = '1.32.0'): string =>
 function source(name: string, content: string): CliSource & { calls: number } {
   return {
     name,
+    version: temporalCliVersion,
     calls: 0,
     async fetch({ to }) {
       this.calls += 1;
@@ -34,6 +35,7 @@ function source(name: string, content: string): CliSource & { calls: number } {
 
 const failing: CliSource = {
   name: 'unreachable host',
+  version: temporalCliVersion,
   fetch: async () => {
     throw new Error('no route');
   },
