@@ -119,6 +119,11 @@ export class Findings {
     this.problemAt(this.#places.key(path), path, message, code);
   }
 
+  /** Something that should be there and is not; it stands where the key around it stands. */
+  missing(path: KeyPath, message: string): void {
+    this.problemAt(this.#places.key(path.slice(0, -1)), path, message);
+  }
+
   problemAt(place: Place, path: KeyPath, message: string, code: ErrorCode = 'OUTBOX_CONFIG_INVALID'): void {
     if (this.#problems.length >= problemsKept) return;
     const key = printKey(path);

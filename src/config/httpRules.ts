@@ -74,7 +74,7 @@ const ownHeaders = new Set([
   ],
   ...['proxy-connection', 'proxy-authorization', 'idempotency-key', 'traceparent', 'tracestate'],
 ]);
-const ownPrefixes = ['webhook-', 'outbox-', 'ce-'];
+const ownPrefixes = ['webhook-', 'outbox-'];
 
 function checkHeaders(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const { findings } = context;
@@ -94,11 +94,12 @@ function checkHeaders(path: KeyPath, destination: Mapping, context: RuleContext)
 function headerNameProblem(name: string, seen: ReadonlySet<string>, destination: Mapping): string | null {
   const lower = name.toLowerCase();
   if (!tokenPattern.test(name)) return 'expected a header name: letters, digits and - without spaces';
-  if (ownHeaders.has(lower) || ownPrefixes.some((prefix) => lower.startsWith(prefix))) {
+  const { auth, cloudEvents = 'none' } = destination;
+  const prefixes = cloudEvents === 'none' ? ownPrefixes : [...ownPrefixes, 'ce-'];
+  if (ownHeaders.has(lower) || prefixes.some((prefix) => lower.startsWith(prefix))) {
     return 'expected another header; this one is set for every message and cannot be replaced';
   }
-  if (lower === 'authorization' && destination['auth'] !== undefined)
-    return 'expected either this header or auth, not both';
+  if (lower === 'authorization' && auth !== undefined) return 'expected either this header or auth, not both';
   return seen.has(lower) ? 'written twice; header names do not differ by case' : null;
 }
 

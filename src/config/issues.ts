@@ -13,13 +13,14 @@ export function reportIssues(issues: readonly z.core.$ZodIssue[], input: unknown
     } else if (issue.code === 'invalid_key') {
       findings.keyProblem(path, issue.issues[0]?.message ?? issue.message);
     } else {
-      const found = valueAt(input, path);
-      findings.problem(
-        path,
-        `${issue.message}${found === undefined ? '; it is missing' : describeFound(found, path)}`,
-      );
+      reportValue(issue.message, path, valueAt(input, path), findings);
     }
   }
+}
+
+function reportValue(message: string, path: KeyPath, found: unknown, findings: Findings): void {
+  if (found === undefined) findings.missing(path, `${message}; it is missing`);
+  else findings.problem(path, `${message}${describeFound(found, path)}`);
 }
 
 function explainUnknown(key: string, parent: KeyPath): string {

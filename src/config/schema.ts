@@ -67,29 +67,29 @@ function name() {
   return z.string({ error: nameExpected }).regex(namePattern, { error: nameExpected });
 }
 
+/** Without control characters: PostgreSQL cannot store NUL, and terminals act on others. Tab and line feed may be. */
 function text({ min, max }: Range, what: string) {
-  const error = `expected ${what}, ${min} to ${max} characters`;
-  return (
-    z
-      .string({ error })
-      .min(min, { error })
-      .max(max, { error })
-      // Control characters: PostgreSQL cannot store NUL, and terminals act on others.
-      .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f]*$/, {
-        error: `expected ${what} without control characters`,
-      })
-  );
+  const error = `expected ${what}, ${min} to ${max} characters and no control characters`;
+  const pattern = new RegExp(`^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f]{${min},${max}}$`);
+  return z.string({ error }).regex(pattern, { error });
 }
 
-/** `env:NAME` or a literal. What is in it is checked in secrets.ts and never printed. */
+/** `env:NAME` or a literal. What is in it is checked in httpRules.ts and never printed. */
 function secret() {
   const error = 'expected env:NAME, the name of an environment variable';
-  return z.string({ error }).min(1, { error });
+  return z.string({ error }).regex(/[\s\S]/, { error });
 }
 
+/**
+ * Not `.min` and `.max`: zod runs those on anything with a `length`, and `{ length: { … } }` then throws a TypeError
+ * in place of being no list.
+ */
 function list<Item extends z.ZodType>(item: Item, { min, max }: Range, what: string) {
-  const error = `expected a list of ${min === max ? min : `${min} to ${max}`} ${what}`;
-  return z.array(item, { error }).min(min, { error }).max(max, { error });
+  const error = `expected a list of ${min} to ${max} ${what}`;
+  return z
+    .array(item, { error })
+    .refine((items) => items.length >= min && items.length <= max, { error })
+    .meta({ minItems: min, maxItems: max });
 }
 
 const retrySchema = section({

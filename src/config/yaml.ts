@@ -38,7 +38,8 @@ export function readYaml(source: string, findings: Findings): { readonly value: 
   if (document === undefined) return undefined;
   const walk = new Walk(lines, findings);
   findings.usePlaces(walk);
-  return { value: walk.visit(document.contents, []) };
+  const value = walk.visit(document.contents, []);
+  return walk.isBroken ? undefined : { value };
 }
 
 /**
@@ -129,6 +130,8 @@ class Walk implements Places {
   readonly #keyOffsets = new Map<string, number>();
   readonly #valueOffsets = new Map<string, number>();
   readonly #anchors = new Map<string, Anchored>();
+  /** Something could not be read at all; to check the rest would only report what follows from that. */
+  isBroken = false;
   #nodes = 0;
   /** Levels below the node last visited. */
   #height = 0;
@@ -188,14 +191,12 @@ class Walk implements Places {
     const offset = node?.range?.[0] ?? 0;
     const place = this.#lines.place(offset);
     if (!isScalar<string | number | boolean>(node) || node.value === null) {
-      this.#findings.problemAt(place, path, 'expected a word as key');
-      return undefined;
+      return this.#break(place, path, 'expected a word as key');
     }
     const key = String(node.value);
     const keyPath = [...path, key];
     if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
-      this.#findings.problemAt(place, keyPath, `expected another name; ${key} is reserved by JavaScript`);
-      return undefined;
+      return this.#break(place, keyPath, `expected another name; ${key} is reserved by JavaScript`);
     }
     if (Object.hasOwn(object, key)) {
       this.#findings.problemAt(
@@ -231,20 +232,21 @@ class Walk implements Places {
   /** The value is shared, not copied, but its nodes are counted again: whoever reads the result pays for them. */
   #alias(name: string, path: KeyPath): unknown {
     const anchored = this.#anchors.get(name);
-    if (anchored === undefined) {
-      this.#findings.problem(path, quoteTheStar);
-      return null;
-    }
+    if (anchored === undefined) return this.#break(this.value(path), path, quoteTheStar);
     this.#nodes += anchored.nodes;
     this.#height = anchored.depth;
     if (path.length + anchored.depth > depthMax || this.#nodes > nodesMax) return this.#refuseSize(path);
     return anchored.value;
   }
 
-  #refuseSize(path: KeyPath): null {
+  #refuseSize(path: KeyPath): undefined {
     const message = `expected at most ${nodesMax} values and ${depthMax} levels, aliases counted each time`;
-    this.#findings.problemAt(this.value(path), [], message);
-    return null;
+    return this.#break(this.value(path), [], message);
+  }
+
+  #break(place: Place, path: KeyPath, message: string): undefined {
+    this.isBroken = true;
+    this.#findings.problemAt(place, path, message);
   }
 }
 

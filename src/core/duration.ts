@@ -8,7 +8,7 @@ type Unit = keyof typeof unitMs;
 const largestFirst: readonly Unit[] = ['d', 'h', 'm', 's', 'ms'];
 
 /** At most three decimals and a whole number of milliseconds: `1.5s` is fine, `0.0001s` and `1.5ms` are not. */
-export const durationPattern = /^(\d{1,15})(?:\.(\d{1,3}))?(ms|s|m|h|d)$/;
+export const durationPattern = /^(\d{1,16})(?:\.(\d{1,3}))?(ms|s|m|h|d)$/;
 
 /** What to say when a duration was expected. */
 export const durationExpected = 'a duration such as 250ms, 15s, 5m, 1h or 7d';
