@@ -34,7 +34,8 @@ const noBody = Buffer.alloc(0);
 const noHeaders: readonly Buffer[] = [];
 
 /**
- * The handler undici calls, in its older form. Measured, CPU per message to a local receiver, concurrency 50 (Node 20,
+ * The handler undici calls, in the older form that undici 7 marks as deprecated; the newer one has the same calls under
+ * other names, should a later major drop it. Measured, CPU per message to a local receiver, concurrency 50 (Node 20,
  * undici 7.30, payload of 175 bytes, 9 headers):
  *
  * | way | µs |

@@ -1,9 +1,9 @@
 /** Opens connections, only to addresses the network policy allows. */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
+import { classifyAddress, classifyHost, type AddressClass } from '../../core/address.ts';
 import { OutboxError } from '../../errors.ts';
-import { firstBlocked, isMetadataHostname } from './address.ts';
 import { blockedAddressCode } from './classify.ts';
 
 export interface ConnectorOptions {
@@ -37,18 +37,17 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     lookup: guardedLookup(options),
   });
   return (target, callback) => {
-    const blocked = blockedBeforeLookup(target.hostname, options.allowPrivate);
+    const refusal = blockedBeforeLookup(target.hostname, options.allowPrivate);
     // Later, since undici does not expect an answer before its call has returned.
-    if (blocked !== null) queueMicrotask(() => callback(blocked, null));
+    if (refusal !== null) queueMicrotask(() => callback(refusal, null));
     else connect(target, callback);
   };
 }
 
+/** By name or literal alone. Literals that undici hands over have lost their brackets. */
 function blockedBeforeLookup(hostname: string, allowPrivate: boolean): Error | null {
-  if (isMetadataHostname(hostname)) return blockedError(hostname, 'cloud metadata');
-  if (isIP(hostname) === 0) return null;
-  const blocked = firstBlocked([hostname], allowPrivate);
-  return blocked === null ? null : blockedError(hostname, blocked.range);
+  const kind = classifyHost(hostname);
+  return kind === null ? null : blocked(hostname, kind, allowPrivate);
 }
 
 function guardedLookup(options: ConnectorOptions): LookupFunction {
@@ -63,20 +62,26 @@ function guardedLookup(options: ConnectorOptions): LookupFunction {
   };
 }
 
+/** One bad address among good ones refuses them all: which one a connection takes is not ours to choose. */
 function blockedAmong(
   hostname: string,
   addresses: readonly LookupAddress[],
   allowPrivate: boolean,
 ): Error | null {
-  const blocked = firstBlocked(
-    addresses.map(({ address }) => address),
-    allowPrivate,
-  );
-  return blocked === null ? null : blockedError(`${hostname} (${blocked.address})`, blocked.range);
+  for (const { address } of addresses) {
+    const error = blocked(`${hostname} (${address})`, classifyAddress(address) ?? 'forbidden', allowPrivate);
+    if (error !== null) return error;
+  }
+  return null;
 }
 
-function blockedError(what: string, range: string): Error {
-  return new OutboxError(blockedAddressCode, `${what} is ${range}, which the network policy refuses`);
+function blocked(what: string, kind: AddressClass, allowPrivate: boolean): Error | null {
+  if (kind === 'public' || (kind === 'private' && allowPrivate)) return null;
+  const reason =
+    kind === 'private'
+      ? 'is a private address, and network.allowPrivate is false'
+      : 'is link-local, cloud metadata, unspecified, multicast or broadcast, where no destination may be';
+  return new OutboxError(blockedAddressCode, `${what} ${reason}`);
 }
 
 function resolveBySystem(hostname: string, done: Parameters<Resolve>[1]): void {

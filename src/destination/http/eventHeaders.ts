@@ -18,21 +18,20 @@ const transportNames: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
-  'proxy-authenticate',
   'proxy-authorization',
   'te',
   'trailer',
   'upgrade',
   'expect',
-  'http2-settings',
 ]);
+
+/** Reserved for events only: a destination may set them for all its messages. */
+const destinationMaySet: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'user-agent']);
 
 /** traceparent and tracestate are passed on by {@link pushTraceContext}. */
 const ownNames: ReadonlySet<string> = new Set([
-  'content-type',
-  'content-encoding',
+  ...destinationMaySet,
   'idempotency-key',
-  'user-agent',
   'traceparent',
   'tracestate',
 ]);
@@ -59,14 +58,19 @@ export function isHeaderValue(value: string): boolean {
   return !illegalInValue.test(value);
 }
 
-/** Whether a name, in lower case, is for this package or the transport to set. */
-export function isReservedName(name: string): boolean {
+/** Whether a name, in lower case, is closed to events. */
+function isReservedName(name: string): boolean {
   return (
     transportNames.has(name) ||
     ownNames.has(name) ||
     name.startsWith('webhook-') ||
     name.startsWith('outbox-')
   );
+}
+
+/** Whether a destination may not set a header of this name, in lower case. */
+export function isClosedToDestinations(name: string): boolean {
+  return isReservedName(name) && !destinationMaySet.has(name);
 }
 
 export interface EventHeaderRules {

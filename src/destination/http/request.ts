@@ -27,11 +27,14 @@ export function buildRequest(
   const { config } = target;
   const id = webhookId(message.eventId, message.revision);
   const structured = config.cloudEvents === 'structured';
-  const contentType = structured ? structuredContentType : message.contentType;
-  if (!isHeaderValue(contentType)) return "the event's content type holds a character no header can carry";
+  if (!isHeaderValue(message.contentType)) {
+    return "the event's content type holds a character no header can carry";
+  }
   const body = structured ? structuredBody(message, id) : message.payload;
   const headers = target.headers.slice();
-  headers.push('content-type', contentType, 'webhook-id', id, 'webhook-timestamp', timestamp);
+  if (structured) headers.push('content-type', structuredContentType);
+  else if (!target.headerNames.has('content-type')) headers.push('content-type', message.contentType);
+  headers.push('webhook-id', id, 'webhook-timestamp', timestamp);
   if (target.signingKeys.length > 0) {
     headers.push('webhook-signature', signatures(target.signingKeys, id, timestamp, body));
   }

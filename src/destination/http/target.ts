@@ -8,7 +8,7 @@ import {
   type Environment,
 } from '../../core/secrets.ts';
 import { isOutboxError, OutboxError } from '../../errors.ts';
-import { isHeaderName, isHeaderValue, isReservedName } from './eventHeaders.ts';
+import { isHeaderName, isClosedToDestinations, isHeaderValue } from './eventHeaders.ts';
 import { signingKey } from './signature.ts';
 
 export interface SenderDependencies {
@@ -64,6 +64,8 @@ function buildTarget(config: HttpDestinationConfig, dependencies: SenderDependen
   );
   const headers = ['user-agent', 'temporal-outbox'];
   pushStaticHeaders(headers, config.headers, secrets);
+  // The envelope of structured mode has a type of its own.
+  if (config.cloudEvents === 'structured') removeHeader(headers, 'content-type');
   if (config.auth !== null) replaceHeader(headers, 'authorization', authorization(config.auth, secrets));
   return {
     config,
@@ -95,6 +97,9 @@ function destinationUrl(written: string, env: Environment): URL {
   return url;
 }
 
+/** Headers whose value is a secret even where it is written in the file. */
+const confidentialName = /^(authorization|cookie)$|token|secret|api-?key|password/;
+
 function pushStaticHeaders(
   headers: string[],
   written: Readonly<Record<string, string>>,
@@ -103,10 +108,11 @@ function pushStaticHeaders(
   for (const [name, reference] of Object.entries(written)) {
     const lowerName = name.toLowerCase();
     if (!isHeaderName(name)) throw invalid(`headers: ${JSON.stringify(name)} is not a header name`);
-    if (isReservedName(lowerName) && lowerName !== 'user-agent') {
+    if (isClosedToDestinations(lowerName)) {
       throw invalid(`headers: ${lowerName} is set by temporal-outbox or by the transport`);
     }
-    const value = reference.startsWith('env:') ? secrets.read(reference) : reference;
+    const value = reference === '' ? '' : secrets.resolve(reference);
+    if (value !== reference || confidentialName.test(lowerName)) secrets.rememberWords(value);
     if (!isHeaderValue(value)) {
       throw invalid(`headers: the value of ${lowerName} holds a character no header can carry`);
     }
@@ -115,9 +121,18 @@ function pushStaticHeaders(
 }
 
 function replaceHeader(headers: string[], name: string, value: string): void {
-  const index = headers.findIndex((entry, position) => position % 2 === 0 && entry === name);
+  const index = headerIndex(headers, name);
   if (index === -1) headers.push(name, value);
   else headers[index + 1] = value;
+}
+
+function headerIndex(headers: readonly string[], name: string): number {
+  return headers.findIndex((entry, position) => position % 2 === 0 && entry === name);
+}
+
+function removeHeader(headers: string[], name: string): void {
+  const index = headerIndex(headers, name);
+  if (index !== -1) headers.splice(index, 2);
 }
 
 function authorization(auth: CredentialsConfig, secrets: Secrets): string {
@@ -163,6 +178,12 @@ class Secrets {
   /** Very short values would blank out half of every excerpt, and are no secrets. */
   remember(value: string): void {
     if (value.length >= 6) this.values.add(value);
+  }
+
+  /** `Bearer abc`: a receiver may echo the second word alone. */
+  rememberWords(value: string): void {
+    this.remember(value);
+    for (const word of value.split(' ')) this.remember(word);
   }
 
   /** Longest first, so that one which contains another is taken out whole. */
