@@ -1,0 +1,82 @@
+import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import {
+  breakUp,
+  finishAttempt,
+  openBatch,
+  summarize,
+  type BatchSummary,
+  type OpenedBatch,
+} from '../src/storage/attempts.ts';
+import { batchIdOf } from '../src/core/ids.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+import { deliverRows } from './deliverRows.ts';
+import { Ledger } from './ledger.ts';
+import { persist } from './persist.ts';
+
+export interface AttemptInput {
+  /** No new request is begun after this many milliseconds; what is under way is waited for. */
+  readonly softLimitMs: number;
+}
+
+/** Executions of one batch that may end without any outcome before it is taken for poisoned. */
+const maximumFruitless = 3;
+
+/** Deliveries of one lane with a workflow of their own, at most; a larger failing crowd stays together. */
+const maximumSingles = 200;
+
+/**
+ * Sends what is due of this workflow's batch. Outcomes are written to the rows as answers come in, under the batch's
+ * fencing token; what is returned is only what the rows say, so losing the result and running again loses nothing.
+ */
+export async function attempt(
+  dependencies: ActivityDependencies,
+  input: AttemptInput,
+): Promise<BatchSummary> {
+  const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
+  const { pool } = dependencies;
+  const opened = await openBatch(pool, workflowId);
+  if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
+
+  const summary =
+    opened.fruitless > maximumFruitless
+      ? await reportPoison(dependencies, workflowId, opened)
+      : await attemptOpened(dependencies, opened, input.softLimitMs);
+  // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
+  return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
+}
+
+async function attemptOpened(
+  dependencies: ActivityDependencies,
+  opened: OpenedBatch,
+  softLimitMs: number,
+): Promise<BatchSummary | null> {
+  const stop = new AbortController();
+  const cancelled = cancellationSignal();
+  const abort = (): void => stop.abort();
+  cancelled.addEventListener('abort', abort, { once: true });
+  const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
+  const ledger = new Ledger(dependencies, opened, stop);
+  try {
+    await deliverRows(dependencies, opened, ledger, { signal: stop.signal, softLimitMs });
+    await ledger.close();
+    cancelled.throwIfAborted();
+    if (ledger.fenced) return null;
+    return await persist(() => finishAttempt(dependencies.pool, opened, maximumSingles), stop.signal);
+  } finally {
+    clearInterval(beat);
+    cancelled.removeEventListener('abort', abort);
+    dependencies.onProgress(opened.lane);
+  }
+}
+
+async function reportPoison(
+  { pool, log }: ActivityDependencies,
+  workflowId: string,
+  opened: OpenedBatch,
+): Promise<BatchSummary | null> {
+  log.warn(
+    { workflowId, lane: opened.lane, fruitless: opened.fruitless },
+    'workers keep dying on this batch: breaking it up',
+  );
+  return breakUp(pool, opened);
+}

@@ -1,0 +1,44 @@
+import { activityInfo } from '@temporalio/activity';
+import type { ParsedCommand } from '../src/core/command.ts';
+import { isTransient } from '../src/storage/errors.ts';
+import { resolve, type ResolutionAnswer } from '../src/storage/resolutions.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+
+export interface SentCommand {
+  readonly command: ParsedCommand;
+  readonly via: 'signal' | 'update';
+}
+
+/** Carries resolutions out in SQL, in the order they came; every outcome becomes a line in outbox.audit. */
+export async function carryOut(
+  dependencies: ActivityDependencies,
+  commands: readonly SentCommand[],
+): Promise<ResolutionAnswer[]> {
+  const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
+  const answers: ResolutionAnswer[] = [];
+  for (const { command, via } of commands) {
+    answers.push(await carryOutOne(dependencies, workflowId, command, via));
+  }
+  return answers;
+}
+
+async function carryOutOne(
+  { pool, log }: ActivityDependencies,
+  workflowId: string,
+  command: ParsedCommand,
+  via: string,
+): Promise<ResolutionAnswer> {
+  const { action, actor, reason } = command;
+  const about = { workflowId, action, actor, reason, via };
+  try {
+    const answer = await resolve(pool, workflowId, command, via);
+    log.info({ ...about, ...answer }, `resolution ${answer.outcome}`);
+    return answer;
+  } catch (error) {
+    if (isTransient(error)) throw error;
+    // One command that SQL cannot take must not hold up those behind it.
+    const message = error instanceof Error ? error.message : String(error);
+    log.error({ ...about, error: message }, 'resolution failed');
+    return { outcome: 'refused', message: `could not be carried out: ${message}`, events: 0 };
+  }
+}

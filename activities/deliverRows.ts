@@ -1,0 +1,176 @@
+import { retryDecision } from '../src/core/retry.ts';
+import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
+import { loadRows, type DeliveryRow, type FailureRow, type OpenedBatch } from '../src/storage/attempts.ts';
+import type { ActivityDependencies, Reachable } from './dependencies.ts';
+import type { Ledger } from './ledger.ts';
+
+/** Rows and payload bytes held in memory at a time, twice over (one chunk being sent, one loading). */
+const chunkRows = 100;
+const chunkBytes = 4 * 1024 * 1024;
+
+export interface Limits {
+  readonly signal: AbortSignal;
+  readonly softLimitMs: number;
+}
+
+/** Sends the batch's due rows in order of seq, as many at once as their destination allows. */
+export async function deliverRows(
+  dependencies: ActivityDependencies,
+  opened: OpenedBatch,
+  ledger: Ledger,
+  { signal, softLimitMs }: Limits,
+): Promise<void> {
+  const startedAt = performance.now();
+  const slots = new Slots();
+  const next = (after: string): Promise<DeliveryRow[]> =>
+    loadRows(dependencies.pool, opened.batchId, after, chunkRows, chunkBytes);
+
+  const send = async (row: DeliveryRow): Promise<void> => {
+    const reachable = await dependencies.destinations.find(row.destination, opened.configRevision);
+    await slots.take(reachable?.config.concurrency ?? 1);
+    if (signal.aborted || performance.now() - startedAt >= softLimitMs) return slots.give();
+    void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
+      slots.give();
+      note(ledger, row, outcome, slots.taken === 0);
+    });
+  };
+
+  let loading = next('0');
+  for (let more = true; more;) {
+    const rows = await loading;
+    more = mayHaveMore(rows);
+    if (more) {
+      loading = next((rows.at(-1) as DeliveryRow).seq);
+      // A failing prefetch is met at the loop's next await; until then it must not count as unhandled.
+      loading.catch(() => undefined);
+    }
+    for (const row of rows) await send(row);
+    if (signal.aborted || performance.now() - startedAt >= softLimitMs) break;
+  }
+  await slots.allFree();
+}
+
+/** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
+function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
+  if (rows.length === 0) return false;
+  if (rows.length === chunkRows) return true;
+  // UTF-8 takes at most three bytes for a UTF-16 unit.
+  return rows.reduce((sum, row) => sum + row.payload.length * 3, 0) >= chunkBytes;
+}
+
+/** Counts requests under way. A race over all their promises for every row cost more than the requests. */
+class Slots {
+  taken = 0;
+  #wake: (() => void) | undefined;
+
+  async take(limit: number): Promise<void> {
+    while (this.taken >= limit) await this.#change();
+    this.taken++;
+  }
+
+  give(): void {
+    this.taken--;
+    this.#wake?.();
+  }
+
+  async allFree(): Promise<void> {
+    while (this.taken > 0) await this.#change();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
+
+type RowOutcome =
+  { readonly acknowledged: true } | { readonly failure: FailureRow } | { readonly aborted: true };
+
+function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome, last: boolean): void {
+  if ('acknowledged' in outcome) ledger.acknowledged(row.seq, last);
+  if ('failure' in outcome) ledger.failed(outcome.failure);
+}
+
+async function deliverRow(
+  { random }: ActivityDependencies,
+  row: DeliveryRow,
+  reachable: Reachable | undefined,
+  signal: AbortSignal,
+): Promise<RowOutcome> {
+  if (reachable === undefined)
+    return {
+      failure: unsendable(row, 'destination-removed', `There is no destination ${row.destination} any more`),
+    };
+  if (row.type === null)
+    return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
+  const outcome = await reachable.sender.send(messageOf(row, row.type), signal);
+  if (outcome.kind === 'acknowledged') return { acknowledged: true };
+  if (outcome.kind === 'aborted') return { aborted: true };
+  return { failure: failureOf(row, outcome, reachable, random()) };
+}
+
+function messageOf(row: DeliveryRow, type: string): OutgoingMessage {
+  return {
+    eventId: row.eventId,
+    destination: row.destination,
+    revision: row.revision,
+    type,
+    key: row.key,
+    source: row.source,
+    subject: row.subject,
+    contentType: row.contentType,
+    payload: row.payload,
+    headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
+    createdAt: row.createdAt.toISOString(),
+    attempt: row.tries + 1,
+  };
+}
+
+const noHeaders: Readonly<Record<string, string>> = Object.freeze({});
+
+function failureOf(
+  row: DeliveryRow,
+  outcome: Extract<SendOutcome, { kind: 'refused' | 'unreachable' }>,
+  { config }: Reachable,
+  random: number,
+): FailureRow {
+  const charged = outcome.kind === 'refused';
+  const nowMs = Date.now();
+  const decision = retryDecision({
+    policy: config.retry,
+    outcome,
+    chargedAttempts: row.attempts + (charged ? 1 : 0),
+    unreachableTries: charged ? 0 : row.unreachable + 1,
+    // The database measured the time since the first attempt; only the difference counts, not this machine's clock.
+    firstAttemptAtMs: nowMs - outcome.durationMs - (row.sinceFirstMs ?? 0),
+    nowMs,
+    random,
+    retryAfterMs: outcome.retryAfterMs,
+  });
+  return {
+    seq: row.seq,
+    tries: row.tries,
+    charged,
+    park: decision.kind === 'park' ? decision.reason : null,
+    delayMs: decision.kind === 'retry' ? decision.delayMs : 0,
+    status: outcome.status,
+    errorClass: outcome.errorClass,
+    message: outcome.message,
+    excerpt: outcome.excerpt,
+    durationMs: outcome.durationMs,
+  };
+}
+
+function unsendable(row: DeliveryRow, errorClass: string, message: string): FailureRow {
+  return {
+    seq: row.seq,
+    tries: row.tries,
+    charged: true,
+    park: 'permanent',
+    delayMs: 0,
+    status: null,
+    errorClass,
+    message,
+    excerpt: null,
+    durationMs: 0,
+  };
+}

@@ -1,0 +1,35 @@
+import type { DestinationConfig } from '../src/core/destination.ts';
+import type { Sender } from '../src/core/outcome.ts';
+import type { Pool } from '../src/storage/connect.ts';
+
+/** A destination as this process reaches it. */
+export interface Reachable {
+  readonly config: DestinationConfig;
+  readonly sender: Sender;
+}
+
+/** The destinations of one configuration revision. */
+export interface Destinations {
+  /** Those of the given revision or a later one; undefined for a name that was removed. */
+  find(name: string, configRevision: number): Promise<Reachable | undefined>;
+}
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What the activities work with; the worker closes over it once. */
+export interface ActivityDependencies {
+  readonly pool: Pool;
+  readonly destinations: Destinations;
+  readonly log: Log;
+  /** Whether outbox.delivered remembers what was acknowledged. */
+  readonly keepDelivered: boolean;
+  /** 0..1, for jitter. */
+  readonly random: () => number;
+  /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
+  readonly onProgress: (lane: string) => void;
+}

@@ -1,0 +1,26 @@
+import type { BatchSummary } from '../src/storage/attempts.ts';
+import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
+import { attempt, type AttemptInput } from './attempt.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+import { carryOut, type SentCommand } from './carryOut.ts';
+
+export type { ActivityDependencies, Destinations, Log, Reachable } from './dependencies.ts';
+export type { AttemptInput } from './attempt.ts';
+export type { SentCommand } from './carryOut.ts';
+export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';
+export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
+
+/** The activities of the `deliver` workflow. */
+export interface Activities {
+  /** Sends what is due of the workflow's batch and answers what is left of it. */
+  attempt(input: AttemptInput): Promise<BatchSummary>;
+  /** Carries out resolutions one after another, an answer for each; refusals are answers, not errors. */
+  resolve(commands: readonly SentCommand[]): Promise<ResolutionAnswer[]>;
+}
+
+export function createActivities(dependencies: ActivityDependencies): Activities {
+  return {
+    attempt: (input) => attempt(dependencies, input),
+    resolve: (commands) => carryOut(dependencies, commands),
+  };
+}

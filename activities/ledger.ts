@@ -1,0 +1,90 @@
+import { acknowledge, recordFailures, type BatchRun, type FailureRow } from '../src/storage/attempts.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+import { persist } from './persist.ts';
+
+/** Acknowledgements written at once, and how long the first of them waits for company. Measured best: about 100 rows or 10 ms. */
+const flushRows = 100;
+const flushAfterMs = 10;
+
+/**
+ * Writes outcomes of one run to the rows, a few at a time, while sending goes on. What has been sent and is not yet
+ * flushed is what a crash can duplicate.
+ */
+export class Ledger {
+  /** A later execution owns the batch: nothing more of this run counts. */
+  fenced = false;
+  readonly #dependencies: ActivityDependencies;
+  readonly #run: BatchRun & { readonly lane: string };
+  readonly #stop: AbortController;
+  readonly #failures: FailureRow[] = [];
+  #acknowledged: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #error: unknown;
+
+  constructor(
+    dependencies: ActivityDependencies,
+    run: BatchRun & { readonly lane: string },
+    stop: AbortController,
+  ) {
+    this.#dependencies = dependencies;
+    this.#run = run;
+    this.#stop = stop;
+  }
+
+  /** `last`: nothing else is under way, so there is no company to wait for. */
+  acknowledged(seq: string, last: boolean): void {
+    this.#acknowledged.push(seq);
+    if (last || this.#acknowledged.length >= flushRows) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
+  }
+
+  /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
+  failed(failure: FailureRow): void {
+    this.#failures.push(failure);
+  }
+
+  /** Writes what is left. Throws what a write met that waiting could not mend. */
+  async close(): Promise<void> {
+    this.#flush();
+    await this.#writing;
+    if (this.#error !== undefined) throw asError(this.#error);
+    if (this.fenced || this.#failures.length === 0) return;
+    const { pool } = this.#dependencies;
+    const ok = await persist(() => recordFailures(pool, this.#run, this.#failures), this.#stop.signal);
+    if (!ok) this.#fence();
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#acknowledged.length === 0) return;
+    this.#writing = this.#writing.then(() => this.#write());
+  }
+
+  /** One write at a time; what gathers meanwhile goes with the next. */
+  async #write(): Promise<void> {
+    const seqs = this.#acknowledged;
+    if (seqs.length === 0 || this.fenced || this.#error !== undefined) return;
+    this.#acknowledged = [];
+    const { pool, keepDelivered, onProgress } = this.#dependencies;
+    try {
+      const ok = await persist(() => acknowledge(pool, this.#run, seqs, keepDelivered), this.#stop.signal);
+      if (!ok) this.#fence();
+      onProgress(this.#run.lane);
+    } catch (error) {
+      this.#error = error;
+      this.#stop.abort();
+    }
+  }
+
+  #fence(): void {
+    this.fenced = true;
+    this.#stop.abort();
+    this.#dependencies.log.warn({ ...this.#run }, 'a later execution owns this batch: stopped sending');
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

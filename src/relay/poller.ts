@@ -1,0 +1,116 @@
+import type { Log } from '../../activities/index.ts';
+import { claimBatches, promoteDue } from '../storage/claims.ts';
+import type { Queryable } from '../storage/connect.ts';
+import type { Lanes } from './lanes.ts';
+import type { Starter } from './starter.ts';
+
+/** A batch counts against its lane's `inFlight` only while younger than this. */
+const slowAfterMs = 1_000;
+/** After the last claim the relay polls at the busy pace for so long. */
+const busyForMs = 1_000;
+const failureDelayMs = { first: 100, maximum: 5_000 };
+const promoteEveryMs = 1_000;
+const promoteAtOnce = 1_000;
+
+/** Asks for work, at a pace that follows the load, and hands what it claims to the starter. */
+export class Poller {
+  readonly #db: Queryable;
+  readonly #relayId: string;
+  readonly #lanes: Lanes;
+  readonly #starter: Starter;
+  readonly #log: Log;
+  readonly #pollMs: { readonly busy: number; readonly idle: number };
+  #stopping = false;
+  #polling: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  #woken = false;
+  #lastClaimAt = -Infinity;
+  #lastPromotionAt = -Infinity;
+  #failures = 0;
+
+  constructor(
+    db: Queryable,
+    relayId: string,
+    lanes: Lanes,
+    starter: Starter,
+    log: Log,
+    pollMs: { readonly busy: number; readonly idle: number },
+  ) {
+    this.#db = db;
+    this.#relayId = relayId;
+    this.#lanes = lanes;
+    this.#starter = starter;
+    this.#log = log;
+    this.#pollMs = pollMs;
+  }
+
+  start(): void {
+    this.#polling = this.#run();
+  }
+
+  /** Polls now rather than at the end of the pause. */
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.wake();
+    await this.#polling;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#woken = false;
+      const pauseMs = await this.#poll().then(
+        (claimed) => this.#paceAfter(claimed),
+        (error: unknown) => this.#backOff(error),
+      );
+      if (pauseMs > 0 && !this.#woken) await this.#pause(pauseMs);
+    }
+  }
+
+  /** Answers how many batches were claimed. */
+  async #poll(): Promise<number> {
+    const now = performance.now();
+    if (now - this.#lastPromotionAt >= promoteEveryMs) {
+      this.#lastPromotionAt = now;
+      await promoteDue(this.#db, promoteAtOnce);
+    }
+    // A lane whose last batch is not started yet (Temporal is slow, or away) claims no more.
+    const lanes = this.#lanes.held.filter((lane) => !this.#starter.isBusy(lane));
+    if (lanes.length === 0) return 0;
+    const marks = this.#lanes.marks(lanes, now);
+    const batches = await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs);
+    for (const batch of batches) {
+      this.#lanes.advance(batch.lane, batch.lastSeq);
+      this.#starter.start(batch);
+    }
+    return batches.length;
+  }
+
+  #paceAfter(claimed: number): number {
+    if (this.#failures > 0) this.#log.info({}, 'polling works again');
+    this.#failures = 0;
+    const now = performance.now();
+    if (claimed > 0) this.#lastClaimAt = now;
+    return now - this.#lastClaimAt < busyForMs ? this.#pollMs.busy : this.#pollMs.idle;
+  }
+
+  #backOff(error: unknown): number {
+    if (this.#failures++ === 0) this.#log.warn({ error: String(error) }, 'polling failed; trying again');
+    return Math.min(failureDelayMs.first * 2 ** this.#failures, failureDelayMs.maximum);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+}

@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Log } from '../../activities/index.ts';
+import { makePartitions } from '../storage/claims.ts';
+import type { Pool } from '../storage/connect.ts';
+import type { Temporal } from '../temporal/connect.ts';
+import { Lanes } from './lanes.ts';
+import { repeat, type Repeated } from './repeat.ts';
+import { Reconciler } from './reconciler.ts';
+import { Starter } from './starter.ts';
+import { Poller } from './poller.ts';
+
+export interface RelayOptions {
+  readonly pool: Pool;
+  readonly temporal: Temporal;
+  /** The configuration's `name`; it decides the task queue. */
+  readonly name: string | null;
+  readonly searchAttributes: boolean;
+  readonly log: Log;
+  /** Between polls while there is work, and while there is none, milliseconds. Default 5 and 20. */
+  readonly pollMs?: { readonly busy: number; readonly idle: number };
+  /** How long a lane stays with a relay that is not heard of, milliseconds. Default 6,000. */
+  readonly leaseMs?: number;
+  /** Age at which a claim's workflow is looked for, milliseconds. Default 15,000. */
+  readonly claimAgeMs?: number;
+}
+
+export interface Relay {
+  readonly id: string;
+  /** Rows of a lane left their first attempt: there may be room for the next batch. */
+  nudge(): void;
+  /** Claims nothing more, ends starts under way, gives the lanes to the others. */
+  stop(): Promise<void>;
+}
+
+const hourMs = 3_600_000;
+const reconcileEveryMs = 5_000;
+
+/** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
+export async function createRelay(options: RelayOptions): Promise<Relay> {
+  const { pool, log, leaseMs = 6_000 } = options;
+  const id = randomUUID();
+  const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
+  const starter = new Starter(options);
+  const poller = new Poller(pool, id, lanes, starter, log, options.pollMs ?? { busy: 5, idle: 20 });
+  const reconciler = new Reconciler(pool, options.temporal, starter, log, options.claimAgeMs ?? 15_000);
+
+  await makePartitions(pool);
+  await lanes.hold();
+  poller.start();
+  const chores: Repeated[] = [
+    repeat('hold lanes', leaseMs / 3, log, () => lanes.hold()),
+    repeat('make partitions', hourMs, log, () => makePartitions(pool)),
+    repeat('reconcile', reconcileEveryMs, log, () => reconciler.pass()),
+  ];
+  log.info({ relay: id, lanes: lanes.held }, 'relay started');
+  return {
+    id,
+    nudge: () => poller.wake(),
+    stop: async () => {
+      await poller.stop();
+      await Promise.all(chores.map((chore) => chore.stop()));
+      await starter.stop();
+      await lanes
+        .leave()
+        .catch((error: unknown) => log.warn({ error: String(error) }, 'lanes not given up; they expire'));
+      log.info({ relay: id }, 'relay stopped');
+    },
+  };
+}

@@ -1,0 +1,182 @@
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+/** The fencing token: one execution of one batch. Every write names it and does nothing once it is not the latest. */
+export interface BatchRun {
+  readonly batchId: string;
+  readonly run: number;
+}
+
+export interface OpenedBatch extends BatchRun {
+  readonly lane: string;
+  /** Executions before this one, in a row, that ended without any outcome. */
+  readonly fruitless: number;
+  readonly configRevision: number;
+}
+
+export interface DeliveryRow {
+  readonly seq: string;
+  readonly eventId: string;
+  readonly destination: string;
+  readonly revision: number;
+  readonly tries: number;
+  readonly attempts: number;
+  /** Unreachable tries in a row. */
+  readonly unreachable: number;
+  /** Milliseconds since its first attempt; null before it. */
+  readonly sinceFirstMs: number | null;
+  /** Null when the event itself is gone from the database. */
+  readonly type: string | null;
+  readonly key: string | null;
+  readonly source: string | null;
+  readonly subject: string | null;
+  readonly contentType: string;
+  readonly createdAt: Date;
+  readonly payload: string;
+  readonly headers: string;
+}
+
+export interface FailureRow {
+  readonly seq: string;
+  /** The tries the row had when it was loaded; a repeated write finds more and changes nothing. */
+  readonly tries: number;
+  readonly charged: boolean;
+  /** Reason to park, or null to retry after delayMs. */
+  readonly park: string | null;
+  readonly delayMs: number;
+  readonly status: number | null;
+  readonly errorClass: string;
+  readonly message: string;
+  readonly excerpt: string | null;
+  readonly durationMs: number;
+}
+
+/** A workflow split off a batch, to be started by the batch's own. */
+export interface SplitOff {
+  readonly workflowId: string;
+  readonly lane: string;
+  readonly eventId: string | null;
+  readonly eventType: string | null;
+}
+
+/** A delivery that is retrying or parked, as its workflow's page shows it. */
+export interface HeldDelivery {
+  readonly eventId: string;
+  readonly eventType: string | null;
+  readonly destination: string;
+  readonly state: 'retry' | 'parked';
+  readonly tries: number;
+  readonly attempts: number;
+  readonly revision: number;
+  readonly deadLetterId: number | null;
+  readonly reason: string | null;
+  readonly parkedAt: string | null;
+  readonly status: number | null;
+  readonly errorClass: string | null;
+  readonly dueAt: string | null;
+}
+
+/** What is left of a workflow's batch. */
+export interface BatchSummary {
+  readonly left: number;
+  readonly unsent: number;
+  readonly retrying: number;
+  /** Until the first retry is due; negative when overdue, null when none waits. */
+  readonly nextDueMs: number | null;
+  readonly parked: number;
+  /** The first 20 of what is retrying or parked. */
+  readonly rows: readonly HeldDelivery[];
+  readonly singles: readonly SplitOff[];
+}
+
+export async function openBatch(db: Queryable, workflowId: string): Promise<OpenedBatch | undefined> {
+  return firstOf<OpenedBatch>(
+    db,
+    `select batch_id as "batchId", run, lane, fruitless, config_revision as "configRevision" from outbox.open_batch($1)`,
+    [workflowId],
+  );
+}
+
+/** The next rows to send after `seq`, in order: at most `limit` rows and about `bytes` of payload. */
+export async function loadRows(
+  db: Queryable,
+  batchId: string,
+  after: string,
+  limit: number,
+  bytes: number,
+): Promise<DeliveryRow[]> {
+  return rowsOf<DeliveryRow>(
+    db,
+    `select seq::text, event_id as "eventId", destination, revision, tries, attempts, unreachable, since_first_ms as "sinceFirstMs",
+            type, key, source, subject, content_type as "contentType", created_at as "createdAt", payload, headers
+     from outbox.load_rows($1, $2, $3, $4)`,
+    [batchId, after, limit, bytes],
+  );
+}
+
+/** Answers false when fenced: a later execution owns the batch. */
+export async function acknowledge(
+  db: Queryable,
+  run: BatchRun,
+  seqs: readonly string[],
+  keep: boolean,
+): Promise<boolean> {
+  const row = await firstOf<{ ok: boolean }>(
+    db,
+    'select outbox.acknowledge($1, $2, $3::bigint[], $4) as ok',
+    [run.batchId, run.run, seqs, keep],
+  );
+  return row?.ok === true;
+}
+
+/** Answers false when fenced. */
+export async function recordFailures(
+  db: Queryable,
+  run: BatchRun,
+  failures: readonly FailureRow[],
+): Promise<boolean> {
+  const row = await firstOf<{ ok: boolean }>(db, 'select outbox.record_failures($1, $2, $3) as ok', [
+    run.batchId,
+    run.run,
+    JSON.stringify(failures),
+  ]);
+  return row?.ok === true;
+}
+
+/** Answers null when fenced. */
+export async function finishAttempt(
+  db: Queryable,
+  run: BatchRun,
+  maxSingles: number,
+): Promise<BatchSummary | null> {
+  const row = await firstOf<{ summary: BatchSummary | null }>(
+    db,
+    'select outbox.finish_attempt($1, $2, $3) as summary',
+    [run.batchId, run.run, maxSingles],
+  );
+  return row?.summary ?? null;
+}
+
+/** Answers null when fenced. */
+export async function breakUp(db: Queryable, run: BatchRun): Promise<BatchSummary | null> {
+  const row = await firstOf<{ summary: BatchSummary | null }>(
+    db,
+    'select outbox.break_up($1, $2) as summary',
+    [run.batchId, run.run],
+  );
+  return row?.summary ?? null;
+}
+
+/** What the workflow's batch holds now; with `batchId`, also the workflows split off it that have not begun. */
+export async function summarize(
+  db: Queryable,
+  workflowId: string,
+  batchId: string | null,
+): Promise<BatchSummary> {
+  const row = await firstOf<{ summary: BatchSummary }>(
+    db,
+    `select outbox.batch_summary($1) || jsonb_build_object('singles', outbox.children_of($2)) as summary`,
+    [workflowId, batchId],
+  );
+  if (row === undefined) throw new Error('outbox.batch_summary answered no row');
+  return row.summary;
+}

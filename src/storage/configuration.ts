@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
+import { likePattern } from '../core/pattern.ts';
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+export interface Settings {
+  readonly databaseId: string;
+  readonly name: string | null;
+  readonly temporalNamespaceId: string | null;
+  readonly configRevision: number;
+}
+
+export async function readSettings(db: Queryable): Promise<Settings> {
+  const row = await firstOf<Settings>(
+    db,
+    `select database_id as "databaseId", name, temporal_namespace_id as "temporalNamespaceId",
+            config_revision as "configRevision" from outbox.settings`,
+  );
+  if (row === undefined) throw new Error('outbox.settings has no row');
+  return row;
+}
+
+export interface AppliedConfig {
+  readonly revision: number;
+  /** False when the database already holds exactly this. */
+  readonly changed: boolean;
+  readonly destinations?: number;
+  readonly routes?: number;
+  /** For each filter, the operator it was taken for: `predicate` or `items`. */
+  readonly filterModes?: Readonly<Record<string, 'predicate' | 'items'>>;
+}
+
+/** Writes a new revision, all or nothing. Refused: another name, or taking away a destination with unsettled deliveries. */
+export async function applyConfig(
+  db: Queryable,
+  config: OutboxConfig,
+  source: string,
+  actor: string,
+): Promise<AppliedConfig> {
+  const stored = storedForm(config);
+  const row = await firstOf<{ applied: AppliedConfig }>(
+    db,
+    'select outbox.apply_config($1, $2, $3, $4) as applied',
+    [stored, source, checksumOf(stored), actor],
+  );
+  if (row === undefined) throw new Error('outbox.apply_config answered no row');
+  return row.applied;
+}
+
+/** Whether the database holds exactly this configuration. */
+export async function isApplied(db: Queryable, config: OutboxConfig): Promise<boolean> {
+  const row = await firstOf<{ checksum: string }>(
+    db,
+    'select c.checksum from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision',
+  );
+  return row?.checksum === checksumOf(storedForm(config));
+}
+
+function storedForm(config: OutboxConfig): string {
+  const routes = config.routes.map((route) => ({ ...route, like: likePattern(route.match) }));
+  return JSON.stringify({ ...config, routes });
+}
+
+function checksumOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+export interface StoredDestinations {
+  readonly revision: number;
+  readonly destinations: readonly DestinationConfig[];
+}
+
+export async function readDestinations(db: Queryable): Promise<StoredDestinations> {
+  const rows = await rowsOf<{ revision: number; config: DestinationConfig | null }>(
+    db,
+    `select s.config_revision as revision, d.config from outbox.settings s left join outbox.destinations d on true order by d.name`,
+  );
+  return {
+    revision: rows[0]?.revision ?? 0,
+    destinations: rows.flatMap(({ config }) => (config === null ? [] : [config])),
+  };
+}

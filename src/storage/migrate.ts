@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { OutboxError } from '../errors.ts';
+import { firstOf, inTransaction, rowsOf, type Pool, type Queryable } from './connect.ts';
+
+const folder = new URL('./migrations/', import.meta.url);
+const versionedName = /^(\d{4})-[a-z-]+\.sql$/;
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+export interface MigrationReport {
+  readonly from: number;
+  readonly to: number;
+  readonly applied: readonly string[];
+}
+
+export async function readMigrations(): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => versionedName.test(name)).sort();
+  return Promise.all(
+    names.map(async (name) => ({
+      version: Number(name.slice(0, 4)),
+      name,
+      sql: await readFile(new URL(name, folder), 'utf8'),
+    })),
+  );
+}
+
+/**
+ * Brings the schema up to this version, all or nothing, safe to run twice at once: one advisory lock, one transaction.
+ * @throws OutboxError OUTBOX_SCHEMA_NEWER when the database was migrated by a newer package.
+ */
+export async function migrate(pool: Pool): Promise<MigrationReport> {
+  const migrations = await readMigrations();
+  const newest = migrations.at(-1)?.version ?? 0;
+  return inTransaction(pool, async (client) => {
+    await client.query('select pg_advisory_xact_lock(1869968482, 1000000)');
+    await client.query(`create schema if not exists outbox`);
+    await client.query(`create table if not exists outbox.migrations (
+      version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`);
+    const from = await versionOf(client);
+    if (from > newest) throw newerSchema(from, newest);
+    const pending = migrations.filter((migration) => migration.version > from);
+    for (const migration of pending) await apply(client, migration);
+    if (pending.length > 0) await client.query(await readFile(new URL('roles.sql', folder), 'utf8'));
+    return { from, to: newest, applied: pending.map((migration) => migration.name) };
+  });
+}
+
+async function apply(client: Queryable, migration: Migration): Promise<void> {
+  await client.query(migration.sql);
+  await client.query('insert into outbox.migrations (version, name, checksum) values ($1, $2, $3)', [
+    migration.version,
+    migration.name,
+    createHash('sha256').update(migration.sql).digest('hex'),
+  ]);
+}
+
+async function versionOf(db: Queryable): Promise<number> {
+  const row = await firstOf<{ version: number | null }>(
+    db,
+    'select max(version) as version from outbox.migrations',
+  );
+  return row?.version ?? 0;
+}
+
+/** @throws OutboxError OUTBOX_SCHEMA_MISSING or OUTBOX_SCHEMA_NEWER unless the schema is exactly this version's. */
+export async function requireSchema(db: Queryable): Promise<void> {
+  const newest = (await readMigrations()).at(-1)?.version ?? 0;
+  const [present] = await rowsOf<{ present: boolean }>(
+    db,
+    `select to_regclass('outbox.migrations') is not null as present`,
+  );
+  const version = present?.present === true ? await versionOf(db) : 0;
+  if (version > newest) throw newerSchema(version, newest);
+  if (version < newest) {
+    throw new OutboxError(
+      'OUTBOX_SCHEMA_MISSING',
+      version === 0
+        ? 'this database has no outbox schema'
+        : `the outbox schema is at version ${version}, this program needs ${newest}`,
+      { hint: 'Run: temporal-outbox migrate' },
+    );
+  }
+}
+
+function newerSchema(version: number, newest: number): OutboxError {
+  return new OutboxError(
+    'OUTBOX_SCHEMA_NEWER',
+    `the outbox schema is at version ${version}, this program knows up to ${newest}`,
+    { hint: 'Deploy the newer version of temporal-outbox; an older one must not work on this database.' },
+  );
+}

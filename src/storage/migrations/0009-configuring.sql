@@ -1,0 +1,66 @@
+-- One writer of configuration: each apply is a new revision, and relays and workers read it from here, so an older file in a
+-- rolling deployment cannot win.
+
+-- Which operator a filter needs. A predicate path answers `@@` with a boolean even on an empty object; a path that yields items
+-- makes jsonb_path_match complain.
+create function outbox.filter_mode(p_filter jsonpath) returns text
+language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
+begin
+  perform jsonb_path_match('{}', p_filter);
+  return 'predicate';
+exception when others then
+  return 'items';
+end $$;
+
+-- p_config: { name, destinations: [{ name, type, ordering?, batch: { maximum, inFlight, splitUpTo }, … }], routes: [{ match, like, where, to: [] }] }.
+-- Answers { revision, changed, destinations, routes, filterModes }.
+create function outbox.apply_config(p_config jsonb, p_source text, p_checksum text, p_actor text) returns jsonb
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_settings outbox.settings;
+  v_removed  text;
+  v_name     text := p_config ->> 'name';
+begin
+  select * into v_settings from outbox.settings for update;
+  if v_settings.config_revision > 0 and v_settings.name is distinct from v_name then
+    raise exception 'this database is named %, the configuration says %', coalesce(quote_literal(v_settings.name), '(nothing)'),
+      coalesce(quote_literal(v_name), '(nothing)')
+      using errcode = 'OB002', hint = 'Workflow ids and the task queue carry the name; it cannot change while the database lives.';
+  end if;
+  if (select checksum from outbox.config_revisions where revision = v_settings.config_revision) = p_checksum then
+    return jsonb_build_object('revision', v_settings.config_revision, 'changed', false);
+  end if;
+
+  select string_agg(d.name, ', ' order by d.name) into v_removed
+  from outbox.destinations d
+  where not exists (select from jsonb_array_elements(p_config -> 'destinations') n where n ->> 'name' = d.name)
+    and exists (select from outbox.deliveries v where v.destination = d.name);
+  if v_removed is not null then
+    raise exception 'destination % still has unsettled deliveries', v_removed
+      using errcode = 'OB002', hint = 'Take its routes away first, let it drain or resolve its dead letters, then remove it.';
+  end if;
+
+  v_settings.config_revision := v_settings.config_revision + 1;
+  delete from outbox.routes;
+  delete from outbox.destinations d
+  where not exists (select from jsonb_array_elements(p_config -> 'destinations') n where n ->> 'name' = d.name);
+  delete from outbox.lanes l where not exists (select from jsonb_array_elements(p_config -> 'destinations') n where n ->> 'name' = l.name);
+  insert into outbox.destinations (name, type, config, ordering, batch_maximum, batch_in_flight, split_up_to, config_revision)
+  select n ->> 'name', n ->> 'type', n, coalesce(n ->> 'ordering', 'none'), (n #>> '{batch,maximum}')::int,
+         (n #>> '{batch,inFlight}')::int, (n #>> '{batch,splitUpTo}')::int, v_settings.config_revision
+  from jsonb_array_elements(p_config -> 'destinations') n
+  on conflict (name) do update set type = excluded.type, config = excluded.config, ordering = excluded.ordering,
+    batch_maximum = excluded.batch_maximum, batch_in_flight = excluded.batch_in_flight, split_up_to = excluded.split_up_to,
+    config_revision = excluded.config_revision;
+  insert into outbox.routes (position, pattern, type_like, filter, filter_mode, destination)
+  select r.position, r.value ->> 'match', r.value ->> 'like', (r.value ->> 'where')::jsonpath,
+         outbox.filter_mode((r.value ->> 'where')::jsonpath), t.destination
+  from jsonb_array_elements(p_config -> 'routes') with ordinality r(value, position),
+       jsonb_array_elements_text(r.value -> 'to') t(destination);
+  insert into outbox.config_revisions (revision, checksum, source, config, applied_by)
+  values (v_settings.config_revision, p_checksum, p_source, p_config, p_actor);
+  update outbox.settings set name = v_name, config_revision = v_settings.config_revision;
+  return jsonb_build_object('revision', v_settings.config_revision, 'changed', true,
+    'destinations', (select count(*) from outbox.destinations), 'routes', jsonb_array_length(p_config -> 'routes'),
+    'filterModes', (select coalesce(jsonb_object_agg(pattern || ' ' || filter::text, filter_mode), '{}') from outbox.routes where filter is not null));
+end $$;

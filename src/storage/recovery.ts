@@ -1,0 +1,47 @@
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+export interface BatchToCheck {
+  readonly batchId: string;
+  readonly workflowId: string;
+  readonly lane: string;
+}
+
+/** Batches not looked at for `ageMs`, oldest look first; marks them as looked at. */
+export async function batchesToCheck(db: Queryable, ageMs: number, limit: number): Promise<BatchToCheck[]> {
+  return rowsOf<BatchToCheck>(
+    db,
+    `select batch_id as "batchId", workflow_id as "workflowId", lane from outbox.batches_to_check($1 * interval '1 ms', $2)`,
+    [ageMs, limit],
+  );
+}
+
+/** Parks what a workflow that was ended from outside had not settled; answers how many rows still need a workflow. */
+export async function parkBatch(db: Queryable, workflowId: string, reason: string): Promise<number> {
+  const row = await firstOf<{ rows: number }>(db, 'select outbox.park_batch($1, $2) as rows', [
+    workflowId,
+    reason,
+  ]);
+  return row?.rows ?? 0;
+}
+
+export async function laneOfWorkflow(db: Queryable, workflowId: string): Promise<BatchToCheck | undefined> {
+  return firstOf<BatchToCheck>(
+    db,
+    `select id as "batchId", workflow_id as "workflowId", lane from outbox.batches where workflow_id = $1`,
+    [workflowId],
+  );
+}
+
+/** Binds the database to a namespace on first use; answers the one it is bound to. */
+export async function bindTemporal(db: Queryable, namespaceId: string): Promise<string> {
+  const row = await firstOf<{ bound: string }>(db, 'select outbox.bind_temporal($1) as bound', [namespaceId]);
+  return row?.bound ?? namespaceId;
+}
+
+/** Hands the rows to another Temporal store; answers how many claims were returned to pending. */
+export async function adoptTemporal(db: Queryable, namespaceId: string): Promise<number> {
+  const row = await firstOf<{ returned: number }>(db, 'select outbox.adopt_temporal($1) as returned', [
+    namespaceId,
+  ]);
+  return row?.returned ?? 0;
+}

@@ -1,0 +1,60 @@
+import { firstOf, type Queryable } from './connect.ts';
+
+/** A resolution as SQL takes it; `malformed` says why the input was not understood. */
+export interface ResolutionCommand {
+  readonly action: string;
+  readonly events?: readonly string[];
+  readonly all?: boolean;
+  readonly actor?: string;
+  readonly reason?: string;
+  readonly commandId?: string;
+  readonly payload?: unknown;
+  readonly headers?: unknown;
+  readonly revision?: number;
+  readonly to?: string;
+  readonly malformed?: string;
+}
+
+export interface ResolutionAnswer {
+  readonly outcome: 'done' | 'refused';
+  readonly message: string;
+  /** Deliveries it acted on. */
+  readonly events: number;
+}
+
+/** Carries a command out on what the workflow has parked; every outcome leaves a line in outbox.audit. */
+export async function resolve(
+  db: Queryable,
+  workflowId: string,
+  command: ResolutionCommand,
+  via: string,
+): Promise<ResolutionAnswer> {
+  const row = await firstOf<{ answer: ResolutionAnswer }>(db, 'select outbox.resolve($1, $2, $3) as answer', [
+    workflowId,
+    JSON.stringify(command),
+    via,
+  ]);
+  if (row === undefined) throw new Error('outbox.resolve answered no row');
+  return row.answer;
+}
+
+/** Stores an edited text under the next revision and answers its number; undefined when there is no such delivery. */
+export async function prepareRevision(
+  db: Queryable,
+  edit: {
+    readonly eventId: string;
+    readonly destination: string;
+    /** JSON text, kept digit for digit; null leaves the payload as it is. */
+    readonly payload: string | null;
+    readonly headers: string | null;
+    readonly actor: string | null;
+    readonly reason: string | null;
+  },
+): Promise<number | undefined> {
+  const row = await firstOf<{ revision: number | null }>(
+    db,
+    'select outbox.prepare_revision($1, $2, $3, $4, $5, $6) as revision',
+    [edit.eventId, edit.destination, edit.payload, edit.headers, edit.actor, edit.reason],
+  );
+  return row?.revision ?? undefined;
+}

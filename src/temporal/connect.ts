@@ -1,0 +1,57 @@
+import { Client } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
+import { OutboxError } from '../errors.ts';
+
+export interface TemporalSettings {
+  /** `host:port`. Default: `TEMPORAL_ADDRESS`, the TOML profile, `localhost:7233`. */
+  readonly address?: string;
+  /** Default: `TEMPORAL_NAMESPACE`, the TOML profile, `default`. */
+  readonly namespace?: string;
+}
+
+/** Client and Worker share one connection: only then can a start hand its first workflow task to this process at once. */
+export interface Temporal {
+  readonly client: Client;
+  readonly connection: NativeConnection;
+  readonly address: string;
+  readonly namespace: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects with Temporal's own settings (`TEMPORAL_*`, TOML profile): address, namespace, TLS, API key.
+ * @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE
+ */
+export async function connectTemporal(settings: TemporalSettings = {}): Promise<Temporal> {
+  const profile = loadClientConnectConfig();
+  const address = settings.address ?? profile.connectionOptions.address ?? 'localhost:7233';
+  const namespace = settings.namespace ?? profile.namespace ?? 'default';
+  try {
+    const connection = await NativeConnection.connect({
+      ...profile.connectionOptions,
+      address,
+      // Between neighbours compressing costs more than the bytes do.
+      ...(isNear(address) ? { grpcCompression: { codec: 'none' as const } } : {}),
+    });
+    const client = new Client({ connection, namespace });
+    return { client, connection, address, namespace, close: () => connection.close() };
+  } catch (error) {
+    throw unreachable(address, error);
+  }
+}
+
+export function unreachable(address: string, cause: unknown): OutboxError {
+  const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+  return new OutboxError('OUTBOX_TEMPORAL_UNREACHABLE', `cannot use Temporal at ${address}: ${why}`, {
+    cause,
+    hint: 'Check TEMPORAL_ADDRESS and the other TEMPORAL_* settings, and that the server is up.',
+  });
+}
+
+function isNear(address: string): boolean {
+  return (
+    /^(localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[::1\])/.test(address) ||
+    /^[a-z0-9-]+:\d+$/i.test(address)
+  );
+}

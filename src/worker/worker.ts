@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { createActivities, type Log } from '../../activities/index.ts';
+import { taskQueueName } from '../core/ids.ts';
+import type { Environment } from '../core/secrets.ts';
+import type { Pool } from '../storage/connect.ts';
+import type { Temporal } from '../temporal/connect.ts';
+import { LiveDestinations } from './destinations.ts';
+
+export interface OutboxWorkerOptions {
+  readonly pool: Pool;
+  readonly temporal: Temporal;
+  /** The configuration's `name`; it decides the task queue. */
+  readonly name: string | null;
+  readonly log: Log;
+  /** Where `${X}` and `env:X` come from. Default `process.env`. */
+  readonly env?: Environment;
+  /** Told when rows of a lane left their first attempt. */
+  readonly onProgress?: (lane: string) => void;
+  /** How long requests under way may go on at shutdown. Default 20 s. */
+  readonly shutdownGraceMs?: number;
+}
+
+export interface OutboxWorker {
+  /** Resolves when the worker has stopped; rejects when it failed. */
+  readonly finished: Promise<void>;
+  /** Takes no new work, lets what is under way end within the grace time. */
+  stop(): Promise<void>;
+}
+
+/** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
+export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
+  const { pool, temporal, log } = options;
+  const destinations = new LiveDestinations(pool, options.env ?? process.env, log);
+  const worker = await Worker.create({
+    ...tuning,
+    ...workflowCode(),
+    connection: temporal.connection,
+    namespace: temporal.namespace,
+    taskQueue: taskQueueName(options.name),
+    shutdownGraceTime: options.shutdownGraceMs ?? 20_000,
+    activities: createActivities({
+      pool,
+      destinations,
+      log,
+      keepDelivered: true,
+      random: Math.random,
+      onProgress: options.onProgress ?? (() => undefined),
+    }),
+  });
+  const finished = worker.run().finally(() => destinations.close());
+  // Whoever awaits `finished` sees a failure; until then it must not end the process as unhandled.
+  finished.catch(() => undefined);
+  return {
+    finished,
+    stop: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await finished;
+    },
+  };
+}
+
+const tuning = {
+  // Only non-sticky pollers see new workflows, and most of ours are over after one task.
+  nonStickyToStickyPollRatio: 0.5,
+  workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 8 },
+  activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 4 },
+  maxConcurrentWorkflowTaskExecutions: 40,
+  maxConcurrentLocalActivityExecutions: 100,
+  maxConcurrentActivityTaskExecutions: 100,
+  // A parked workflow costs memory while cached and one replay of a short history when not.
+  maxCachedWorkflows: 200,
+} satisfies Partial<WorkerOptions>;
+
+/** The bundle that the build made: beside the compiled code, or in dist when this runs from sources. */
+function workflowCode(): Pick<WorkerOptions, 'workflowBundle'> {
+  const places = ['../../workflow-bundle.js', '../../dist/workflow-bundle.js'];
+  const codePath = places
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find((path) => existsSync(path));
+  if (codePath === undefined) throw new Error('workflow-bundle.js is missing: run npm run build');
+  return { workflowBundle: { codePath } };
+}

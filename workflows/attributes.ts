@@ -1,0 +1,20 @@
+import { defineSearchAttributeKey, TypedSearchAttributes } from '@temporalio/common';
+import type { SplitOff } from '../activities/index.ts';
+
+/** The optional search attributes, all Keyword. Without them the workflow ids answer the same questions. */
+export const outboxState = defineSearchAttributeKey('OutboxState', 'KEYWORD');
+export const outboxDestination = defineSearchAttributeKey('OutboxDestination', 'KEYWORD');
+export const outboxEventType = defineSearchAttributeKey('OutboxEventType', 'KEYWORD');
+
+export const searchAttributeNames = [outboxState.name, outboxDestination.name, outboxEventType.name] as const;
+
+export function attributesFor({
+  lane,
+  eventType,
+}: Pick<SplitOff, 'lane' | 'eventType'>): TypedSearchAttributes {
+  return new TypedSearchAttributes([
+    { key: outboxState, value: 'delivering' },
+    { key: outboxDestination, value: lane },
+    ...(eventType === null ? [] : [{ key: outboxEventType, value: eventType }]),
+  ]);
+}

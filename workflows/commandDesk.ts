@@ -1,0 +1,104 @@
+import { currentUpdateInfo, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { Activities, ResolutionAnswer } from '../activities/index.ts';
+import {
+  parseCommand,
+  resolutionActions,
+  type ParsedCommand,
+  type ResolutionAction,
+} from '../src/core/command.ts';
+import { signals, updates, type CommandLine } from './contract.ts';
+
+interface Waiting {
+  readonly command: ParsedCommand;
+  readonly via: 'signal' | 'update';
+  readonly answer?: (answer: ResolutionAnswer) => void;
+  readonly fail?: (error: unknown) => void;
+}
+
+const shownLines = 20;
+const commandsAtOnce = 100;
+
+const descriptions: Record<ResolutionAction, string> = {
+  retry: 'Send it again, policy afresh, same key. Input: empty, or {"event": "<id>"}',
+  edit: 'Correct and send under a new key. Input: {"payload": …} and/or {"headers": {…}}',
+  redirect: 'Send it elsewhere instead. Input: {"to": "<destination>"}',
+  discard: 'Give it up, for the record. Input: {"reason": "…"}',
+};
+
+/**
+ * Takes commands from signals and updates, carries them out one after another, and remembers the latest answers. Handlers only
+ * queue: an exception in one would fail or block the workflow.
+ */
+export class CommandDesk {
+  readonly lines: CommandLine[] = [];
+  /** Signals received by this workflow, earlier runs included. */
+  signals: number;
+  readonly #resolve: Activities['resolve'];
+  readonly #queue: Waiting[] = [];
+
+  constructor(resolve: Activities['resolve'], signalsBefore: number) {
+    this.#resolve = resolve;
+    this.signals = signalsBefore;
+  }
+
+  get waiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  open(): void {
+    for (const action of resolutionActions) {
+      const description = descriptions[action];
+      setHandler(signals[action], (input: unknown) => this.#queueSignal(action, input), { description });
+      setHandler(updates[action], (input: unknown) => this.#queueUpdate(action, input), { description });
+    }
+  }
+
+  /**
+   * Carries out what waits, up to a hundred in one activity: ten thousand signals must not fill the history. Answers
+   * whether any of it changed a row.
+   */
+  async work(): Promise<boolean> {
+    let acted = false;
+    while (this.#queue.length > 0) {
+      const taken = this.#queue.splice(0, commandsAtOnce);
+      try {
+        const answers = await this.#resolve(taken.map(({ command, via }) => ({ command, via })));
+        taken.forEach((waiting, index) => {
+          const answer = answers[index] as ResolutionAnswer;
+          this.#note(waiting.command, answer);
+          waiting.answer?.(answer);
+          acted ||= answer.outcome === 'done';
+        });
+      } catch (error) {
+        for (const { fail } of taken) fail?.(error);
+        throw error;
+      }
+    }
+    return acted;
+  }
+
+  /**
+   * A signal has no id of its own, and Temporal sends it again to the run that a reset makes. Its number among all
+   * signals of this chain of runs is the same then, so the second time is recognised in SQL and does nothing.
+   */
+  #queueSignal(action: ResolutionAction, input: unknown): void {
+    this.signals++;
+    const command = parseCommand(action, input);
+    const commandId = command.commandId ?? `${workflowInfo().firstExecutionRunId}#${this.signals}`;
+    this.#queue.push({ command: { ...command, commandId }, via: 'signal' });
+  }
+
+  #queueUpdate(action: ResolutionAction, input: unknown): Promise<ResolutionAnswer> {
+    const command = parseCommand(action, input);
+    const { firstExecutionRunId } = workflowInfo();
+    const commandId = command.commandId ?? `${firstExecutionRunId}/${currentUpdateInfo()?.id ?? ''}`;
+    return new Promise((answer, fail) =>
+      this.#queue.push({ command: { ...command, commandId }, via: 'update', answer, fail }),
+    );
+  }
+
+  #note({ action, actor }: ParsedCommand, { outcome, message }: ResolutionAnswer): void {
+    this.lines.push({ at: new Date().toISOString(), action, actor: actor ?? null, outcome, message });
+    if (this.lines.length > shownLines) this.lines.shift();
+  }
+}

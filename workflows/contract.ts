@@ -1,0 +1,46 @@
+/** What clients of the workflows share with them: names, inputs and answers. Imports nothing that a client would not want. */
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { BatchSummary, ResolutionAnswer } from '../activities/index.ts';
+import { resolutionActions, type ResolutionAction, type ResolutionInput } from '../src/core/command.ts';
+
+export interface DeliverInput {
+  /** The destination (lane) whose batch this is; for people, the rows say the rest. */
+  readonly lane: string;
+  /** `local`: the first attempt runs inside the first workflow task, for speed. `activity`: as an ordinary activity. */
+  readonly firstAttempt: 'local' | 'activity';
+  /** Longest time one attempt may take at this destination, milliseconds: it bounds the first attempt's local activity. */
+  readonly timeoutMs: number;
+  /** Whether the namespace has our search attributes. */
+  readonly searchAttributes: boolean;
+  /** Signals received by earlier runs of this workflow; set by continue-as-new. */
+  readonly signalsBefore?: number;
+}
+
+export interface DeliverState {
+  readonly summary: BatchSummary | null;
+  /** The latest commands and what came of each. */
+  readonly commands: readonly CommandLine[];
+}
+
+export interface CommandLine {
+  readonly at: string;
+  readonly action: ResolutionAction;
+  readonly actor: string | null;
+  readonly outcome: 'done' | 'refused';
+  readonly message: string;
+}
+
+type ResolutionArguments = [ResolutionInput?];
+
+export const signals = Object.fromEntries(
+  resolutionActions.map((action) => [action, defineSignal<ResolutionArguments>(action)]),
+) as Record<ResolutionAction, ReturnType<typeof defineSignal<ResolutionArguments>>>;
+
+export const updates = Object.fromEntries(
+  resolutionActions.map((action) => [action, defineUpdate<ResolutionAnswer, ResolutionArguments>(action)]),
+) as Record<ResolutionAction, ReturnType<typeof defineUpdate<ResolutionAnswer, ResolutionArguments>>>;
+
+/** Internal: look at the rows again, something outside changed them. */
+export const recheckSignal = defineSignal('recheck');
+
+export const stateQuery = defineQuery<DeliverState>('state');
