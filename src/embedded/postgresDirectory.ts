@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { OutboxError } from '../errors.ts';
 import { environmentWithout, startChild } from './children.ts';
 import { exists, ignoreCode, type ServerUser } from './postgresBinaries.ts';
+import { commandLineOf, isAlive } from './processes.ts';
 import { startError } from './startError.ts';
 
 const execute = promisify(execFile);
@@ -181,16 +182,5 @@ async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
   // A PostgreSQL server's working directory is its data directory.
   const directory = await readlink(`/proc/${pid}/cwd`).catch(() => null);
   if (directory !== null) return directory === dataDir;
-  const listed = await execute('ps', ['-p', String(pid), '-o', 'command=']).catch(() => ({ stdout: '' }));
-  return listed.stdout.includes('postgres');
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  return (await commandLineOf(pid)).includes('postgres');
 }

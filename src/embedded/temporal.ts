@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { environmentWithout, startChild, type KeptChild, type StopStep } from './children.ts';
 import { freePort } from './ports.ts';
 import { asStartError, startError } from './startError.ts';
 import { findTemporalCli } from './temporalCli.ts';
+import { holderFile, prepareDataFile, recordHolder, requireUnheld } from './temporalFile.ts';
 import { becomesReady, ensureSearchAttributes, type SearchAttributeType } from './temporalReadiness.ts';
 
 export type { SearchAttributeType } from './temporalReadiness.ts';
@@ -48,7 +48,9 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Embe
   const onProgress = options.onProgress ?? (() => undefined);
   const cli = await findTemporalCli({ onProgress });
   try {
-    return await startWith(cli.path, options, onProgress);
+    const dataFile =
+      options.dataFile === undefined ? {} : { dataFile: await prepareDataFile(options.dataFile) };
+    return await startWith(cli.path, { ...options, ...dataFile }, onProgress);
   } catch (error) {
     throw asStartError('The Temporal server', error);
   }
@@ -59,7 +61,6 @@ async function startWith(
   options: TemporalOptions,
   onProgress: (line: string) => void,
 ): Promise<EmbeddedTemporal> {
-  if (options.dataFile !== undefined) await mkdir(dirname(resolve(options.dataFile)), { recursive: true });
   const namespace = options.namespace ?? 'default';
   const { child, ports } = await startServer(cli, options, namespace, onProgress);
   try {
@@ -83,9 +84,9 @@ interface Ports {
   readonly ui: number | null;
 }
 
-const startsMax = 4;
+const startsMax = 12;
 
-/** Tries again, with any free ports, where one was snatched away between the choice and the start. */
+/** Tries again where a port was snatched away, or where the data file's last server is still closing it. */
 async function startServer(
   cli: string,
   options: TemporalOptions,
@@ -94,14 +95,18 @@ async function startServer(
 ): Promise<{ child: KeptChild; ports: Ports }> {
   let preferred: { port?: number; uiPort?: number } = options;
   for (let start = 1; ; start += 1) {
+    if (options.dataFile !== undefined) await requireUnheld(options.dataFile);
     const ports = await choosePorts(preferred, options.headless ?? false);
     const child = await launch(cli, options, namespace, ports);
     if (await becomesReady(child, ports.frontend, namespace, onProgress)) return { child, ports };
     const output = child.lastLines().join('\n');
-    if (start === startsMax || !/address already in use|can't bind|can't set .*port/i.test(output)) {
+    const portTaken = /address already in use|can't bind|can't set .*port/i.test(output);
+    const stillClosing = output.includes('database is locked');
+    if (start === startsMax || !(portTaken || stillClosing)) {
       throw startError('The Temporal server did not start', child.lastLines());
     }
-    preferred = {};
+    if (portTaken) preferred = {};
+    else await sleep(400);
   }
 }
 
@@ -122,8 +127,13 @@ const stopSteps: readonly StopStep[] = [
 /** Nothing in memory is worth that second. */
 const quickStop: readonly StopStep[] = [{ signal: 'SIGKILL', afterMs: 0 }];
 
-function launch(cli: string, options: TemporalOptions, namespace: string, ports: Ports): Promise<KeptChild> {
-  return startChild({
+async function launch(
+  cli: string,
+  options: TemporalOptions,
+  namespace: string,
+  ports: Ports,
+): Promise<KeptChild> {
+  const child = await startChild({
     command: cli,
     args: serverArguments(options, namespace, ports),
     cwd: '/',
@@ -131,8 +141,16 @@ function launch(cli: string, options: TemporalOptions, namespace: string, ports:
     env: environmentWithout(['TEMPORAL_']),
     user: null,
     stopSteps: options.dataFile === undefined ? quickStop : stopSteps,
-    remove: [],
+    remove: options.dataFile === undefined ? [] : [holderFile(options.dataFile)],
   });
+  if (options.dataFile === undefined) return child;
+  try {
+    await recordHolder(options.dataFile, child.pid);
+    return child;
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
 }
 
 function serverArguments(options: TemporalOptions, namespace: string, ports: Ports): string[] {
@@ -140,7 +158,7 @@ function serverArguments(options: TemporalOptions, namespace: string, ports: Por
   args.push('--log-level', 'warn', '--color', 'never');
   if (ports.ui === null) args.push('--headless');
   else args.push('--ui-port', String(ports.ui));
-  if (options.dataFile !== undefined) args.push('--db-filename', resolve(options.dataFile));
+  if (options.dataFile !== undefined) args.push('--db-filename', options.dataFile);
   if (namespace !== 'default') args.push('--namespace', namespace);
   for (const [name, type] of Object.entries(options.searchAttributes ?? {})) {
     args.push('--search-attribute', `${name}=${type}`);

@@ -1,12 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
-import { test, expect, onTestFinished } from 'vitest';
+import { afterAll, test, expect, onTestFinished } from 'vitest';
 import { startPostgres, startServers } from '../../src/embedded/index.ts';
-import { isAlive, query, runProgram, temporaryFolder, until } from './support.ts';
+import { isAlive, query, runProgram, until } from './support.ts';
 
 const timeout = 120_000;
+
+/** One for the whole file: making a cluster costs half a second of processor time. */
+const dataDir = mkdtempSync(join(tmpdir(), 'outbox-embedded-shared-'));
+chmodSync(dataDir, 0o755);
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
 interface Said {
   readonly url: string;
@@ -38,9 +44,8 @@ async function runServers(
 }
 
 test('kill -9 of the parent ends both servers and keeps the data directory usable', { timeout }, async () => {
-  const dataDir = await temporaryFolder();
   const killed = await runServers({ dataDir });
-  await query(killed.url, 'create table kept as select 42 as answer');
+  await query(killed.url, 'create table if not exists kept as select 42 as answer');
   await killed.end('SIGKILL');
   // A clean shutdown, not a crash: the server removed its own file.
   expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
@@ -63,7 +68,6 @@ test(
 );
 
 test('starting on the directory of a parent that was killed this moment works', { timeout }, async () => {
-  const dataDir = await temporaryFolder();
   const { child, said } = await runProgram(program({ dataDir, headless: true }));
   await said;
   child.kill('SIGKILL');
@@ -74,7 +78,6 @@ test('starting on the directory of a parent that was killed this moment works', 
 });
 
 test('when one server cannot start, the other is not left running', { timeout }, async () => {
-  const dataDir = await temporaryFolder();
   const broken = { dataDir, headless: true, postgresSettings: { shared_buffers: 'plenty' } };
   await expect(startServers(broken)).rejects.toMatchObject({ code: 'OUTBOX_SERVER_START' });
   const again = await startServers({ dataDir, headless: true });
@@ -85,8 +88,7 @@ test(
   'a server whose keeper is killed is ended, and what it wrote can be started again',
   { timeout },
   async () => {
-    const dataDir = join(await temporaryFolder(), 'postgres');
-    const server = await startPostgres({ dataDir });
+    const server = await startPostgres({ dataDir: join(dataDir, 'postgres') });
     onTestFinished(() => server.stop());
     const keeper = Number(
       execFileSync('ps', ['-o', 'ppid=', '-p', String(server.pid)], { encoding: 'utf8' }),
@@ -94,7 +96,7 @@ test(
     process.kill(keeper, 'SIGKILL');
     await server.exited;
     await until('the server is gone', () => !isAlive(server.pid));
-    const again = await startPostgres({ dataDir });
+    const again = await startPostgres({ dataDir: join(dataDir, 'postgres') });
     await again.stop();
   },
 );
@@ -102,7 +104,7 @@ test(
 test('no process shows our environment in its arguments', { timeout }, async () => {
   process.env['OUTBOX_TEST_SECRET'] = 'a-secret-nobody-should-see';
   onTestFinished(() => void delete process.env['OUTBOX_TEST_SECRET']);
-  const server = await startPostgres();
+  const server = await startPostgres({ dataDir: join(dataDir, 'postgres') });
   onTestFinished(() => server.stop());
   const processes = execFileSync('ps', ['-eo', 'args', '-ww'], { encoding: 'utf8' });
   expect(processes).toContain(server.dataDir);

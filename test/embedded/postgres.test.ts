@@ -1,12 +1,19 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { test, expect, onTestFinished } from 'vitest';
+import { afterAll, test, expect, onTestFinished } from 'vitest';
 import { startPostgres, type EmbeddedPostgres, type PostgresOptions } from '../../src/embedded/postgres.ts';
 import { isAlive, occupyPort, query, runProgram, temporaryFolder, until } from './support.ts';
 
 const timeout = 60_000;
+
+/** One cluster for the tests that only need some cluster: making one costs half a second of processor time. */
+const shared = mkdtempSync(join(tmpdir(), 'outbox-embedded-shared-'));
+chmodSync(shared, 0o755);
+const sharedDir = join(shared, 'postgres');
+afterAll(() => rmSync(shared, { recursive: true, force: true }));
 
 async function start(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
   const server = await startPostgres({ settings: { fsync: 'off' }, ...options });
@@ -44,7 +51,7 @@ test(
 );
 
 test('the password is asked for, on loopback too', { timeout }, async () => {
-  const server = await start();
+  const server = await start({ dataDir: sharedDir });
   const wrong = server.url.replace(/postgres:[^@]+@/, 'postgres:guess@');
   await expect(query(wrong, 'select 1')).rejects.toThrow('password authentication failed');
 });
@@ -68,15 +75,15 @@ test(
 
 test('a taken port is exchanged for a free one, a free one is used', { timeout }, async () => {
   const taken = await occupyPort();
-  const first = await start({ port: taken });
+  const first = await start({ dataDir: sharedDir, port: taken });
   expect(first.port).not.toBe(taken);
   await first.stop();
-  const second = await start({ port: first.port });
+  const second = await start({ dataDir: sharedDir, port: first.port });
   expect(second.port).toBe(first.port);
 });
 
 test('a second server on the same directory is refused while the first lives', { timeout }, async () => {
-  const dataDir = join(await temporaryFolder(), 'postgres');
+  const dataDir = sharedDir;
   const first = await start({ dataDir });
   await expect(start({ dataDir })).rejects.toMatchObject({
     code: 'OUTBOX_SERVER_START',
@@ -86,17 +93,17 @@ test('a second server on the same directory is refused while the first lives', {
 });
 
 test('after kill -9 of the server the directory is usable again', { timeout }, async () => {
-  const dataDir = join(await temporaryFolder(), 'postgres');
+  const dataDir = sharedDir;
   const first = await start({ dataDir });
-  await query(first.url, 'create table kept as select 42 as answer');
+  await query(first.url, 'create table killed as select 42 as answer');
   process.kill(first.pid, 'SIGKILL');
   expect(await first.exited).toEqual({ code: null, signal: 'SIGKILL' });
   const second = await start({ dataDir });
-  expect(await query(second.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
+  expect(await query(second.url, 'select answer from killed')).toEqual([{ answer: 42 }]);
 });
 
 test('a postmaster.pid whose id is now another program’s does not stop the start', { timeout }, async () => {
-  const dataDir = join(await temporaryFolder(), 'postgres');
+  const dataDir = sharedDir;
   await (await start({ dataDir })).stop();
   // PostgreSQL takes this process, alive and its own parent's user, for a running server where users are the same.
   await writeFile(
@@ -137,7 +144,9 @@ test('a directory with other content is refused and left alone', { timeout }, as
 });
 
 test('a server that refuses its settings is an error with its last words', { timeout }, async () => {
-  await expect(startPostgres({ settings: { shared_buffers: 'plenty' } })).rejects.toMatchObject({
+  await expect(
+    startPostgres({ dataDir: sharedDir, settings: { shared_buffers: 'plenty' } }),
+  ).rejects.toMatchObject({
     code: 'OUTBOX_SERVER_START',
     message: expect.stringContaining('invalid value for parameter "shared_buffers"') as string,
   });
@@ -158,11 +167,8 @@ test.runIf(process.getuid?.() === 0)(
 );
 
 test('a directory reached through a symbolic link is the same directory', { timeout }, async () => {
-  const folder = await temporaryFolder();
-  const dataDir = join(folder, 'postgres');
-  await (await start({ dataDir })).stop();
-  await symlink(folder, `${folder}-link`);
-  onTestFinished(async () => (await import('node:fs/promises')).rm(`${folder}-link`));
-  const first = await start({ dataDir: `${folder}-link/postgres` });
-  await expect(start({ dataDir })).rejects.toThrow(`process ${first.pid}`);
+  const link = join(await temporaryFolder(), 'link');
+  await symlink(shared, link);
+  const first = await start({ dataDir: join(link, 'postgres') });
+  await expect(start({ dataDir: sharedDir })).rejects.toThrow(`process ${first.pid}`);
 });

@@ -80,3 +80,13 @@ test('a data file that is none is an error with the server’s last words', { ti
     message: expect.stringContaining('not a database') as string,
   });
 });
+
+test('a second server on the same data file is refused while the first lives', { timeout }, async () => {
+  const folder = await temporaryFolder();
+  const first = await start({ dataFile: join(folder, 'temporal.db'), headless: true });
+  const again = start({ dataFile: join(folder, '.', 'temporal.db'), headless: true });
+  await expect(again).rejects.toMatchObject({
+    code: 'OUTBOX_SERVER_START',
+    message: expect.stringContaining(`process ${first.pid}) is running`) as string,
+  });
+});
