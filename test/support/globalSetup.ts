@@ -1,0 +1,80 @@
+/**
+ * Starts what the tests share, once for the whole run. OUTBOX_TEST_DATABASE_URL (a superuser) and TEMPORAL_ADDRESS name
+ * servers to use in place of the embedded ones; the Temporal one needs the three search attributes.
+ */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { startPostgres, startTemporal } from '../../src/embedded/index.ts';
+import { connect } from '../../src/storage/connect.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { urlOfDatabase } from './servers.ts';
+
+type Stop = () => Promise<void>;
+
+const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
+
+export default async function setup(project: TestProject): Promise<Stop> {
+  const starts = await Promise.allSettled([postgres(), temporal()]);
+  const stops = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value.stop] : []));
+  const stop = async (): Promise<void> => void (await Promise.all(stops.map((each) => each())));
+  const [database, workflows] = starts;
+  if (database.status === 'rejected' || workflows.status === 'rejected') {
+    await stop();
+    throw starts.find((start) => start.status === 'rejected')?.reason;
+  }
+  project.provide('servers', { ...database.value.facts, ...workflows.value.facts });
+  return stop;
+}
+
+async function postgres() {
+  const given = process.env['OUTBOX_TEST_DATABASE_URL'];
+  // Nothing here must survive a power failure; 300 connections as in docker-compose.yml.
+  const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '300' };
+  const server = given === undefined ? await startPostgres({ settings, onProgress }) : undefined;
+  const databaseUrl = given ?? server?.url ?? '';
+  const template = `outbox_test_${randomBytes(4).toString('hex')}`;
+  await onServer(databaseUrl, `create database ${template}`);
+  const pool = connect(urlOfDatabase(databaseUrl, template));
+  await migrate(pool).finally(() => pool.end());
+  const stop: Stop = async () => {
+    // With the embedded server its data goes too.
+    if (server === undefined) await onServer(databaseUrl, `drop database if exists ${template}`);
+    await server?.stop();
+  };
+  return { facts: { databaseUrl, template }, stop };
+}
+
+async function temporal() {
+  const given = process.env['TEMPORAL_ADDRESS'];
+  const temporalNamespace = process.env['TEMPORAL_NAMESPACE'] ?? 'default';
+  if (given !== undefined) {
+    const temporalUi = process.env['TEMPORAL_UI_URL'] ?? null;
+    return {
+      facts: { temporalAddress: given, temporalNamespace, temporalUi },
+      stop: () => Promise.resolve(),
+    };
+  }
+  const server = await startTemporal({
+    onProgress,
+    namespace: temporalNamespace,
+    searchAttributes: { OutboxState: 'Keyword', OutboxDestination: 'Keyword', OutboxEventType: 'Keyword' },
+    dynamicConfig: generous,
+  });
+  const facts = { temporalAddress: server.address, temporalNamespace, temporalUi: server.uiUrl };
+  return { facts, stop: () => server.stop() };
+}
+
+/** Every test file polls and lists on one namespace: the limits meant for tenants would slow them at random. */
+const generous = {
+  'frontend.namespaceRPS': 20_000,
+  'frontend.namespaceRPS.visibility': 2_000,
+  'frontend.namespaceCount': 20_000,
+  'frontend.namespaceBurstRatio': 2,
+};
+
+async function onServer(url: string, sql: string): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
+}
