@@ -36,4 +36,5 @@ export {
   type SpawnOptions,
   type TestRun,
 } from './running.ts';
+export { requires } from './requires.ts';
 export { servers, type TestServers } from './servers.ts';

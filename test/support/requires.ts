@@ -1,0 +1,60 @@
+/**
+ * What a test needs and a machine may lack. Called first in a test: skips it, saying why, where the thing is missing;
+ * .ci/run installs all of them and lets no test be skipped.
+ */
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { getCurrentTest } from 'vitest/suite';
+
+export const requires = {
+  /** The path of a Chromium or Chrome, for playwright-core's `executablePath`. */
+  chromium(): string {
+    const names = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
+    return found(process.env['CHROMIUM_PATH'] ?? onPath(names), 'Chromium is not installed');
+  },
+
+  /** A Python that has these modules: the one .ci/run made, or the one on PATH. */
+  python(...modules: readonly string[]): string {
+    const made = join(import.meta.dirname, '..', '..', '.outbox', 'test-python', 'bin', 'python');
+    const candidates = [process.env['OUTBOX_TEST_PYTHON'], made, onPath(['python3'])];
+    const fit = candidates.find((path) => path !== undefined && imports(path, modules));
+    return found(fit, `Python with ${modules.join(' and ')} is not installed`);
+  },
+
+  /** Any program on PATH. */
+  program(name: string): string {
+    return found(onPath([name]), `${name} is not installed`);
+  },
+};
+
+function found(path: string | undefined, otherwise: string): string {
+  if (path !== undefined) return path;
+  const test = getCurrentTest();
+  if (test === undefined) throw new Error(`${otherwise} (requires.… works inside a test only)`);
+  return test.context.skip(otherwise);
+}
+
+function onPath(names: readonly string[]): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function imports(python: string, modules: readonly string[]): boolean {
+  try {
+    const program = modules.map((module) => `import ${module}`).join('\n');
+    execFileSync(python, ['-c', program], { stdio: 'ignore', timeout: 30_000 });
+    return true;
+  } catch {
+    return false;
+  }
+}
