@@ -1,28 +1,37 @@
 /** Completes `dist` after tsc: the SQL files, and the workflow bundle that published workers load instead of webpack. */
 import { createHash } from 'node:crypto';
-import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleWorkflows } from './bundleWorkflows.ts';
 
 const dist = new URL('../../', import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, dist));
 
+await removeStale(['src', 'workflows', 'activities']);
 await cp(at('../src/storage/migrations'), at('src/storage/migrations'), { recursive: true });
 await chmod(at('src/cli/main.js'), 0o755).catch(() => undefined);
-await bundleWorkflows();
+await writeBundle();
 
-/** Webpack takes seconds; nothing is done when no input changed since the last bundle. */
-async function bundleWorkflows(): Promise<void> {
-  const inputs = await hashOf(['workflows/', 'src/core/']);
-  const stamp = at('workflow-bundle.sha256');
+/** What was compiled from a source that is gone, which tsc leaves lying, would be published. */
+async function removeStale(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    for (const name of await readdir(at(folder), { recursive: true })) {
+      const source = `../${folder}/${name}`.replace(/(\.d\.ts|\.js)$/, '.ts');
+      if (!existsSync(at(source))) await rm(at(`${folder}/${name}`), { recursive: true, force: true });
+    }
+  }
+}
+
+/** Webpack takes a second; nothing is done when no input changed since the last bundle. */
+async function writeBundle(): Promise<void> {
+  const inputs = await hashOf(['workflows/', 'src/core/', 'src/build/']);
+  const stamp = at('.workflow-bundle.sha256');
   if ((await readFile(stamp, 'utf8').catch(() => '')) === inputs) return;
-  const quiet = (): void => undefined;
-  const report = (message: string): boolean => process.stderr.write(`${message}\n`);
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: at('workflows/index.js'),
-    logger: { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: report, error: report },
-  });
-  await writeFile(at('workflow-bundle.js'), code);
+  const code = await bundleWorkflows(at('..'), at('workflows/index.js'));
+  // A worker may be reading the old one.
+  await writeFile(at('workflow-bundle.js.new'), code);
+  await rename(at('workflow-bundle.js.new'), at('workflow-bundle.js'));
   await writeFile(stamp, inputs);
 }
 

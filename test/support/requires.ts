@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { getCurrentTest } from 'vitest/suite';
+import { TestRunner } from 'vitest';
 
 export const requires = {
   /** The path of a Chromium or Chrome, for playwright-core's `executablePath`. */
@@ -30,7 +30,7 @@ export const requires = {
 
 function found(path: string | undefined, otherwise: string): string {
   if (path !== undefined) return path;
-  const test = getCurrentTest();
+  const test = TestRunner.getCurrentTest();
   if (test === undefined) throw new Error(`${otherwise} (requires.… works inside a test only)`);
   return test.context.skip(otherwise);
 }
