@@ -1,0 +1,134 @@
+import type { Log } from '../../activities/index.ts';
+import type { OutboxConfig } from '../core/destination.ts';
+import type { Environment } from '../core/secrets.ts';
+import { startServers, type Servers } from '../embedded/index.ts';
+import { OutboxError } from '../errors.ts';
+import { run, type Running } from '../run.ts';
+import { applyConfig } from '../storage/configuration.ts';
+import { connect, type Pool } from '../storage/connect.ts';
+import { explainDatabaseError } from '../storage/errors.ts';
+import { migrate } from '../storage/migrate.ts';
+
+export interface LocalOutboxOptions {
+  readonly config: OutboxConfig;
+  /** The configuration's text, kept with its revision. Default: the normalised configuration. */
+  readonly source?: string;
+  /** Keeps `postgres/` and `temporal.db` between starts. Without it everything is temporary. */
+  readonly dataDir?: string;
+  /** Done when the schema is there and before the configuration is applied; what it throws ends the start. */
+  readonly beforeConfig?: (db: Pool) => Promise<unknown>;
+  /** Preferred ports; free ones are taken where somebody has them. Default: any free ones. */
+  readonly ports?: { readonly postgres: number; readonly temporal: number; readonly ui: number };
+  /** Where `${X}` and `env:X` come from. Default `process.env`. */
+  readonly env?: Environment;
+  readonly log?: Log;
+  readonly onProgress?: (line: string) => void;
+}
+
+export interface LocalOutbox {
+  /** Superuser's connection string, password included. */
+  readonly databaseUrl: string;
+  readonly temporalAddress: string;
+  /** `http://127.0.0.1:<port>` */
+  readonly temporalUi: string;
+  readonly namespace: string;
+  /** Rejects when a server or the worker ends without being asked; never resolves. */
+  readonly failed: Promise<never>;
+  /** Stops everything, in order; any number of calls. */
+  stop(): Promise<void>;
+}
+
+/** The names of workflows/attributes.ts, which this does not import: it would load Temporal's client before it is needed. */
+const searchAttributes = {
+  OutboxState: 'Keyword',
+  OutboxDestination: 'Keyword',
+  OutboxEventType: 'Keyword',
+} as const;
+
+/**
+ * A whole outbox on this machine: real PostgreSQL, real Temporal, schema, configuration, relay and worker. For
+ * development and for your own tests.
+ *
+ * @throws OutboxError, with nothing left running
+ */
+export async function startLocalOutbox(options: LocalOutboxOptions): Promise<LocalOutbox> {
+  const { onProgress = () => undefined, ports, dataDir } = options;
+  const servers = await startServers({
+    onProgress,
+    searchAttributes,
+    ...(dataDir === undefined ? {} : { dataDir }),
+    ...(ports === undefined
+      ? {}
+      : { postgresPort: ports.postgres, temporalPort: ports.temporal, uiPort: ports.ui }),
+  });
+  try {
+    onProgress('preparing the schema and the configuration');
+    await prepare(servers.postgres.url, options);
+    onProgress('starting relay and worker');
+    const running = await deliver(servers, options);
+    return assemble(servers, running);
+  } catch (error) {
+    await servers.stop();
+    throw error;
+  }
+}
+
+async function prepare(url: string, { config, source, beforeConfig }: LocalOutboxOptions): Promise<void> {
+  const pool = connect(url, { max: 1 });
+  try {
+    await migrate(pool);
+    await beforeConfig?.(pool);
+    await applyConfig(pool, config, source ?? JSON.stringify(config), 'local');
+  } catch (error) {
+    throw explainDatabaseError(error, 'the embedded PostgreSQL');
+  } finally {
+    await pool.end();
+  }
+}
+
+async function deliver({ postgres, temporal }: Servers, { env, log }: LocalOutboxOptions): Promise<Running> {
+  return run({
+    databaseUrl: postgres.url,
+    temporal: { address: temporal.address, namespace: temporal.namespace },
+    log: log ?? { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    // Both stores are our own: when Temporal's was lost, the rows know what to do.
+    adopt: true,
+    ...(env === undefined ? {} : { env }),
+  });
+}
+
+const nothing = (): void => undefined;
+
+function assemble(servers: Servers, running: Running): LocalOutbox {
+  const { postgres, temporal } = servers;
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    // The worker's own failure was told through `failed`.
+    await running.stop().catch(nothing);
+    await servers.stop();
+  };
+  const failed = Promise.race([
+    running.finished.then(() => new Promise<never>(nothing)),
+    endOf('PostgreSQL', postgres.exited, () => stopping !== undefined),
+    endOf('Temporal', temporal.exited, () => stopping !== undefined),
+  ]);
+  failed.catch(nothing);
+  return {
+    databaseUrl: postgres.url,
+    temporalAddress: temporal.address,
+    temporalUi: temporal.uiUrl ?? '',
+    namespace: temporal.namespace,
+    failed,
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+async function endOf(
+  name: string,
+  exited: Promise<{ readonly code: number | null; readonly signal: string | null }>,
+  asked: () => boolean,
+): Promise<never> {
+  const { code, signal } = await exited;
+  if (asked()) return new Promise<never>(nothing);
+  throw new OutboxError('OUTBOX_SERVER_START', `${name} ended by itself (${signal ?? `exit code ${code}`})`);
+}
