@@ -56,6 +56,7 @@ export const errorCatalogue = {
     exitCode: 1,
   },
   OUTBOX_NOT_FOUND: { when: 'no dead letter, event or destination has that id', exitCode: 1 },
+  OUTBOX_NO_ANSWER: { when: 'no worker answered a command in time', exitCode: 3 },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;
 

@@ -1,0 +1,164 @@
+/** What options and arguments may look like. A wrong one ends the command with its usage before anything is done. */
+import { readFile, stat } from 'node:fs/promises';
+import { InvalidArgumentError } from 'commander';
+import { durationExpected, parseDuration } from '../core/duration.ts';
+import { refuseUsage } from './failure.ts';
+
+export const limitMax = 1000;
+
+export function parseLimit(text: string): number {
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > limitMax)
+    throw new InvalidArgumentError(`Expected a whole number from 1 to ${limitMax}.`);
+  return limit;
+}
+
+export function parseMs(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null || ms > 2 ** 31 - 1) throw new InvalidArgumentError(`Expected ${durationExpected}.`);
+  return ms;
+}
+
+/** The number of a dead letter. */
+export function parseDeadLetterId(text: string): number {
+  const id = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(id))
+    throw new InvalidArgumentError('Expected the number of a dead letter, as dlq list shows it.');
+  return id;
+}
+
+export const idsMax = 1000;
+
+/** Commander hands over one at a time. */
+export function collectDeadLetterId(text: string, previous: number[] | undefined): number[] {
+  const ids = [...(previous ?? []), parseDeadLetterId(text)];
+  if (ids.length > idsMax) throw new InvalidArgumentError(`At most ${idsMax} ids; use a filter for more.`);
+  return [...new Set(ids)];
+}
+
+export function parseEventId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
+    throw new InvalidArgumentError('Expected an event id (a UUID).');
+  return text.toLowerCase();
+}
+
+export function parseDestination(text: string): string {
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(text)) {
+    throw new InvalidArgumentError('Expected the name of a destination: lower case letters, digits and -.');
+  }
+  return text;
+}
+
+/** For actor, reason and the like; the limits are the workflow's own. */
+export function textOf(charactersMax: number): (text: string) => string {
+  return (text) => {
+    if (text.trim() === '' || text.length > charactersMax || text.includes('\0'))
+      throw new InvalidArgumentError(`Expected a text of 1 to ${charactersMax} characters.`);
+    return text;
+  };
+}
+
+export function collectHeader(
+  text: string,
+  previous: Record<string, string> | undefined,
+): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Expected name=value.');
+  // Built from entries: `__proto__` becomes a header like any other, not a prototype.
+  return Object.fromEntries([...Object.entries(previous ?? {}), [text.slice(0, at), text.slice(at + 1)]]);
+}
+
+/** A moment (ISO 8601 with its offset, so that nobody has to guess the zone) or a duration from now. */
+export function parseMoment(text: string): Date {
+  const ms = parseDuration(text);
+  if (ms !== null) return inRange(new Date(Date.now() + ms));
+  const isIso = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(text);
+  const at = new Date(isIso ? text : Number.NaN);
+  if (Number.isNaN(at.getTime()) || !sameDay(text, at)) {
+    throw new InvalidArgumentError(
+      'Expected a moment such as 2030-01-31T08:00:00Z or 2030-01-31T09:00+01:00, or a duration from now such as 10m.',
+    );
+  }
+  return inRange(at);
+}
+
+/** JavaScript takes February 30th for March 1st or 2nd. */
+function sameDay(text: string, at: Date): boolean {
+  const offset = /([+-])(\d{2}):(\d{2})$/.exec(text);
+  const minutes =
+    offset === null ? 0 : (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1);
+  return new Date(at.getTime() + minutes * 60_000).toISOString().startsWith(text.slice(0, 10));
+}
+
+function inRange(at: Date): Date {
+  if (at.getTime() <= 0 || at.getTime() >= Date.UTC(9999, 0, 1))
+    throw new InvalidArgumentError('Expected a moment between 1970 and the year 9999.');
+  return at;
+}
+
+export const payloadBytesMax = 1024 * 1024;
+
+export interface PayloadSource {
+  readonly payload?: string;
+  readonly file?: string;
+}
+
+/** The JSON text that was given, untouched: digits beyond 2^53 survive. Undefined when none was given. */
+export async function readPayload(
+  { payload, file }: PayloadSource,
+  stdin: 'read' | 'ignore',
+): Promise<string | undefined> {
+  if (payload !== undefined && file !== undefined) refuseUsage('give --payload or --file, not both');
+  if (payload !== undefined) return checkedJson(payload, '--payload');
+  if (file !== undefined && file !== '-') return checkedJson(await readFileText(file), file);
+  if (file === '-' || (stdin === 'read' && process.stdin.isTTY !== true))
+    return checkedJson(await readStdin(), 'stdin');
+  return undefined;
+}
+
+/** PostgreSQL prints jsonb with spaces, so what is larger than this never fits; the exact limit is the database's. */
+const inputBytesMax = 4 * payloadBytesMax;
+
+function checkedJson(text: string, where: string): string {
+  if (text.trim() === '') refuseUsage(`${where} is empty; expected JSON`);
+  if (Buffer.byteLength(text) > inputBytesMax)
+    refuseUsage(`${where} is larger than ${inputBytesMax} bytes; a payload has at most ${payloadBytesMax}`);
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    refuseUsage(`${where} is not JSON: ${(error as Error).message.split('\n')[0] ?? ''}`);
+  }
+  return text;
+}
+
+async function readFileText(path: string): Promise<string> {
+  try {
+    const { size } = await stat(path);
+    if (size > inputBytesMax) refuseUsage(`${path} is larger than ${inputBytesMax} bytes`);
+    return decode(await readFile(path), path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined || code.startsWith('OUTBOX_')) throw error;
+    return refuseUsage(`${path} cannot be read (${code})`);
+  }
+}
+
+async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > inputBytesMax) refuseUsage(`stdin is larger than ${inputBytesMax} bytes`);
+  }
+  return decode(Buffer.concat(chunks), 'stdin');
+}
+
+/** A byte-order mark is no part of JSON; bytes that are no UTF-8 must not become `\ufffd` unnoticed. */
+function decode(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return refuseUsage(`${where} is not UTF-8 text`);
+  }
+}

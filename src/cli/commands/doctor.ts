@@ -1,0 +1,33 @@
+import type { Output } from '../output.ts';
+import { table } from '../table.ts';
+import { checkDatabase } from '../doctor/database.ts';
+import { exitCodeOf, type Finding } from '../doctor/finding.ts';
+import { checkTemporal } from '../doctor/temporal.ts';
+import { databaseUrl } from '../database.ts';
+
+export interface DoctorOptions {
+  readonly config?: string;
+  readonly adopt?: boolean;
+}
+
+/** `doctor`: looks at everything, goes on after what fails. Answers the exit code. */
+export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1 | 3> {
+  const url = databaseUrl();
+  const { findings: database, settings } = await checkDatabase(url, options.config, out);
+  const temporal = await checkTemporal(url, settings, options.adopt === true);
+  const findings = [...database, ...temporal];
+  const exitCode = exitCodeOf(findings);
+  out.result({ ok: exitCode === 0, checks: findings }, (colours) => {
+    const marks = { ok: colours.green('ok'), warn: colours.yellow('warn'), fail: colours.red('FAIL') };
+    const columns = [
+      { title: '', value: ({ level }: Finding) => marks[level] },
+      { title: 'CHECK', value: ({ check }: Finding) => check },
+      { title: 'FOUND', value: ({ found }: Finding) => found },
+    ];
+    const hints = findings.flatMap(({ hint, check }) =>
+      hint === null ? [] : [`${colours.bold(check)}: ${hint}\n`],
+    );
+    return table(columns, findings, colours) + (hints.length === 0 ? '' : `\n${hints.join('')}`);
+  });
+  return exitCode;
+}

@@ -1,0 +1,40 @@
+import { enqueue } from '../../produce/enqueue.ts';
+import type { NewEvent } from '../../produce/event.ts';
+import { isUnrouted } from '../../storage/status.ts';
+import { readPayload, type PayloadSource } from '../arguments.ts';
+import { withDatabase } from '../database.ts';
+import { refuseUsage } from '../failure.ts';
+import type { Output } from '../output.ts';
+
+export interface SendOptions extends PayloadSource {
+  readonly key?: string;
+  readonly header?: Readonly<Record<string, string>>;
+  readonly id?: string;
+  readonly dedupKey?: string;
+  readonly deliverAt?: Date;
+}
+
+/** `send`: one event, its payload's text untouched. */
+export async function send(out: Output, type: string, options: SendOptions): Promise<void> {
+  const payloadText = await readPayload(options, 'read');
+  if (payloadText === undefined)
+    refuseUsage('no payload', 'Give --payload, --file, or pipe JSON into this command.');
+  const { key, header, id, dedupKey, deliverAt } = options;
+  const event: NewEvent = {
+    type,
+    payloadText,
+    ...(key === undefined ? {} : { key }),
+    ...(header === undefined ? {} : { headers: header }),
+    ...(id === undefined ? {} : { id }),
+    ...(dedupKey === undefined ? {} : { dedupKey }),
+    ...(deliverAt === undefined ? {} : { deliverAt }),
+  };
+  await withDatabase(async (pool) => {
+    const written = await enqueue(pool, event);
+    const routed = !(await isUnrouted(pool, written.id));
+    if (!routed) out.warn(`no route takes ${type}: the event is kept and counted as unrouted`);
+    out.result({ ...written, routed }, () =>
+      written.inserted ? `${written.id}\n` : `${written.id} (was there before, nothing written)\n`,
+    );
+  });
+}

@@ -1,0 +1,106 @@
+import { readSettings } from '../../storage/configuration.ts';
+import type { Pool } from '../../storage/connect.ts';
+import {
+  countDeliveries,
+  countUnrouted,
+  readLanes,
+  readRelays,
+  type DestinationCounts,
+  type LaneStanding,
+} from '../../storage/status.ts';
+import { withDatabase } from '../database.ts';
+import type { Colours, Output } from '../output.ts';
+import { describeAge } from '../spokenTime.ts';
+import { facts, printable, table } from '../table.ts';
+
+type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'>;
+
+type Status = Awaited<ReturnType<typeof readStatus>>;
+
+/** `status` */
+export async function status(out: Output): Promise<void> {
+  const found = await withDatabase(readStatus);
+  out.result(found, (colours) => statusText(found, colours));
+}
+
+async function readStatus(pool: Pool) {
+  const [settings, counts, lanes, relays, unrouted] = await Promise.all([
+    readSettings(pool),
+    countDeliveries(pool),
+    readLanes(pool),
+    readRelays(pool),
+    countUnrouted(pool),
+  ]);
+  const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
+  const none = { oldestPendingMs: null, relay: null, paused: false, pausedReason: null };
+  const destinations: DestinationStatus[] = counts.map((count) => ({
+    ...count,
+    ...(byName.get(count.destination) ?? none),
+  }));
+  return {
+    name: settings.name,
+    configRevision: settings.configRevision,
+    temporalNamespaceId: settings.temporalNamespaceId,
+    destinations,
+    unrouted,
+    relays,
+  };
+}
+
+function statusText(found: Status, colours: Colours): string {
+  const { destinations, relays, unrouted } = found;
+  const head = facts(
+    [
+      ['configuration', found.configRevision === 0 ? 'none applied' : `revision ${found.configRevision}`],
+      ...(found.name === null ? [] : [['name', found.name] as const]),
+      [
+        'Temporal',
+        found.temporalNamespaceId === null ? 'not bound yet' : `namespace ${found.temporalNamespaceId}`,
+      ],
+      [
+        'relays',
+        relays.length === 0
+          ? colours.yellow('none alive: nothing is delivered')
+          : relays.map(({ label, lanes }) => `${printable(label)} (${lanes} lanes)`).join(', '),
+      ],
+    ],
+    colours,
+    '',
+  );
+  const body =
+    destinations.length === 0 ? 'no destinations\n' : table(columnsFor(colours), destinations, colours);
+  const types = unrouted.map(({ type, events }) => `  ${printable(type)}  ${events}\n`).join('');
+  const lost = types === '' ? '' : `\n${colours.yellow('events that no route took')}\n${types}`;
+  return `${head}\n${body}${lost}`;
+}
+
+function columnsFor(colours: Colours) {
+  const count = (title: string, pick: (row: DestinationStatus) => number) => ({
+    title,
+    align: 'right' as const,
+    value: (row: DestinationStatus) => (pick(row) === 0 ? colours.dim('0') : String(pick(row))),
+  });
+  return [
+    { title: 'DESTINATION', value: (row: DestinationStatus) => row.destination },
+    count('PENDING', (row) => row.pending),
+    count('SCHEDULED', (row) => row.scheduled),
+    ...[count('DELIVERING', (row) => row.delivering), count('RETRYING', (row) => row.retrying)],
+    {
+      title: 'PARKED',
+      align: 'right' as const,
+      value: ({ parked }: DestinationStatus) =>
+        parked === 0 ? colours.dim('0') : colours.red(String(parked)),
+    },
+    {
+      title: 'OLDEST',
+      align: 'right' as const,
+      value: ({ oldestPendingMs }: DestinationStatus) => describeAge(oldestPendingMs),
+    },
+    { title: 'RELAY', value: (row: DestinationStatus) => laneText(row, colours) },
+  ];
+}
+
+function laneText({ paused, pausedReason, relay }: DestinationStatus, colours: Colours): string {
+  if (paused) return colours.yellow(`paused: ${printable(pausedReason ?? 'no reason given')}`);
+  return relay === null ? colours.yellow('nobody') : printable(relay);
+}

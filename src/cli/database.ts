@@ -1,0 +1,37 @@
+import { OutboxError } from '../errors.ts';
+import { connect, type Pool } from '../storage/connect.ts';
+import { describeDatabase, explainDatabaseError } from '../storage/errors.ts';
+import { requireSchema } from '../storage/migrate.ts';
+
+/** @throws OutboxError OUTBOX_USAGE when it is missing or no address of PostgreSQL; the value is never repeated */
+export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string {
+  const url = env['OUTBOX_DATABASE_URL'];
+  if (url === undefined || url === '') {
+    throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not set', {
+      hint: 'Example: OUTBOX_DATABASE_URL=postgresql://user:password@localhost:5432/orders',
+    });
+  }
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not an address of PostgreSQL', {
+      hint: 'It looks like postgresql://user:password@host:5432/database; special characters in the password are %-encoded.',
+    });
+  }
+  return url;
+}
+
+/** Opens the database for one command and closes it after; what PostgreSQL throws is put into words. */
+export async function withDatabase<T>(
+  work: (pool: Pool) => Promise<T>,
+  options: { readonly anySchema?: boolean } = {},
+): Promise<T> {
+  const url = databaseUrl();
+  const pool = connect(url, { applicationName: 'temporal-outbox-cli', max: 4 });
+  try {
+    if (options.anySchema !== true) await requireSchema(pool);
+    return await work(pool);
+  } catch (error) {
+    throw explainDatabaseError(error, describeDatabase(url));
+  } finally {
+    await pool.end();
+  }
+}

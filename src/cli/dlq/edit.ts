@@ -1,0 +1,78 @@
+import type { Pool } from '../../storage/connect.ts';
+import { readDeadLetterEvent, type DeadLetter } from '../../storage/deadLetters.ts';
+import { prepareRevision } from '../../storage/resolutions.ts';
+import { OutboxError } from '../../errors.ts';
+import { readPayload, type PayloadSource } from '../arguments.ts';
+import { refuseUsage } from '../failure.ts';
+import type { Output } from '../output.ts';
+import { openOnes, reportResolved, whoOf, withOperator, type WhoOptions } from './operate.ts';
+
+export interface EditOptions extends WhoOptions, PayloadSource {
+  readonly header?: Readonly<Record<string, string>>;
+}
+
+/** `dlq edit`: the new text is stored first and the command names it by number, so no payload enters a workflow's history. */
+export async function edit(out: Output, id: number, options: EditOptions): Promise<0 | 1 | 3> {
+  const payload = await readPayload(options, 'ignore');
+  if (payload === undefined && options.header === undefined)
+    refuseUsage('nothing to change', 'Give --payload, --file or --header.');
+  return withOperator(options.timeout, async (operator, pool) => {
+    const { open, refused } = await openOnes(pool, [id]);
+    const [letter] = open;
+    if (letter === undefined) return reportResolved(out, 'edit', refused);
+    const revision = await prepare(pool, letter, payload ?? null, options);
+    const resolution = { action: 'edit', ...whoOf(options), revision } as const;
+    return reportResolved(out, 'edit', await operator.resolveDeadLetters([letter], resolution));
+  });
+}
+
+async function prepare(
+  pool: Pool,
+  letter: DeadLetter,
+  payload: string | null,
+  options: EditOptions,
+): Promise<number> {
+  const { actor, reason = null } = whoOf(options);
+  const headers = await mergedHeaders(pool, letter, options.header);
+  const { eventId, destination } = letter;
+  const revision = await prepareRevision(pool, {
+    eventId,
+    destination,
+    payload,
+    headers,
+    actor,
+    reason,
+  }).catch((error: unknown) => {
+    throw explain(error);
+  });
+  if (revision === undefined)
+    throw new OutboxError('OUTBOX_COMMAND_REFUSED', `dead letter ${letter.id} is not parked any more`);
+  return revision;
+}
+
+/** Null leaves them as they are. */
+async function mergedHeaders(
+  pool: Pool,
+  letter: DeadLetter,
+  given: EditOptions['header'],
+): Promise<string | null> {
+  if (given === undefined) return null;
+  const event = await readDeadLetterEvent(pool, letter.id);
+  return JSON.stringify({ ...event?.headers, ...given });
+}
+
+/** Check violations, and text that jsonb does not take (NUL, half characters). */
+function explain(error: unknown): unknown {
+  const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string };
+  if (code === '23514') {
+    return new OutboxError(
+      'OUTBOX_COMMAND_REFUSED',
+      'the edited event does not fit: payload at most 1 MiB, headers an object of strings of at most 16 KiB',
+      { cause: error },
+    );
+  }
+  if (!code.startsWith('22')) return error;
+  return new OutboxError('OUTBOX_COMMAND_REFUSED', `PostgreSQL does not take this payload: ${message}`, {
+    cause: error,
+  });
+}

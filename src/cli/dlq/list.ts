@@ -1,0 +1,63 @@
+import { listDeadLetters, type DeadLetter, type DeadLetterFilter } from '../../storage/deadLetters.ts';
+import { withDatabase } from '../database.ts';
+import type { Output } from '../output.ts';
+import { shortTime } from '../spokenTime.ts';
+import { cut, printable, table } from '../table.ts';
+import { readCursor, writeCursor } from './cursor.ts';
+
+export interface ListOptions {
+  readonly destination?: string;
+  readonly type?: string;
+  readonly reason?: string;
+  readonly event?: string;
+  readonly status: 'open' | 'resolved' | 'all';
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+/** `dlq list` */
+export async function list(out: Output, options: ListOptions): Promise<void> {
+  const filter = filterOf(options);
+  const before = options.cursor === undefined ? null : readCursor(options.cursor, filter);
+  // One more than asked for tells whether there is a next page.
+  const found = await withDatabase((pool) => listDeadLetters(pool, filter, before, options.limit + 1));
+  const items = found.slice(0, options.limit);
+  const last = items.at(-1);
+  const nextCursor = found.length > items.length && last !== undefined ? writeCursor(last.id, filter) : null;
+  out.result({ items, nextCursor }, (colours) => {
+    if (items.length === 0)
+      return `no ${options.status === 'all' ? '' : `${options.status} `}dead letters match\n`;
+    const more = nextCursor === null ? '' : `\nmore: --cursor ${nextCursor}\n`;
+    return table(options.status === 'open' ? columns : [...columns, resolutionColumn], items, colours) + more;
+  });
+}
+
+function filterOf({ status, destination, type, reason, event }: ListOptions): DeadLetterFilter {
+  return {
+    status,
+    ...(destination === undefined ? {} : { destination }),
+    ...(type === undefined ? {} : { type }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(event === undefined ? {} : { eventId: event }),
+  };
+}
+
+const columns = [
+  { title: 'ID', align: 'right' as const, value: ({ id }: DeadLetter) => String(id) },
+  { title: 'PARKED (UTC)', value: ({ parkedAt }: DeadLetter) => shortTime(parkedAt) },
+  { title: 'DESTINATION', value: ({ destination }: DeadLetter) => destination },
+  { title: 'TYPE', value: ({ eventType }: DeadLetter) => cut(printable(eventType), 40) },
+  { title: 'REASON', value: ({ reason }: DeadLetter) => reason },
+  { title: 'TRIES', align: 'right' as const, value: ({ tries }: DeadLetter) => String(tries) },
+  {
+    title: 'LAST ANSWER',
+    value: ({ lastStatus, lastErrorClass, lastError }: DeadLetter) =>
+      cut(printable([lastStatus ?? lastErrorClass, lastError].filter(Boolean).join(' ')), 60),
+  },
+];
+
+const resolutionColumn = {
+  title: 'RESOLVED',
+  value: ({ resolution, resolvedBy }: DeadLetter) =>
+    resolution === null ? '' : `${resolution} by ${printable(resolvedBy ?? 'somebody')}`,
+};

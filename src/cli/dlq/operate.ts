@@ -1,0 +1,115 @@
+import { createOperator, type Operator, type Resolution, type Resolved } from '../../deadletter/operator.ts';
+import { errorCatalogue, isOutboxError } from '../../errors.ts';
+import { readSettings } from '../../storage/configuration.ts';
+import type { Pool } from '../../storage/connect.ts';
+import { findDeadLetters, type DeadLetter, type DeadLetterTarget } from '../../storage/deadLetters.ts';
+import { connectTemporal } from '../../temporal/connect.ts';
+import { inspectNamespace } from '../../temporal/namespace.ts';
+import { systemUser } from '../systemUser.ts';
+import { withDatabase } from '../database.ts';
+import { silentLog } from '../log.ts';
+import { otherNamespace } from '../namespace.ts';
+import type { Output } from '../output.ts';
+import { routeTemporalLog } from '../temporalRuntime.ts';
+import { notFound } from './show.ts';
+
+/** Options that all resolving commands share. */
+export interface WhoOptions {
+  readonly reason?: string;
+  readonly actor?: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+export function whoOf({ reason, actor }: WhoOptions): Pick<Resolution, 'actor' | 'reason'> {
+  return { actor: actor ?? systemUser(), ...(reason === undefined ? {} : { reason }) };
+}
+
+/** Both servers for one command. @throws OutboxError OUTBOX_TEMPORAL_MISMATCH at the wrong namespace */
+export async function withOperator<T>(
+  timeoutMs: number,
+  work: (operator: Operator, pool: Pool) => Promise<T>,
+): Promise<T> {
+  return withDatabase(async (pool) => {
+    routeTemporalLog(silentLog);
+    const temporal = await connectTemporal();
+    try {
+      const { name, temporalNamespaceId } = await readSettings(pool);
+      const { id, hasSearchAttributes } = await inspectNamespace(temporal);
+      if (temporalNamespaceId !== null && temporalNamespaceId !== id) throw otherNamespace(temporal.address);
+      const operator = await createOperator({
+        ...{ db: pool, temporal, name, timeoutMs },
+        searchAttributes: hasSearchAttributes,
+      });
+      return await work(operator, pool);
+    } finally {
+      await temporal.close();
+    }
+  });
+}
+
+/**
+ * Those of the ids that can be resolved, and a refusal for each that was already.
+ * @throws OutboxError OUTBOX_NOT_FOUND when one does not exist: nothing is done then
+ */
+export async function openOnes(
+  pool: Pool,
+  ids: readonly number[],
+): Promise<{ open: DeadLetter[]; refused: Resolved[] }> {
+  const found = new Map((await findDeadLetters(pool, ids)).map((letter) => [letter.id, letter]));
+  const missing = ids.filter((id) => !found.has(id));
+  if (missing.length > 0) throw notFound(missing);
+  const letters = ids.flatMap((id) => found.get(id) ?? []);
+  return {
+    open: letters.filter(({ resolvedAt }) => resolvedAt === null),
+    refused: letters.filter(({ resolvedAt }) => resolvedAt !== null).map(refusalOf),
+  };
+}
+
+function refusalOf(letter: DeadLetter): Resolved {
+  const { resolution, resolvedBy, resolvedAt } = letter;
+  const message = `it was resolved before: ${resolution} by ${resolvedBy ?? 'somebody'} at ${resolvedAt}`;
+  return { target: letter, outcome: 'refused', message };
+}
+
+export function resultOf({ target, outcome, message, error }: Resolved) {
+  const { id, eventId, destination, workflowId } = target;
+  return { id, eventId, destination, workflowId, outcome, message, code: error?.code ?? null };
+}
+
+/** Says what came of it, and answers the exit code. */
+export function reportResolved(out: Output, action: string, resolved: readonly Resolved[]): 0 | 1 | 3 {
+  const failed = resolved.filter(({ outcome }) => outcome !== 'done');
+  const done = resolved.length - failed.length;
+  const value = {
+    action,
+    matched: resolved.length,
+    done,
+    failed: failed.length,
+    items: resolved.map(resultOf),
+  };
+  out.result(value, (colours) => {
+    const lines = failed.map(
+      ({ target, outcome, message }) => `${colours.red(outcome)} ${idText(target)}: ${message}\n`,
+    );
+    const [first] = resolved;
+    const summary =
+      resolved.length === 1 && first?.outcome === 'done'
+        ? `${colours.green('done')} ${idText(first.target)}: ${first.message}\n`
+        : `${done} of ${resolved.length} done\n`;
+    return resolved.length === 1 && done === 0 ? lines.join('') : lines.join('') + summary;
+  });
+  return exitCodeOf(failed);
+}
+
+/** 3 when nothing but silence came back, 1 for anything refused. */
+function exitCodeOf(failed: readonly Resolved[]): 0 | 1 | 3 {
+  if (failed.length === 0) return 0;
+  const isSilence = ({ error }: Resolved): boolean =>
+    error !== undefined && isOutboxError(error) && errorCatalogue[error.code].exitCode === 3;
+  return failed.every(isSilence) ? 3 : 1;
+}
+
+function idText({ id, destination }: DeadLetterTarget): string {
+  return `dead letter ${id} (${destination})`;
+}

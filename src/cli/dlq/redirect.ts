@@ -1,0 +1,25 @@
+import { OutboxError } from '../../errors.ts';
+import { readDestinations } from '../../storage/configuration.ts';
+import type { Output } from '../output.ts';
+import { openOnes, reportResolved, whoOf, withOperator, type WhoOptions } from './operate.ts';
+
+export interface RedirectOptions extends WhoOptions {
+  readonly to: string;
+}
+
+/** `dlq redirect` */
+export async function redirect(out: Output, id: number, options: RedirectOptions): Promise<0 | 1 | 3> {
+  return withOperator(options.timeout, async (operator, pool) => {
+    const { destinations } = await readDestinations(pool);
+    const names = destinations.map(({ name }) => name);
+    if (!names.includes(options.to)) {
+      throw new OutboxError('OUTBOX_NOT_FOUND', `there is no destination ${options.to}`, {
+        hint: `There are: ${names.join(', ')}`,
+      });
+    }
+    const { open, refused } = await openOnes(pool, [id]);
+    const resolution = { action: 'redirect', ...whoOf(options), to: options.to } as const;
+    const sent = await operator.resolveDeadLetters(open, resolution);
+    return reportResolved(out, 'redirect', [...refused, ...sent]);
+  });
+}

@@ -1,0 +1,152 @@
+import { OutboxError } from '../../errors.ts';
+import type { Pool } from '../../storage/connect.ts';
+import {
+  findDeadLetters,
+  readAttempts,
+  readAudit,
+  readDeadLetterEvent,
+  readDeliveryState,
+  readEpisodes,
+  type DeadLetter,
+} from '../../storage/deadLetters.ts';
+import { withDatabase } from '../database.ts';
+import type { Colours, Output } from '../output.ts';
+import { shortTime } from '../spokenTime.ts';
+import { facts, printable } from '../table.ts';
+import { workflowLink } from '../temporalUi.ts';
+
+type Details = Awaited<ReturnType<typeof readDetails>>;
+
+const linesShown = 50;
+
+/** `dlq show` */
+export async function show(out: Output, id: number): Promise<void> {
+  const details = await withDatabase((pool) => readDetails(pool, id));
+  out.result(details, (colours) => detailsText(details, colours));
+}
+
+async function readDetails(pool: Pool, id: number) {
+  const [deadLetter] = await findDeadLetters(pool, [id]);
+  if (deadLetter === undefined) throw notFound([id]);
+  const { eventId, destination } = deadLetter;
+  const [event, attempts, episodes, audit, delivery] = await Promise.all([
+    readDeadLetterEvent(pool, id),
+    readAttempts(pool, eventId, destination, linesShown),
+    readEpisodes(pool, eventId, destination),
+    readAudit(pool, deadLetter, linesShown),
+    readDeliveryState(pool, eventId, destination),
+  ]);
+  return {
+    ...deadLetter,
+    workflowUrl: linkTo(deadLetter),
+    delivery,
+    event: event ?? null,
+    attemptHistory: attempts,
+    otherEpisodes: episodes.filter((episode) => episode.id !== id),
+    audit,
+  };
+}
+
+export function notFound(ids: readonly number[]): OutboxError {
+  const which = ids.length === 1 ? `dead letter ${ids[0]}` : `dead letters ${ids.join(', ')}`;
+  return new OutboxError('OUTBOX_NOT_FOUND', `there is no ${which}`, {
+    hint: 'temporal-outbox dlq list --status all',
+  });
+}
+
+function linkTo({ workflowId }: DeadLetter): string | null {
+  const ui = process.env['TEMPORAL_UI_URL'];
+  return ui === undefined || ui === ''
+    ? null
+    : workflowLink(ui, process.env['TEMPORAL_NAMESPACE'] || 'default', workflowId);
+}
+
+function detailsText(details: Details, colours: Colours): string {
+  const title = `dead letter ${details.id}: ${printable(details.eventType)} → ${details.destination}`;
+  return [
+    `${colours.bold(title)}\n${facts(headLines(details, colours), colours)}`,
+    eventText(details, colours),
+    section('failed attempts', details.attemptHistory.map(attemptText), colours),
+    section('other episodes', details.otherEpisodes.map(episodeText), colours),
+    section('commands', details.audit.map(auditText), colours),
+    details.resolvedAt === null ? whatNext(details.id, colours) : '',
+  ]
+    .filter(Boolean)
+    .join('\n');
+}
+
+function headLines(details: Details, colours: Colours): [string, string][] {
+  const resolved =
+    details.resolvedAt === null
+      ? colours.red('no, it waits for a person')
+      : `${shortTime(details.resolvedAt)}: ${details.resolution} by ${printable(details.resolvedBy ?? 'somebody')}` +
+        (details.redirectedTo === null ? '' : ` to ${details.redirectedTo}`) +
+        (details.resolutionReason === null ? '' : `, ${printable(details.resolutionReason)}`);
+  return [
+    ['event', details.eventId + (details.revision > 1 ? ` (revision ${details.revision})` : '')],
+    ['parked', `${shortTime(details.parkedAt)} UTC, ${details.reason}`],
+    ['tries', `${details.tries}, ${details.attempts} of them charged`],
+    [
+      'last answer',
+      printable([details.lastStatus, details.lastErrorClass, details.lastError].filter(Boolean).join(' ')),
+    ],
+    ['resolved', resolved],
+    ['delivery', details.delivery ?? 'gone'],
+    ['workflow', details.workflowId],
+    ...(details.workflowUrl === null ? [] : [['Temporal UI', details.workflowUrl] as [string, string]]),
+  ];
+}
+
+function eventText({ event }: Details, colours: Colours): string {
+  if (event === null) return 'its event is no longer in the database\n';
+  const optional = (label: string, value: string | null): [string, string][] =>
+    value === null ? [] : [[label, printable(value)]];
+  const lines: [string, string][] = [
+    ['created', `${shortTime(event.createdAt)} UTC`],
+    ...optional('key', event.key),
+    ...optional('source', event.source),
+    ...optional('subject', event.subject),
+    ['content type', event.contentType],
+    ...Object.entries(event.headers).map(([name, value]): [string, string] => [
+      `header ${printable(name)}`,
+      printable(value),
+    ]),
+  ];
+  // JSON escapes control characters below 0x20; what else could steer a terminal is taken out.
+  return `${colours.bold('event')}\n${facts(lines, colours)}\n${colours.bold('payload')}\n${printable(event.payloadText)}\n`;
+}
+
+function section(title: string, lines: readonly string[], colours: Colours): string {
+  return lines.length === 0 ? '' : `${colours.bold(title)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+function attemptText(attempt: Details['attemptHistory'][number]): string {
+  const charged = attempt.charged ? '' : ' (not charged)';
+  const excerpt =
+    attempt.excerpt === null || attempt.excerpt === '' ? '' : ` | ${printable(attempt.excerpt)}`;
+  const took = attempt.durationMs === null ? '' : ` in ${attempt.durationMs} ms`;
+  return `${shortTime(attempt.at)}  try ${attempt.try}: ${attempt.status ?? attempt.errorClass} ${printable(attempt.message)}${took}${charged}${excerpt}`;
+}
+
+function episodeText(episode: DeadLetter): string {
+  const end =
+    episode.resolution === null
+      ? 'open'
+      : `${episode.resolution} by ${printable(episode.resolvedBy ?? 'somebody')}`;
+  return `${episode.id}: parked ${shortTime(episode.parkedAt)}, ${episode.reason}; ${end}`;
+}
+
+function auditText({ at, action, actor, via, outcome, message, reason }: Details['audit'][number]): string {
+  const why = reason === null ? '' : ` (${printable(reason)})`;
+  return `${shortTime(at)}  ${action} by ${printable(actor ?? 'somebody')} via ${via}: ${outcome}, ${printable(message)}${why}`;
+}
+
+function whatNext(id: number, colours: Colours): string {
+  const commands = [
+    `retry ${id}`,
+    `edit ${id} --file F`,
+    `redirect ${id} --to D`,
+    `discard ${id} --reason R`,
+  ];
+  return colours.dim(`temporal-outbox dlq ${commands.join(' | ')}\n`);
+}

@@ -1,0 +1,101 @@
+import { Option, type Command } from 'commander';
+import {
+  collectDeadLetterId,
+  collectHeader,
+  idsMax,
+  limitMax,
+  parseDeadLetterId,
+  parseDestination,
+  parseEventId,
+  parseLimit,
+  parseMs,
+  textOf,
+} from './arguments.ts';
+import type { BulkOptions } from './dlq/bulk.ts';
+import type { EditOptions } from './dlq/edit.ts';
+import type { ListOptions } from './dlq/list.ts';
+import type { RedirectOptions } from './dlq/redirect.ts';
+import type { Output } from './output.ts';
+import type { SetExitCode } from './exitCode.ts';
+
+/** `dlq …`; what the commands do is in dlq/. */
+export function addDeadLetterCommands(dlq: Command, out: Output, setExitCode: SetExitCode): void {
+  addReading(dlq, out);
+  addBulk(dlq, out, setExitCode);
+  addSingle(dlq, out, setExitCode);
+}
+
+const statuses = ['open', 'resolved', 'all'] as const;
+
+function addFilters(command: Command): Command {
+  return command
+    .option('--destination <name>', 'only those for this destination', parseDestination)
+    .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
+    .option('--parked-for <reason>', 'only those parked for this reason, such as permanent', textOf(63));
+}
+
+function addReading(dlq: Command, out: Output): void {
+  dlq
+    .command('list')
+    .description('list dead letters, newest first')
+    .option('--destination <name>', 'only those for this destination', parseDestination)
+    .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
+    .option('--reason <reason>', 'only those parked for this reason, such as permanent', textOf(63))
+    .option('--event <id>', 'only those of this event', parseEventId)
+    .addOption(new Option('--status <status>', 'which ones').choices(statuses).default('open'))
+    .option('--limit <n>', `at most so many, up to ${limitMax}`, parseLimit, 50)
+    .option('--cursor <cursor>', 'continue where the page before ended', textOf(500))
+    .action(async (options: ListOptions) => (await import('./dlq/list.ts')).list(out, options));
+  dlq
+    .command('show')
+    .description('everything about one dead letter')
+    .argument('<id>', 'its number', parseDeadLetterId)
+    .action(async (id: number) => (await import('./dlq/show.ts')).show(out, id));
+}
+
+function addWho(command: Command): Command {
+  return command
+    .option('--reason <text>', 'why, for the audit', textOf(1000))
+    .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
+    .option('--timeout <duration>', 'how long to wait for an answer', parseMs, 30_000);
+}
+
+function addBulk(dlq: Command, out: Output, setExitCode: SetExitCode): void {
+  const descriptions = {
+    retry: 'send it again: the policy starts afresh, the idempotency key stays',
+    discard: 'give it up, for the record; several need --reason',
+  };
+  for (const action of ['retry', 'discard'] as const) {
+    const command = dlq
+      .command(action)
+      .description(descriptions[action])
+      .argument('[ids...]', `numbers of dead letters, up to ${idsMax}`, collectDeadLetterId);
+    addWho(addFilters(command))
+      .option('--all', 'all open dead letters')
+      .option('--yes', 'do it, when they are named by filter')
+      .action(async (ids: number[], options: BulkOptions) =>
+        setExitCode(await (await import('./dlq/bulk.ts')).bulk(out, action, ids, options)),
+      );
+  }
+}
+
+function addSingle(dlq: Command, out: Output, setExitCode: SetExitCode): void {
+  const edit = dlq
+    .command('edit')
+    .description('correct the payload or headers and send it under a new key; the original is kept')
+    .argument('<id>', 'its number', parseDeadLetterId)
+    .option('-p, --payload <json>', 'the new payload, kept digit for digit')
+    .option('-f, --file <file>', 'read the new payload from a file, - for stdin')
+    .option('-H, --header <name=value>', 'set a header; repeatable, the others stay', collectHeader);
+  addWho(edit).action(async (id: number, options: EditOptions) =>
+    setExitCode(await (await import('./dlq/edit.ts')).edit(out, id, options)),
+  );
+  const redirect = dlq
+    .command('redirect')
+    .description('send it to another destination instead')
+    .argument('<id>', 'its number', parseDeadLetterId)
+    .requiredOption('--to <name>', 'the other destination', parseDestination);
+  addWho(redirect).action(async (id: number, options: RedirectOptions) =>
+    setExitCode(await (await import('./dlq/redirect.ts')).redirect(out, id, options)),
+  );
+}

@@ -1,0 +1,158 @@
+import { isApplied, readSettings, type Settings } from '../../storage/configuration.ts';
+import { connect, type Pool } from '../../storage/connect.ts';
+import { describeDatabase, explainDatabaseError } from '../../storage/errors.ts';
+import { requireSchema } from '../../storage/migrate.ts';
+import {
+  countDeliveries,
+  countUnrouted,
+  daysAhead,
+  readDatabaseFacts,
+  readLanes,
+  readRelays,
+} from '../../storage/status.ts';
+import { readConfigFile } from '../configFile.ts';
+import type { Output } from '../output.ts';
+import { describeAge } from '../spokenTime.ts';
+import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
+
+type Check = readonly [name: string, look: (db: Pool) => Promise<Finding>];
+
+/** `settings` is null when the schema could not be read. */
+export async function checkDatabase(
+  url: string,
+  configOption: string | undefined,
+  out: Output,
+): Promise<{ findings: Finding[]; settings: Settings | null }> {
+  const pool = connect(url, { applicationName: 'temporal-outbox-doctor', max: 2 });
+  const where = describeDatabase(url);
+  const explained = async ([name, look]: Check): Promise<Finding> => {
+    try {
+      return await look(pool);
+    } catch (error) {
+      return failedBy(name, explainDatabaseError(error, where));
+    }
+  };
+  try {
+    const findings = [await explained(['PostgreSQL', checkServer(where)])];
+    if (findings[0]?.level === 'fail') return { findings, settings: null };
+    findings.push(await explained(['schema', checkSchema]));
+    if (findings[1]?.level === 'fail') return { findings, settings: null };
+    const checks: Check[] = [...schemaChecks, ['configuration', checkConfig(configOption, out)]];
+    for (const check of checks) findings.push(await explained(check));
+    return { findings, settings: await readSettings(pool) };
+  } finally {
+    await pool.end();
+  }
+}
+
+function checkServer(where: string): Check[1] {
+  return async (db) => {
+    const { version, user, readOnly } = await readDatabaseFacts(db);
+    const found = `${version} at ${where}, as ${user}`;
+    return readOnly
+      ? fail('PostgreSQL', `${found}: read-only`, 'Point OUTBOX_DATABASE_URL at the primary.')
+      : ok('PostgreSQL', found);
+  };
+}
+
+async function checkSchema(db: Pool): Promise<Finding> {
+  await requireSchema(db);
+  return ok('schema', 'up to date');
+}
+
+const schemaChecks: readonly Check[] = [
+  ['roles', checkRoles],
+  ['partitions', checkPartitions],
+  ['relays', checkRelays],
+  ['lanes', checkLanes],
+  ['waiting', checkWaiting],
+  ['parked', checkParked],
+  ['routing', checkRouting],
+];
+
+async function checkRoles(db: Pool): Promise<Finding> {
+  const { missingRoles } = await readDatabaseFacts(db);
+  if (missingRoles.length === 0) return ok('roles', 'all four exist');
+  return warn(
+    'roles',
+    `missing: ${missingRoles.join(', ')}`,
+    'The migrating user may not create roles; an administrator can, then grants as in roles.sql.',
+  );
+}
+
+/** A relay makes 30 days ahead, every hour. */
+async function checkPartitions(db: Pool): Promise<Finding> {
+  const days = await daysAhead(db);
+  const found = `${days} days ahead`;
+  const hint =
+    'A relay makes them; start one: temporal-outbox run. Without a partition, inserts of producers fail.';
+  if (days < 1) return fail('partitions', found, hint);
+  return days < 7 ? warn('partitions', found, hint) : ok('partitions', found);
+}
+
+async function checkRelays(db: Pool): Promise<Finding> {
+  const relays = await readRelays(db);
+  if (relays.length > 0) return ok('relays', `${relays.length} alive`);
+  return warn('relays', 'none alive: nothing is delivered', 'Start one: temporal-outbox run');
+}
+
+async function checkLanes(db: Pool): Promise<Finding> {
+  const lanes = await readLanes(db);
+  const alone = lanes
+    .filter(({ relay, paused }) => relay === null && !paused)
+    .map(({ destination }) => destination);
+  if (alone.length === 0) return ok('lanes', `${lanes.length}, each with an owner`);
+  return warn(
+    'lanes',
+    `nobody owns ${alone.slice(0, 5).join(', ')}${alone.length > 5 ? ` and ${alone.length - 5} more` : ''}`,
+    'A relay takes them within seconds when one is alive.',
+  );
+}
+
+const oldAfterMs = 60_000;
+
+async function checkWaiting(db: Pool): Promise<Finding> {
+  const lanes = await readLanes(db);
+  const ages = lanes.flatMap(({ oldestPendingMs }) => (oldestPendingMs === null ? [] : [oldestPendingMs]));
+  if (ages.length === 0) return ok('waiting', 'nothing is pending');
+  const oldest = Math.max(...ages);
+  const found = `the oldest pending delivery is from ${describeAge(oldest)} ago`;
+  if (oldest < oldAfterMs) return ok('waiting', found.replace('from now ago', 'new'));
+  return warn('waiting', found, 'temporal-outbox status shows where it waits.');
+}
+
+async function checkParked(db: Pool): Promise<Finding> {
+  const counts = await countDeliveries(db);
+  const parked = counts.reduce((sum, count) => sum + count.parked, 0);
+  if (parked === 0) return ok('parked', 'no dead letters wait');
+  return warn('parked', `${parked} dead letters wait for a person`, 'temporal-outbox dlq list');
+}
+
+async function checkRouting(db: Pool): Promise<Finding> {
+  const unrouted = await countUnrouted(db, 3);
+  if (unrouted.length === 0) return ok('routing', 'every event found a route');
+  const types = unrouted.map(({ type, events }) => `${type} (${events})`).join(', ');
+  return warn(
+    'routing',
+    `events that no route took: ${types}`,
+    'Add a route for them, or stop writing them.',
+  );
+}
+
+function checkConfig(option: string | undefined, out: Output): Check[1] {
+  return async (db) => {
+    const { configRevision } = await readSettings(db);
+    const file = await readConfigFile(option, out, 'warn');
+    const apply = 'temporal-outbox config apply';
+    if (configRevision === 0)
+      return fail(
+        'configuration',
+        'none is applied: nothing is routed',
+        file === undefined ? 'Write an outbox.yaml.' : apply,
+      );
+    const revision = `revision ${configRevision}`;
+    if (file === undefined) return ok('configuration', `${revision}; no file here to compare with`);
+    if (await isApplied(db, file.config)) return ok('configuration', `${revision} is ${file.source.path}`);
+    return warn('configuration', `${file.source.path} differs from ${revision}, which is what counts`, apply);
+  };
+}

@@ -1,0 +1,78 @@
+import { pollersOf } from '../../deadletter/pollers.ts';
+import { taskQueueName } from '../../core/ids.ts';
+import type { Settings } from '../../storage/configuration.ts';
+import { connect } from '../../storage/connect.ts';
+import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
+import { connectTemporal, type Temporal } from '../../temporal/connect.ts';
+import { inspectNamespace } from '../../temporal/namespace.ts';
+import { silentLog } from '../log.ts';
+import { otherNamespace } from '../namespace.ts';
+import { routeTemporalLog } from '../temporalRuntime.ts';
+import { failedBy, ok, warn, type Finding } from './finding.ts';
+
+/** With `adopt` the rows are handed over to the namespace at hand when they belong to another one. */
+export async function checkTemporal(
+  url: string,
+  settings: Settings | null,
+  adopt: boolean,
+): Promise<Finding[]> {
+  routeTemporalLog(silentLog);
+  let temporal: Temporal;
+  try {
+    temporal = await connectTemporal();
+  } catch (error) {
+    return [failedBy('Temporal', error)];
+  }
+  try {
+    const { id, hasSearchAttributes } = await inspectNamespace(temporal);
+    const findings = [ok('Temporal', `namespace ${temporal.namespace} at ${temporal.address}`)];
+    if (settings !== null) findings.push(await checkBinding(url, settings, id, temporal, adopt));
+    findings.push(
+      hasSearchAttributes
+        ? ok('search attributes', 'registered')
+        : warn(
+            'search attributes',
+            'not registered; workflow ids serve instead',
+            'To register: temporal operator search-attribute create --name OutboxState --type Keyword ' +
+              '--name OutboxDestination --type Keyword --name OutboxEventType --type Keyword',
+          ),
+    );
+    if (settings !== null) findings.push(await checkWorkers(temporal, settings));
+    return findings;
+  } catch (error) {
+    return [failedBy('Temporal', error)];
+  } finally {
+    await temporal.close();
+  }
+}
+
+async function checkBinding(
+  url: string,
+  { temporalNamespaceId }: Settings,
+  namespaceId: string,
+  temporal: Temporal,
+  adopt: boolean,
+): Promise<Finding> {
+  const check = 'binding';
+  if (temporalNamespaceId === namespaceId) return ok(check, 'the database belongs to this namespace');
+  if (temporalNamespaceId === null && !adopt) return ok(check, 'not bound yet; the first run binds it');
+  if (!adopt) return failedBy(check, otherNamespace(temporal.address));
+  const pool = connect(url, { max: 1 });
+  try {
+    await bindTemporal(pool, namespaceId);
+    const returned = await adoptTemporal(pool, namespaceId);
+    return ok(check, `adopted by this namespace; ${returned} claimed deliveries went back to pending`);
+  } catch (error) {
+    return failedBy(check, error);
+  } finally {
+    await pool.end();
+  }
+}
+
+async function checkWorkers(temporal: Temporal, { name }: Settings): Promise<Finding> {
+  const pollers = await pollersOf(temporal, name);
+  const queue = `task queue ${taskQueueName(name)}`;
+  if (pollers === null) return ok('workers', 'Temporal does not say who polls');
+  if (pollers > 0) return ok('workers', `${queue} is polled`);
+  return warn('workers', `nobody polls ${queue}`, 'Start one: temporal-outbox run');
+}

@@ -1,0 +1,87 @@
+import { CommanderError } from 'commander';
+import { OutboxError, errorCatalogue } from '../errors.ts';
+import { coloursFor } from './output.ts';
+
+/** What a command ends with when some of its work was refused or failed; everything about it was already said. */
+export class AlreadyReported extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('already reported');
+    this.exitCode = exitCode;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Says what went wrong on stderr, without a stack or a secret, and answers the exit code. */
+export function reportError(error: unknown, asJson: boolean, env: Environment): number {
+  if (error instanceof AlreadyReported) return error.exitCode;
+  if (error instanceof CommanderError) return reportUsage(error, asJson);
+  const { code, message, hint, exitCode } = describe(error);
+  const shown = withoutSecrets({ code, message, hint: hint ?? null }, env);
+  process.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown));
+  return exitCode;
+}
+
+/** Commander has printed help, or its message and the usage, by now; with --json it printed nothing. */
+function reportUsage(error: CommanderError, asJson: boolean): number {
+  if (error.exitCode === 0) return 0;
+  if (asJson) {
+    const message = error.message.replace(/^error: /, '');
+    process.stderr.write(`${JSON.stringify({ error: { code: 'OUTBOX_USAGE', message, hint: null } })}\n`);
+  }
+  return 2;
+}
+
+interface Described {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+  readonly exitCode: number;
+}
+
+function describe(error: unknown): Described {
+  if (error instanceof OutboxError) {
+    const { code, message, hint } = error;
+    return { code, message, hint, exitCode: errorCatalogue[code].exitCode };
+  }
+  const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (code === '42501') {
+    return {
+      code: 'OUTBOX_UNEXPECTED',
+      message: `PostgreSQL: ${message}`,
+      hint: 'Grant outbox_operator (people) or outbox_relay (run, relay, worker) to the user in OUTBOX_DATABASE_URL.',
+      exitCode: 1,
+    };
+  }
+  const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+  return { code: 'OUTBOX_UNEXPECTED', message: `${name}${message}`, exitCode: 1 };
+}
+
+function asText({ code, message, hint }: { code: string; message: string; hint: string | null }): string {
+  const colours = coloursFor(process.stderr);
+  const help = hint === null ? '' : `  ${colours.dim(hint)}\n`;
+  return `${colours.red('error')} ${colours.bold(code)} ${message}\n${help}`;
+}
+
+/** Our messages hold no secret; those of drivers and servers are not ours. */
+function withoutSecrets<T extends Record<string, string | null>>(texts: T, env: Environment): T {
+  const secrets = [passwordOf(env['OUTBOX_DATABASE_URL']), env['PGPASSWORD'], env['TEMPORAL_API_KEY']].filter(
+    (secret): secret is string => secret !== undefined && secret.length > 3,
+  );
+  const hide = (text: string | null): string | null =>
+    text === null ? null : secrets.reduce((hidden, secret) => hidden.replaceAll(secret, '***'), text);
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, hide(text)])) as T;
+}
+
+function passwordOf(url: string | undefined): string | undefined {
+  if (url === undefined || !URL.canParse(url)) return undefined;
+  return decodeURIComponent(new URL(url).password) || undefined;
+}
+
+/** @throws always: OUTBOX_USAGE */
+export function refuseUsage(message: string, hint?: string): never {
+  throw new OutboxError('OUTBOX_USAGE', message, hint === undefined ? {} : { hint });
+}

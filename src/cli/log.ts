@@ -1,0 +1,49 @@
+import type { Log } from '../../activities/index.ts';
+import { logLevels, type LogLevel } from './logLevels.ts';
+import { coloursFor } from './output.ts';
+import { printable } from './table.ts';
+
+/** One JSON object a line for machines; on a terminal, one line a person can read. */
+export async function createLog(stream: NodeJS.WriteStream, level: LogLevel = 'info'): Promise<Log> {
+  if (stream.isTTY === true) return linesFor(stream, level);
+  const { pino } = await import('pino');
+  const options = {
+    level,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const logger = pino(options, stream);
+  return {
+    debug: (fields, message) => logger.debug(fields, message),
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => logger.warn(fields, message),
+    error: (fields, message) => logger.error(fields, message),
+  };
+}
+
+function linesFor(stream: NodeJS.WriteStream, level: LogLevel): Log {
+  const colours = coloursFor(stream);
+  const paint = { debug: colours.dim, info: colours.green, warn: colours.yellow, error: colours.red };
+  const at =
+    (name: LogLevel) =>
+    (fields: object, message: string): void => {
+      if (logLevels.indexOf(name) < logLevels.indexOf(level)) return;
+      const time = colours.dim(new Date().toISOString().slice(11, 23));
+      const rest = Object.entries(fields)
+        .map(
+          ([key, value]) => `${key}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`,
+        )
+        .join(' ');
+      stream.write(`${time} ${paint[name](name.padEnd(5))} ${printable(message)} ${colours.dim(rest)}\n`);
+    };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** For commands whose own words are enough. */
+export const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};

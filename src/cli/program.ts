@@ -1,0 +1,162 @@
+/**
+ * Every command: its words, options and arguments. What a command does is in commands/ and dlq/, loaded when it is
+ * called, so that `--help` and mistakes are answered without loading PostgreSQL or Temporal.
+ */
+import { createRequire } from 'node:module';
+import { Command, Option } from 'commander';
+import { collectHeader, parseEventId, parseMoment, parseMs, textOf } from './arguments.ts';
+import type { DemoOptions } from './commands/demo.ts';
+import type { DevOptions } from './commands/dev.ts';
+import type { DoctorOptions } from './commands/doctor.ts';
+import type { MigrateOptions } from './commands/migrate.ts';
+import type { ServeOptions } from './commands/run.ts';
+import type { SendOptions } from './commands/send.ts';
+import { addDeadLetterCommands } from './dlqProgram.ts';
+import type { SetExitCode } from './exitCode.ts';
+import { logLevels } from './logLevels.ts';
+import { createOutput, type Output } from './output.ts';
+
+export function createProgram(asJson: boolean, setExitCode: SetExitCode): Command {
+  const program = new Command('temporal-outbox')
+    .description('A PostgreSQL outbox whose rows start durable Temporal workflows.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .addHelpText('after', environmentHelp);
+  const out = createOutput(asJson);
+  addServing(program, out);
+  addSchemaAndConfig(program, out);
+  addLooking(program, out, setExitCode);
+  addDeadLetterCommands(
+    program.command('dlq').description('dead letters: see and resolve them'),
+    out,
+    setExitCode,
+  );
+  forAll(program, (command) => {
+    command.exitOverride().showHelpAfterError().allowExcessArguments(false);
+    if (asJson) command.configureOutput({ writeErr: () => undefined });
+    if (command.commands.length === 0)
+      command.addOption(new Option('--json', 'for programs: JSON on stdout, errors as JSON on stderr'));
+  });
+  return program;
+}
+
+const environmentHelp = `
+Environment:
+  OUTBOX_DATABASE_URL  postgresql://user:password@host:5432/database
+  OUTBOX_CONFIG        the configuration file, outbox.yaml if not set
+  TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the others of Temporal's own clients
+  TEMPORAL_UI_URL      where the Temporal UI is, for links
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reached.
+`;
+
+function forAll(command: Command, act: (command: Command) => void): void {
+  act(command);
+  for (const child of command.commands) forAll(child, act);
+}
+
+function version(): string {
+  const require = createRequire(import.meta.url);
+  // Up from src/cli, or from dist/src/cli.
+  for (const place of ['../../package.json', '../../../package.json']) {
+    try {
+      return (require(place) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}
+
+function configOption(): Option {
+  return new Option('-c, --config <file>', 'configuration file (default: OUTBOX_CONFIG, else outbox.yaml)');
+}
+
+const servingCommands = [
+  ['run', 'deliver: relay and worker in one process, the normal way'],
+  ['relay', 'the relay alone: claims rows and starts workflows'],
+  ['worker', 'the worker alone: runs workflows and activities'],
+] as const;
+
+function addServing(program: Command, out: Output): void {
+  program
+    .command('dev')
+    .description('start PostgreSQL, Temporal and everything of ours on this machine')
+    .addOption(configOption())
+    .option('-d, --data <dir>', 'keep the data of both servers there; without it nothing is kept')
+    .action(async (options: DevOptions) => (await import('./commands/dev.ts')).dev(out, options));
+  program
+    .command('demo')
+    .description('a story with real servers: orders, a receiver that fails, a dead letter resolved by signal')
+    .option('--exit', 'resolve the dead letter, check everything, and end')
+    .action(async (options: DemoOptions) => (await import('./commands/demo.ts')).demo(out, options));
+  for (const [name, description] of servingCommands) {
+    program
+      .command(name)
+      .description(description)
+      .addOption(configOption())
+      .option('--wait <duration>', 'how long to wait for both servers at start (default: 60s)', parseMs)
+      .addOption(new Option('--log-level <level>', 'least important line').choices(logLevels).default('info'))
+      .action(async (options: ServeOptions) => (await import('./commands/run.ts')).serve(out, name, options));
+  }
+}
+
+const configCommands = [
+  ['check', 'validate the file; with OUTBOX_DATABASE_URL also its filters'],
+  ['explain', 'print what the file comes to: addresses, timetables of attempts, routes'],
+  ['apply', 'write the file to the database as a new revision'],
+] as const;
+
+function addSchemaAndConfig(program: Command, out: Output): void {
+  program
+    .command('migrate')
+    .description('create or upgrade the schema, and apply the configuration file if there is one')
+    .addOption(configOption())
+    .option('--skip-config', 'the schema only')
+    .action(async (options: MigrateOptions) =>
+      (await import('./commands/migrate.ts')).migrateCommand(out, options),
+    );
+  const config = program.command('config').description('the configuration file');
+  for (const [name, description] of configCommands) {
+    config
+      .command(name)
+      .description(description)
+      .addOption(configOption())
+      .action(async (options: { config?: string }) =>
+        (await import('./commands/config.ts'))[name](out, options),
+      );
+  }
+  config
+    .command('schema')
+    .description('print the JSON Schema of the file, for editors')
+    .action(async () => (await import('./commands/config.ts')).schema(out));
+}
+
+function addLooking(program: Command, out: Output, setExitCode: SetExitCode): void {
+  program
+    .command('status')
+    .description('what waits, what is parked, who delivers')
+    .action(async () => (await import('./commands/status.ts')).status(out));
+  program
+    .command('doctor')
+    .description('check both servers, schema, roles, partitions, configuration and lanes')
+    .addOption(configOption())
+    .option('--adopt', 'hand the rows to the Temporal namespace at hand, when the old one is gone for good')
+    .action(async (options: DoctorOptions) =>
+      setExitCode(await (await import('./commands/doctor.ts')).doctor(out, options)),
+    );
+  program
+    .command('send')
+    .description('write one event, in a transaction of its own; the payload comes from an option or stdin')
+    .argument('<type>', 'event type, such as order.created', textOf(255))
+    .option('-p, --payload <json>', 'the payload, kept digit for digit')
+    .option('-f, --file <file>', 'read the payload from a file, - for stdin')
+    .option('-k, --key <key>', 'what the event belongs to, such as an order id', textOf(1024))
+    .option('-H, --header <name=value>', 'sent with every delivery; repeatable', collectHeader)
+    .option('--id <uuid>', 'a UUIDv7 of your own', parseEventId)
+    .option('--dedup-key <key>', 'a key of your own that names this event for ever', textOf(1024))
+    .option('--deliver-at <moment>', 'not before: 2030-01-31T08:00:00Z, or 10m from now', parseMoment)
+    .action(async (type: string, options: SendOptions) =>
+      (await import('./commands/send.ts')).send(out, type, options),
+    );
+}

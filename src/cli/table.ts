@@ -1,0 +1,54 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { Colours } from './output.ts';
+
+export interface Column<T> {
+  readonly title: string;
+  readonly align?: 'left' | 'right';
+  readonly value: (row: T) => string;
+}
+
+/** Columns as wide as their widest cell, two spaces apart; ends with a line break. */
+export function table<T>(columns: readonly Column<T>[], rows: readonly T[], colours: Colours): string {
+  const cells = rows.map((row) => columns.map((column) => column.value(row)));
+  const widths = columns.map(({ title }, index) =>
+    Math.max(width(title), ...cells.map((line) => width(line[index] ?? ''))),
+  );
+  const line = (texts: readonly string[]): string =>
+    columns
+      .map(({ align }, index) => pad(texts[index] ?? '', widths[index] ?? 0, align))
+      .join('  ')
+      .trimEnd();
+  const head = colours.bold(line(columns.map(({ title }) => title)));
+  return `${[head, ...cells.map(line)].join('\n')}\n`;
+}
+
+function pad(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
+  const space = ' '.repeat(Math.max(columns - width(text), 0));
+  return align === 'right' ? space + text : text + space;
+}
+
+function width(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+/** `label  value` lines, indented; labels aligned. */
+export function facts(
+  lines: readonly (readonly [label: string, value: string])[],
+  colours: Colours,
+  indent = '  ',
+): string {
+  const longest = Math.max(...lines.map(([label]) => label.length));
+  return lines.map(([label, value]) => `${indent}${colours.dim(label.padEnd(longest))}  ${value}\n`).join('');
+}
+
+/** Names and messages come from rows and receivers that anybody may have written: nothing in them may steer a terminal. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(
+    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    ' ',
+  );
+}
+
+export function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}

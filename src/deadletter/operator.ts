@@ -1,0 +1,215 @@
+/**
+ * Sends an operator's commands to the workflows that hold dead letters, and brings the answers back. Used by whatever a
+ * person works with: the CLI, a dashboard, a script of yours.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  WithStartWorkflowOperation,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import type { ResolutionAction, ResolutionInput } from '../core/command.ts';
+import { taskQueueName } from '../core/ids.ts';
+import { OutboxError } from '../errors.ts';
+import { readDestinations } from '../storage/configuration.ts';
+import type { Queryable } from '../storage/connect.ts';
+import type { DeadLetterTarget } from '../storage/deadLetters.ts';
+import type { ResolutionAnswer } from '../storage/resolutions.ts';
+import { unreachable, type Temporal } from '../temporal/connect.ts';
+import { attributesFor } from '../../workflows/attributes.ts';
+import { updates, type DeliverInput } from '../../workflows/contract.ts';
+import { forEachAtOnce } from './atOnce.ts';
+import { pollersOf } from './pollers.ts';
+
+/** What is to be done with every dead letter named. */
+export interface Resolution {
+  readonly action: ResolutionAction;
+  /** Who asks; goes into the audit as a claim. */
+  readonly actor: string;
+  readonly reason?: string;
+  /** `redirect`: the destination to send it to instead. */
+  readonly to?: string;
+  /** `edit`: the revision that `prepareRevision` stored; belongs to one dead letter. */
+  readonly revision?: number;
+}
+
+export interface OperatorOptions {
+  readonly db: Queryable;
+  readonly temporal: Temporal;
+  /** The configuration's `name`. */
+  readonly name: string | null;
+  /** Whether the namespace has our search attributes. */
+  readonly searchAttributes: boolean;
+  /** How long to wait for a workflow's answer. Default 30 s. */
+  readonly timeoutMs?: number;
+  /** Workflows asked at a time. Default 8. */
+  readonly concurrency?: number;
+}
+
+/** What came of it for one dead letter. `failed`: no answer, so it may or may not have been carried out. */
+export interface Resolved {
+  readonly target: DeadLetterTarget;
+  readonly outcome: 'done' | 'refused' | 'failed';
+  readonly message: string;
+  /** Set when outcome is `failed`. */
+  readonly error?: OutboxError;
+}
+
+export interface Operator {
+  /** One dead letter; refusals are answers. @throws OutboxError when no answer came */
+  resolveDeadLetter(target: DeadLetterTarget, resolution: Resolution): Promise<ResolutionAnswer>;
+  /** Any number of them; never throws for one of them. `onResolved` is told as answers come. */
+  resolveDeadLetters(
+    targets: readonly DeadLetterTarget[],
+    resolution: Resolution,
+    onResolved?: (resolved: Resolved) => void,
+  ): Promise<Resolved[]>;
+}
+
+/** Ids in one command. A command is carried out in one transaction, all or nothing. */
+const idsPerCommand = 100;
+const assumedTimeoutMs = 15_000;
+
+export async function createOperator(options: OperatorOptions): Promise<Operator> {
+  const { destinations } = await readDestinations(options.db);
+  const timeouts = new Map(destinations.map(({ name, timeoutMs }) => [name, timeoutMs]));
+  const send = (targets: readonly DeadLetterTarget[], resolution: Resolution): Promise<ResolutionAnswer> =>
+    sendCommand(options, timeouts, targets, resolution);
+  return {
+    resolveDeadLetter: (target, resolution) => send([target], resolution),
+    resolveDeadLetters: async (targets, resolution, onResolved = () => undefined) => {
+      const resolved: Resolved[] = [];
+      await forEachAtOnce(options.concurrency ?? 8, groupByWorkflow(targets), async (group) => {
+        for (const one of await settleGroup(send, group, resolution)) {
+          resolved.push(one);
+          onResolved(one);
+        }
+      });
+      return resolved;
+    },
+  };
+}
+
+/** One command for many dead letters of one workflow: a workflow takes ten updates at a time and 2,000 in all. */
+function groupByWorkflow(targets: readonly DeadLetterTarget[]): DeadLetterTarget[][] {
+  const open = new Map<string, DeadLetterTarget[]>();
+  const groups: DeadLetterTarget[][] = [];
+  for (const target of targets) {
+    const group = open.get(target.workflowId);
+    if (group !== undefined && group.length < idsPerCommand) {
+      group.push(target);
+      continue;
+    }
+    const started = [target];
+    open.set(target.workflowId, started);
+    groups.push(started);
+  }
+  return groups;
+}
+
+/** A refused group is sent one by one, so that one that is gone does not hold back its neighbours. */
+async function settleGroup(
+  send: (targets: readonly DeadLetterTarget[], resolution: Resolution) => Promise<ResolutionAnswer>,
+  group: readonly DeadLetterTarget[],
+  resolution: Resolution,
+): Promise<Resolved[]> {
+  try {
+    const { outcome, message } = await send(group, resolution);
+    if (outcome === 'done' || group.length === 1)
+      return group.map((target) => ({ target, outcome, message }));
+  } catch (error) {
+    const failure = error instanceof OutboxError ? error : unexpected(error);
+    return group.map((target) => ({ target, outcome: 'failed', message: failure.message, error: failure }));
+  }
+  const alone: Resolved[] = [];
+  for (const target of group) alone.push(...(await settleGroup(send, [target], resolution)));
+  return alone;
+}
+
+/**
+ * An update, not a signal, because it answers; with a start, because the workflow may have been closed by somebody:
+ * the rows say what it holds, so one started anew under the same id carries on.
+ */
+async function sendCommand(
+  options: OperatorOptions,
+  timeouts: ReadonlyMap<string, number>,
+  targets: readonly DeadLetterTarget[],
+  { action, ...details }: Resolution,
+): Promise<ResolutionAnswer> {
+  const { temporal, timeoutMs = 30_000 } = options;
+  const command: ResolutionInput = {
+    ...details,
+    event: targets.map((target) => target.eventId),
+    commandId: randomUUID(),
+  };
+  try {
+    // The signal bounds the whole wait: the client asks again by itself for as long as no answer comes.
+    return await temporal.client.workflow.withAbortSignal(AbortSignal.timeout(timeoutMs), () =>
+      temporal.client.workflow.executeUpdateWithStart(updates[action], {
+        args: [command],
+        startWorkflowOperation: startOf(options, timeouts, targets[0] as DeadLetterTarget),
+      }),
+    );
+  } catch (error) {
+    throw await explain(error, options, timeoutMs);
+  }
+}
+
+function startOf(
+  { name, searchAttributes }: OperatorOptions,
+  timeouts: ReadonlyMap<string, number>,
+  { workflowId, destination }: DeadLetterTarget,
+) {
+  const input: DeliverInput = {
+    lane: destination,
+    firstAttempt: 'activity',
+    timeoutMs: timeouts.get(destination) ?? assumedTimeoutMs,
+    searchAttributes,
+  };
+  return new WithStartWorkflowOperation('deliver', {
+    workflowId,
+    taskQueue: taskQueueName(name),
+    args: [input],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    ...(searchAttributes
+      ? { typedSearchAttributes: attributesFor({ lane: destination, eventType: null }) }
+      : {}),
+  });
+}
+
+async function explain(error: unknown, options: OperatorOptions, timeoutMs: number): Promise<OutboxError> {
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isCancelled(error)) {
+    return noAnswer(error, await pollersOf(options.temporal, options.name), options, timeoutMs);
+  }
+  if (error instanceof WorkflowUpdateFailedError) return unexpected(error.cause ?? error);
+  return unreachable(options.temporal.address, error);
+}
+
+function isCancelled(error: unknown): boolean {
+  const { name, code } = (error ?? {}) as { name?: string; code?: unknown };
+  return name === 'AbortError' || code === 1 || code === 4;
+}
+
+function noAnswer(
+  cause: unknown,
+  pollers: number | null,
+  { name }: OperatorOptions,
+  timeoutMs: number,
+): OutboxError {
+  const waited = `no answer within ${Math.round(timeoutMs / 1000)} s`;
+  const why =
+    pollers === 0
+      ? `no worker polls task queue ${taskQueueName(name)}`
+      : 'its workflow is busy, or its worker slow or gone';
+  return new OutboxError('OUTBOX_NO_ANSWER', `${waited}: ${why}`, {
+    cause,
+    hint:
+      (pollers === 0 ? 'Start one: temporal-outbox run. ' : '') +
+      'The command may still be carried out; sending it again is safe, a dead letter is resolved once.',
+  });
+}
+
+function unexpected(error: unknown): OutboxError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new OutboxError('OUTBOX_COMMAND_REFUSED', message, { cause: error });
+}

@@ -1,0 +1,223 @@
+import { likePattern } from '../core/pattern.ts';
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+export type DeadLetterStatus = 'open' | 'resolved' | 'all';
+
+/** Which dead letters are meant; every field given must hold. */
+export interface DeadLetterFilter {
+  readonly status: DeadLetterStatus;
+  readonly destination?: string;
+  /** Event type, `*` for any run of characters, as in routes. */
+  readonly type?: string;
+  readonly reason?: string;
+  readonly eventId?: string;
+}
+
+/** One park episode of one delivery. Times are ISO 8601 in UTC. */
+export interface DeadLetter {
+  readonly id: number;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly destination: string;
+  /** The workflow that holds it, or held it. */
+  readonly workflowId: string;
+  /** 1 for the first time this delivery was parked. */
+  readonly episode: number;
+  readonly revision: number;
+  readonly reason: string;
+  /** Attempts charged to maximumAttempts, and all of them. */
+  readonly attempts: number;
+  readonly tries: number;
+  readonly lastStatus: number | null;
+  readonly lastErrorClass: string | null;
+  readonly lastError: string | null;
+  readonly parkedAt: string;
+  readonly resolvedAt: string | null;
+  readonly resolution: string | null;
+  readonly resolvedBy: string | null;
+  readonly resolutionReason: string | null;
+  readonly redirectedTo: string | null;
+}
+
+/** Enough to send a command about it. */
+export type DeadLetterTarget = Pick<DeadLetter, 'id' | 'eventId' | 'destination' | 'workflowId'>;
+
+/** ISO 8601 in UTC, as JavaScript prints it. */
+const iso = (column: string): string =>
+  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+const columns = `l.id::float8 as id, l.event_id as "eventId", l.event_type as "eventType", l.destination, l.workflow_id as "workflowId",
+  l.park_no as episode, l.revision, l.reason, l.attempts, l.tries, l.last_status as "lastStatus",
+  l.last_error_class as "lastErrorClass", l.last_error as "lastError", ${iso('l.parked_at')} as "parkedAt",
+  ${iso('l.resolved_at')} as "resolvedAt", l.resolution, l.resolved_by as "resolvedBy",
+  l.resolution_reason as "resolutionReason", l.redirected_to as "redirectedTo"`;
+
+/** Newest first, only ids below `before` (null: from the newest); keyset, so a page costs the same however deep it is. */
+export async function listDeadLetters(
+  db: Queryable,
+  filter: DeadLetterFilter,
+  before: number | null,
+  limit: number,
+): Promise<DeadLetter[]> {
+  const { conditions, values } = conditionsOf(filter);
+  values.push(before, limit);
+  return rowsOf<DeadLetter>(
+    db,
+    `select ${columns} from outbox.dead_letters l
+     where ${conditions.join(' and ')} and ($${values.length - 1}::bigint is null or l.id < $${values.length - 1})
+     order by l.id desc limit $${values.length}`,
+    values,
+  );
+}
+
+export async function countDeadLetters(db: Queryable, filter: DeadLetterFilter): Promise<number> {
+  const { conditions, values } = conditionsOf(filter);
+  const row = await firstOf<{ count: number }>(
+    db,
+    `select count(*)::float8 as count from outbox.dead_letters l where ${conditions.join(' and ')}`,
+    values,
+  );
+  return row?.count ?? 0;
+}
+
+/** Only what the filter asks for becomes SQL: `resolved_at is null` as written is what the partial index answers to. */
+function conditionsOf(filter: DeadLetterFilter): { conditions: string[]; values: unknown[] } {
+  const conditions = ['true'];
+  const values: unknown[] = [];
+  const add = (condition: string, value: string | undefined): void => {
+    if (value === undefined) return;
+    values.push(value);
+    conditions.push(condition.replace('?', `$${values.length}`));
+  };
+  if (filter.status !== 'all')
+    conditions.push(`l.resolved_at is ${filter.status === 'open' ? '' : 'not '}null`);
+  add('l.destination = ?', filter.destination);
+  add('l.reason = ?', filter.reason);
+  add('l.event_id = ?::uuid', filter.eventId);
+  add('l.event_type like ?', filter.type === undefined ? undefined : likePattern(filter.type));
+  return { conditions, values };
+}
+
+/** Those that exist, in no order. */
+export async function findDeadLetters(db: Queryable, ids: readonly number[]): Promise<DeadLetter[]> {
+  return rowsOf<DeadLetter>(
+    db,
+    `select ${columns} from outbox.dead_letters l where l.id = any ($1::bigint[])`,
+    [ids],
+  );
+}
+
+/** The event of a dead letter as it was to be sent: under the dead letter's revision. */
+export interface DeadLetterEvent {
+  readonly key: string | null;
+  readonly source: string | null;
+  readonly subject: string | null;
+  readonly contentType: string;
+  readonly createdAt: string;
+  readonly deliverAt: string | null;
+  /** As PostgreSQL prints it: the bytes a receiver gets. */
+  readonly payloadText: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Undefined when the event is no longer in the database. */
+export async function readDeadLetterEvent(db: Queryable, id: number): Promise<DeadLetterEvent | undefined> {
+  return firstOf<DeadLetterEvent>(
+    db,
+    `select e.key, e.source, e.subject, e.content_type as "contentType", ${iso('e.created_at')} as "createdAt",
+            ${iso('e.deliver_at')} as "deliverAt", coalesce(r.payload, e.payload)::text as "payloadText",
+            coalesce(r.headers, e.headers) as headers
+     from outbox.dead_letters l
+     cross join lateral (select * from outbox.events where id = l.event_id
+                         union all select * from outbox.events_kept where id = l.event_id limit 1) e
+     left join outbox.revisions r
+       on r.event_id = l.event_id and r.destination = l.destination and r.revision = l.revision
+     where l.id = $1`,
+    [id],
+  );
+}
+
+export interface FailedAttempt {
+  readonly at: string;
+  readonly try: number;
+  readonly revision: number;
+  readonly status: number | null;
+  readonly errorClass: string;
+  readonly message: string;
+  /** What the receiver answered, cut. */
+  readonly excerpt: string | null;
+  readonly durationMs: number | null;
+  /** Whether it was charged to maximumAttempts; being unreachable is not. */
+  readonly charged: boolean;
+}
+
+/** The latest `limit` failed attempts of a delivery, oldest first. */
+export async function readAttempts(
+  db: Queryable,
+  eventId: string,
+  destination: string,
+  limit: number,
+): Promise<FailedAttempt[]> {
+  const latest = await rowsOf<FailedAttempt>(
+    db,
+    `select ${iso('a.at')} as at, a.try, a.revision, a.status, a.error_class as "errorClass", a.message, a.excerpt,
+            a.duration_ms as "durationMs", a.charged
+     from outbox.attempts a where a.event_id = $1 and a.destination = $2 order by a.at desc, a.try desc limit $3`,
+    [eventId, destination, limit],
+  );
+  return latest.reverse();
+}
+
+/** All park episodes of a delivery, oldest first. */
+export async function readEpisodes(
+  db: Queryable,
+  eventId: string,
+  destination: string,
+): Promise<DeadLetter[]> {
+  return rowsOf<DeadLetter>(
+    db,
+    `select ${columns} from outbox.dead_letters l where l.event_id = $1 and l.destination = $2 order by l.park_no`,
+    [eventId, destination],
+  );
+}
+
+export interface AuditLine {
+  readonly at: string;
+  readonly actor: string | null;
+  readonly via: string;
+  readonly action: string;
+  readonly outcome: 'done' | 'refused';
+  readonly message: string;
+  readonly reason: string | null;
+}
+
+/** The latest commands that named this event, or that went to the workflow holding it; oldest first. */
+export async function readAudit(
+  db: Queryable,
+  { eventId, workflowId }: Pick<DeadLetter, 'eventId' | 'workflowId'>,
+  limit: number,
+): Promise<AuditLine[]> {
+  const latest = await rowsOf<AuditLine>(
+    db,
+    `select ${iso('a.at')} as at, a.actor, a.via, a.action, a.outcome, a.message, a.reason
+     from outbox.audit a where a.workflow_id = $2 and (a.event_id is null or a.event_id = $1)
+     order by a.id desc limit $3`,
+    [eventId, workflowId, limit],
+  );
+  return latest.reverse();
+}
+
+/** How a delivery stands now: its row's state, `delivered`, or null when neither exists (discarded, redirected, long gone). */
+export async function readDeliveryState(
+  db: Queryable,
+  eventId: string,
+  destination: string,
+): Promise<string | null> {
+  const row = await firstOf<{ state: string }>(
+    db,
+    `select state from outbox.deliveries where event_id = $1 and destination = $2
+     union all select 'delivered' from outbox.delivered where event_id = $1 and destination = $2 limit 1`,
+    [eventId, destination],
+  );
+  return row?.state ?? null;
+}

@@ -1,0 +1,146 @@
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+/** Deliveries of one destination by state. */
+export interface DestinationCounts {
+  readonly destination: string;
+  /** Ready to be claimed. */
+  readonly pending: number;
+  /** Waiting for their `deliver_at`. */
+  readonly scheduled: number;
+  /** Waiting for an earlier one of their key. */
+  readonly blocked: number;
+  /** Claimed, in their first attempt. */
+  readonly delivering: number;
+  readonly retrying: number;
+  /** Waiting for a person. */
+  readonly parked: number;
+}
+
+/** One pass over outbox.deliveries, destinations without any included. */
+export async function countDeliveries(db: Queryable): Promise<DestinationCounts[]> {
+  return rowsOf<DestinationCounts>(
+    db,
+    `select coalesce(d.name, c.destination) as destination,
+            coalesce(sum(c.n) filter (where c.state = 'pending'), 0)::float8 as pending,
+            coalesce(sum(c.n) filter (where c.state = 'scheduled'), 0)::float8 as scheduled,
+            coalesce(sum(c.n) filter (where c.state = 'blocked'), 0)::float8 as blocked,
+            coalesce(sum(c.n) filter (where c.state = 'claimed'), 0)::float8 as delivering,
+            coalesce(sum(c.n) filter (where c.state = 'retry'), 0)::float8 as retrying,
+            coalesce(sum(c.n) filter (where c.state = 'parked'), 0)::float8 as parked
+     from outbox.destinations d
+     full join (select destination, state, count(*) as n from outbox.deliveries group by destination, state) c
+       on c.destination = d.name
+     group by 1 order by 1`,
+  );
+}
+
+export interface LaneStanding {
+  readonly destination: string;
+  /** Of the pending delivery whose turn is next, by the database's clock; null when none is pending. */
+  readonly oldestPendingMs: number | null;
+  /** Label (`host:pid`) of the relay that owns the lane now; null when none does. */
+  readonly relay: string | null;
+  readonly pausedReason: string | null;
+  readonly paused: boolean;
+}
+
+/** One index probe per destination, whatever waits there. */
+export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
+  return rowsOf<LaneStanding>(
+    db,
+    `select d.name as destination, r.label as relay, d.paused_at is not null as paused, d.paused_reason as "pausedReason",
+            (extract(epoch from now() - e.created_at) * 1000)::float8 as "oldestPendingMs"
+     from outbox.destinations d
+     left join outbox.lanes l on l.name = d.name and l.lease_until > now()
+     left join outbox.relays r on r.id = l.owner
+     left join lateral (select event_id from outbox.deliveries
+                        where destination = d.name and state = 'pending' order by seq limit 1) p on true
+     left join lateral (select created_at from outbox.events where id = p.event_id
+                        union all select created_at from outbox.events_kept where id = p.event_id limit 1) e on true
+     order by d.name`,
+  );
+}
+
+export interface RelayStanding {
+  readonly label: string;
+  readonly startedAt: string;
+  readonly seenMsAgo: number;
+  readonly lanes: number;
+}
+
+/** Relays heard of within the last 15 seconds (they report every two). */
+export async function readRelays(db: Queryable): Promise<RelayStanding[]> {
+  return rowsOf<RelayStanding>(
+    db,
+    `select r.label, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "startedAt",
+            (extract(epoch from now() - r.seen_at) * 1000)::float8 as "seenMsAgo",
+            (select count(*) from outbox.lanes l where l.owner = r.id and l.lease_until > now())::float8 as lanes
+     from outbox.relays r where r.seen_at > now() - interval '15 seconds' order by r.started_at, r.label`,
+  );
+}
+
+export interface UnroutedCount {
+  readonly type: string;
+  readonly events: number;
+}
+
+/** Events that no route took, the most frequent types first; at most `limit` types. */
+export async function countUnrouted(db: Queryable, limit = 50): Promise<UnroutedCount[]> {
+  return rowsOf<UnroutedCount>(
+    db,
+    'select type, count(*)::float8 as events from outbox.unrouted group by type order by 2 desc, 1 limit $1',
+    [limit],
+  );
+}
+
+export async function isUnrouted(db: Queryable, eventId: string): Promise<boolean> {
+  const row = await firstOf<{ found: boolean }>(
+    db,
+    'select exists (select from outbox.unrouted where event_id = $1) as found',
+    [eventId],
+  );
+  return row?.found === true;
+}
+
+/** Whole days from now for which every partitioned table has room. */
+export async function daysAhead(db: Queryable): Promise<number> {
+  const row = await firstOf<{ days: number }>(db, 'select outbox.days_ahead() as days');
+  return row?.days ?? 0;
+}
+
+export interface DatabaseFacts {
+  /** `18.4` */
+  readonly version: string;
+  readonly user: string;
+  readonly readOnly: boolean;
+  /** Our group roles that do not exist in this cluster. */
+  readonly missingRoles: readonly string[];
+}
+
+export async function readDatabaseFacts(db: Queryable): Promise<DatabaseFacts> {
+  const row = await firstOf<DatabaseFacts>(
+    db,
+    `select split_part(current_setting('server_version'), ' ', 1) as version, current_user as user,
+            pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on' as "readOnly",
+            coalesce((select array_agg(wanted order by wanted)
+                      from unnest(array['outbox_producer', 'outbox_relay', 'outbox_operator', 'outbox_migrator']) wanted
+                      where not exists (select from pg_roles where rolname = wanted)), '{}') as "missingRoles"`,
+  );
+  if (row === undefined) throw new Error('PostgreSQL answered no row');
+  return row;
+}
+
+/** Which operator PostgreSQL will use for a route's filter; `null` when there is no schema yet. Throws on a bad jsonpath. */
+export async function classifyFilter(db: Queryable, filter: string): Promise<'predicate' | 'items' | null> {
+  const present = await firstOf<{ present: boolean }>(
+    db,
+    `select to_regprocedure('outbox.filter_mode(jsonpath)') is not null as present`,
+  );
+  const expression = present?.present === true ? 'outbox.filter_mode($1::jsonpath)' : 'null::text';
+  const row = await firstOf<{ mode: 'predicate' | 'items' | null }>(
+    db,
+    `select ${expression} as mode, $1::jsonpath is not null as parsed`,
+    [filter],
+  );
+  return row?.mode ?? null;
+}
