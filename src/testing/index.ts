@@ -23,6 +23,8 @@ export {
   type TemporalOptions,
 } from '../embedded/index.ts';
 
+export { startLocalOutbox, type LocalOutbox, type LocalOutboxOptions } from './localOutbox.ts';
+
 export interface PrepareOptions {
   /** The text of an outbox.yaml to apply. Without it the schema is made and the configuration left as it is. */
   readonly config?: string;

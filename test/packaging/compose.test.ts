@@ -1,0 +1,152 @@
+/**
+ * docker-compose.yml without a container engine: it validates against the published schema, its references hold, and our
+ * commands in it are ones the CLI has. compose-spec/NOTICE says where the schema is from.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { createProgram } from '../../src/cli/program.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import type { Command } from 'commander';
+
+const repository = join(import.meta.dirname, '..', '..');
+
+interface Service {
+  readonly image: string;
+  readonly build?: string;
+  readonly command?: string | readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly configs?: readonly { readonly source: string; readonly target: string }[];
+  readonly volumes?: readonly string[];
+  readonly healthcheck?: object;
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly container_name?: string;
+}
+
+interface Compose {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly configs: Readonly<Record<string, { readonly file?: string; readonly content?: string }>>;
+  readonly volumes: Readonly<Record<string, unknown>>;
+}
+
+const text = await readFile(join(repository, 'docker-compose.yml'), 'utf8');
+const compose = parse(text, { merge: true }) as Compose;
+const services = Object.entries(compose.services);
+const ours = services.filter(([, { build }]) => build !== undefined);
+
+async function validator() {
+  const schema = JSON.parse(
+    await readFile(join(import.meta.dirname, 'compose-spec', 'compose-spec.json'), 'utf8'),
+  ) as object;
+  // The schema uses formats and keywords that only its own tools know.
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
+  return ajv.compile(schema);
+}
+
+test('it is valid by the schema of the Compose Specification', async () => {
+  const validate = await validator();
+  validate(compose);
+  expect(validate.errors ?? []).toEqual([]);
+  expect(validate({ services: { a: { imagine: 'postgres' } } })).toBe(false);
+});
+
+test('each dependency is a service that can meet its condition', () => {
+  const unmet = services.flatMap(([name, { depends_on = {} }]) =>
+    Object.entries(depends_on)
+      .filter(([other, { condition }]) => !canMeet(compose.services[other], condition))
+      .map(([other, { condition }]) => `${name}: ${other} cannot be ${condition}`),
+  );
+  expect(unmet).toEqual([]);
+});
+
+function canMeet(service: Service | undefined, condition: string): boolean {
+  if (service === undefined) return false;
+  return condition === 'service_healthy' ? service.healthcheck !== undefined : true;
+}
+
+test('what runs to its end is waited for as such, what stays is not', () => {
+  const endings = ['temporal-schema', 'temporal-namespace', 'migrate'];
+  for (const [name, { depends_on = {} }] of services) {
+    for (const [other, { condition }] of Object.entries(depends_on)) {
+      const expected = endings.includes(other) ? 'service_completed_successfully' : 'service_healthy';
+      expect(`${name} → ${other}: ${condition}`).toBe(`${name} → ${other}: ${expected}`);
+    }
+  }
+});
+
+test('configs and volumes that services name exist, and the files they are made of', async () => {
+  for (const [, { configs = [], volumes = [] }] of services) {
+    for (const { source } of configs) expect(Object.keys(compose.configs)).toContain(source);
+    for (const volume of volumes) expect(Object.keys(compose.volumes)).toContain(volume.split(':')[0]);
+  }
+  for (const { file, content } of Object.values(compose.configs)) {
+    expect((content ?? (await readFile(join(repository, file ?? ''), 'utf8'))).trim()).not.toBe('');
+  }
+});
+
+test('ports are open to this machine alone', () => {
+  const ports = services.flatMap(([, service]) => service.ports ?? []);
+  expect(ports).toHaveLength(3);
+  expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+});
+
+test('images are pinned, and no name keeps a service from being scaled', () => {
+  const loose = services.filter(([, { image }]) => !/:\d/.test(image));
+  expect(loose).toEqual([]);
+  expect(services.filter(([, service]) => service.container_name !== undefined)).toEqual([]);
+  expect(text).not.toMatch(/^version:|:latest/m);
+});
+
+test('the server finds its dynamic configuration where it is told to look', () => {
+  const { environment = {}, configs = [] } = compose.services['temporal'] ?? {};
+  const path = environment['DYNAMIC_CONFIG_FILE_PATH'];
+  expect(configs.map(({ target }) => target)).toContain(path);
+});
+
+test('each command of ours exists and takes its arguments, and so do those that the comments tell', async () => {
+  const told = [...text.matchAll(/exec outbox temporal-outbox (.*)$/gm)].map(([, line = '']) =>
+    wordsOf(line),
+  );
+  const commands = [...ours.map(([, { command = [] }]) => [command].flat()), ...told];
+  expect(commands).toHaveLength(3);
+  for (const words of commands) await expect(parsed(words)).resolves.toBe(words[0]);
+  await expect(parsed(['rum'])).rejects.toThrow("unknown command 'rum'");
+});
+
+/** The command that the words come to, options checked, nothing done. */
+async function parsed(words: readonly string[]): Promise<string> {
+  const called: string[] = [];
+  const program = createProgram(true, () => undefined);
+  const disarm = (command: Command): void => {
+    if (command.commands.length === 0) command.action(() => void called.push(command.name()));
+    command.commands.forEach((child) => disarm(child));
+  };
+  disarm(program);
+  await program.parseAsync([...words], { from: 'user' });
+  return called.join();
+}
+
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, word]) => quoted ?? word ?? '');
+}
+
+test('the configuration it mounts is valid with the environment it sets', async () => {
+  const { environment = {} } = compose.services['outbox'] ?? {};
+  const env = Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, withDefaults(value)]),
+  );
+  const { config, warnings } = await loadConfig(join(repository, 'examples/compose/outbox.yaml'), env);
+  expect(warnings).toEqual([]);
+  const [destination] = config.destinations;
+  expect(Object.keys(compose.services)).toContain(new URL(destination?.url ?? '').hostname);
+  expect(environment['OUTBOX_CONFIG']).toBe(compose.services['migrate']?.configs?.[0]?.target);
+});
+
+/** `${NAME:-default}`, of nothing set. */
+function withDefaults(value: string): string {
+  return value.replace(/\$\{\w+:-([^}]*)\}/g, '$1');
+}
