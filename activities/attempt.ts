@@ -1,17 +1,16 @@
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import {
   breakUp,
-  finishAttempt,
   openBatch,
   summarize,
   type BatchSummary,
+  type DeliveryRow,
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import type { ActivityDependencies } from './dependencies.ts';
-import { deliverRows } from './deliverRows.ts';
+import { chunkBytes, chunkRows, deliverRows } from './deliverRows.ts';
 import { Ledger } from './ledger.ts';
-import { persist } from './persist.ts';
 
 export interface AttemptInput {
   /** No new request is begun after this many milliseconds; what is under way is waited for. */
@@ -34,20 +33,22 @@ export async function attempt(
 ): Promise<BatchSummary> {
   const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
   const { pool } = dependencies;
-  const opened = await openBatch(pool, workflowId);
+  const opened = await openBatch(pool, workflowId, chunkRows, chunkBytes);
   if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
 
+  const { batch, rows } = opened;
   const summary =
-    opened.fruitless > maximumFruitless
-      ? await reportPoison(dependencies, workflowId, opened)
-      : await attemptOpened(dependencies, opened, input.softLimitMs);
+    batch.fruitless > maximumFruitless
+      ? await reportPoison(dependencies, workflowId, batch)
+      : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
   // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
   return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
 }
 
 async function attemptOpened(
   dependencies: ActivityDependencies,
-  opened: OpenedBatch,
+  batch: OpenedBatch,
+  rows: readonly DeliveryRow[],
   softLimitMs: number,
 ): Promise<BatchSummary | null> {
   const stop = new AbortController();
@@ -55,17 +56,16 @@ async function attemptOpened(
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
   const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
-  const ledger = new Ledger(dependencies, opened, stop);
+  const ledger = new Ledger(dependencies, batch, stop);
   try {
-    await deliverRows(dependencies, opened, ledger, { signal: stop.signal, softLimitMs });
-    await ledger.close();
+    await deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
+    const summary = await ledger.close(maximumSingles);
     cancelled.throwIfAborted();
-    if (ledger.fenced) return null;
-    return await persist(() => finishAttempt(dependencies.pool, opened, maximumSingles), stop.signal);
+    return summary;
   } finally {
     clearInterval(beat);
     cancelled.removeEventListener('abort', abort);
-    dependencies.onProgress(opened.lane);
+    dependencies.onProgress(batch.lane);
   }
 }
 

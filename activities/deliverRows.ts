@@ -5,54 +5,50 @@ import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Rows and payload bytes held in memory at a time, twice over (one chunk being sent, one loading). */
-const chunkRows = 100;
-const chunkBytes = 4 * 1024 * 1024;
+export const chunkRows = 100;
+export const chunkBytes = 4 * 1024 * 1024;
 
 export interface Limits {
   readonly signal: AbortSignal;
   readonly softLimitMs: number;
 }
 
-/** Sends the batch's due rows in order of seq, as many at once as their destination allows. */
+/** Sends the batch's due rows in order of seq, as many at once as their destination allows. `first`: those loaded already. */
 export async function deliverRows(
   dependencies: ActivityDependencies,
-  opened: OpenedBatch,
+  batch: OpenedBatch,
+  first: readonly DeliveryRow[],
   ledger: Ledger,
   { signal, softLimitMs }: Limits,
 ): Promise<void> {
   const startedAt = performance.now();
   const slots = new Slots();
-  const next = (after: string): Promise<DeliveryRow[]> =>
-    loadRows(dependencies.pool, opened.batchId, after, chunkRows, chunkBytes);
+  const stopped = (): boolean => signal.aborted || performance.now() - startedAt >= softLimitMs;
 
   const send = async (row: DeliveryRow): Promise<void> => {
-    const reachable = await dependencies.destinations.find(row.destination, opened.configRevision);
+    const reachable = await dependencies.destinations.find(row.destination, batch.configRevision);
     await slots.take(reachable?.config.concurrency ?? 1);
-    if (signal.aborted || performance.now() - startedAt >= softLimitMs) return slots.give();
+    if (stopped()) return slots.give();
     void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
       slots.give();
-      note(ledger, row, outcome, slots.taken === 0);
+      note(ledger, row, outcome);
     });
   };
 
-  let loading = next('0');
-  for (let more = true; more;) {
-    const rows = await loading;
-    more = mayHaveMore(rows);
-    if (more) {
-      loading = next((rows.at(-1) as DeliveryRow).seq);
-      // A failing prefetch is met at the loop's next await; until then it must not count as unhandled.
-      loading.catch(() => undefined);
-    }
+  for (let rows = first; rows.length > 0 && !stopped();) {
+    const loading = mayHaveMore(rows)
+      ? loadRows(dependencies.pool, batch.batchId, (rows.at(-1) as DeliveryRow).seq, chunkRows, chunkBytes)
+      : Promise.resolve([]);
+    // A failing prefetch is met below; until then it must not count as unhandled.
+    loading.catch(() => undefined);
     for (const row of rows) await send(row);
-    if (signal.aborted || performance.now() - startedAt >= softLimitMs) break;
+    rows = await loading;
   }
   await slots.allFree();
 }
 
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
 function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
-  if (rows.length === 0) return false;
   if (rows.length === chunkRows) return true;
   // UTF-8 takes at most three bytes for a UTF-16 unit.
   return rows.reduce((sum, row) => sum + row.payload.length * 3, 0) >= chunkBytes;
@@ -85,8 +81,8 @@ class Slots {
 type RowOutcome =
   { readonly acknowledged: true } | { readonly failure: FailureRow } | { readonly aborted: true };
 
-function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome, last: boolean): void {
-  if ('acknowledged' in outcome) ledger.acknowledged(row.seq, last);
+function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
+  if ('acknowledged' in outcome) ledger.acknowledged(row.seq);
   if ('failure' in outcome) ledger.failed(outcome.failure);
 }
 
@@ -120,7 +116,10 @@ function messageOf(row: DeliveryRow, type: string): OutgoingMessage {
     contentType: row.contentType,
     payload: row.payload,
     headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
-    createdAt: row.createdAt.toISOString(),
+    // Only CloudEvents asks for it.
+    get createdAt() {
+      return new Date(row.createdMs).toISOString();
+    },
     attempt: row.tries + 1,
   };
 }

@@ -1,4 +1,11 @@
-import { acknowledge, recordFailures, type BatchRun, type FailureRow } from '../src/storage/attempts.ts';
+import {
+  acknowledge,
+  finishAttempt,
+  recordFailures,
+  type BatchRun,
+  type BatchSummary,
+  type FailureRow,
+} from '../src/storage/attempts.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { persist } from './persist.ts';
 
@@ -32,10 +39,9 @@ export class Ledger {
     this.#stop = stop;
   }
 
-  /** `last`: nothing else is under way, so there is no company to wait for. */
-  acknowledged(seq: string, last: boolean): void {
+  acknowledged(seq: string): void {
     this.#acknowledged.push(seq);
-    if (last || this.#acknowledged.length >= flushRows) this.#flush();
+    if (this.#acknowledged.length >= flushRows) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
   }
 
@@ -44,15 +50,23 @@ export class Ledger {
     this.#failures.push(failure);
   }
 
-  /** Writes what is left. Throws what a write met that waiting could not mend. */
-  async close(): Promise<void> {
-    this.#flush();
+  /**
+   * Writes what is left and ends the attempt. Answers what the batch still holds, null when fenced; throws what a write met
+   * that waiting could not mend.
+   */
+  async close(maxSingles: number): Promise<BatchSummary | null> {
+    clearTimeout(this.#timer);
     await this.#writing;
+    const { pool, keepDelivered: keep } = this.#dependencies;
+    const { signal } = this.#stop;
+    if (!this.fenced && this.#error === undefined && this.#failures.length > 0) {
+      const ok = await persist(() => recordFailures(pool, this.#run, this.#failures), signal);
+      if (!ok) this.#fence();
+    }
     if (this.#error !== undefined) throw asError(this.#error);
-    if (this.fenced || this.#failures.length === 0) return;
-    const { pool } = this.#dependencies;
-    const ok = await persist(() => recordFailures(pool, this.#run, this.#failures), this.#stop.signal);
-    if (!ok) this.#fence();
+    if (this.fenced) return null;
+    const last = this.#acknowledged.splice(0);
+    return persist(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }), signal);
   }
 
   #flush(): void {

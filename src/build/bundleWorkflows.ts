@@ -13,6 +13,8 @@ export async function bundleWorkflows(root: string, workflowsPath: string): Prom
   const report = (message: string): boolean => process.stderr.write(`${message}\n`);
   const { code } = await bundleWorkflowCode({
     workflowsPath,
+    // Evaluated once per worker in place of once per workflow: our modules keep nothing of a workflow in module scope.
+    preloadModules: [workflowsPath],
     logger: { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: report, error: report },
     webpackConfigHook: (config) => slim(config, root),
   });

@@ -30,7 +30,8 @@ export interface DeliveryRow {
   readonly source: string | null;
   readonly subject: string | null;
   readonly contentType: string;
-  readonly createdAt: Date;
+  /** When it was written, milliseconds since 1970. */
+  readonly createdMs: number;
   readonly payload: string;
   readonly headers: string;
 }
@@ -88,13 +89,29 @@ export interface BatchSummary {
   readonly singles: readonly SplitOff[];
 }
 
-export async function openBatch(db: Queryable, workflowId: string): Promise<OpenedBatch | undefined> {
-  return firstOf<OpenedBatch>(
+/**
+ * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left.
+ */
+export async function openBatch(
+  db: Queryable,
+  workflowId: string,
+  limit: number,
+  bytes: number,
+): Promise<{ batch: OpenedBatch; rows: DeliveryRow[] } | undefined> {
+  const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
-    `select batch_id as "batchId", run, lane, fruitless, config_revision as "configRevision" from outbox.open_batch($1)`,
-    [workflowId],
+    `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", ${rowColumns}
+     from outbox.open_batch($1) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on true order by r.seq`,
+    [workflowId, limit, bytes],
   );
+  const first = rows[0];
+  if (first === undefined) return undefined;
+  return { batch: first, rows: first.seq === null ? [] : (rows as DeliveryRow[]) };
 }
+
+const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
+  r.since_first_ms as "sinceFirstMs", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
+  r.created_ms as "createdMs", r.payload, r.headers`;
 
 /** The next rows to send after `seq`, in order: at most `limit` rows and about `bytes` of payload. */
 export async function loadRows(
@@ -104,13 +121,12 @@ export async function loadRows(
   limit: number,
   bytes: number,
 ): Promise<DeliveryRow[]> {
-  return rowsOf<DeliveryRow>(
-    db,
-    `select seq::text, event_id as "eventId", destination, revision, tries, attempts, unreachable, since_first_ms as "sinceFirstMs",
-            type, key, source, subject, content_type as "contentType", created_at as "createdAt", payload, headers
-     from outbox.load_rows($1, $2, $3, $4)`,
-    [batchId, after, limit, bytes],
-  );
+  return rowsOf<DeliveryRow>(db, `select ${rowColumns} from outbox.load_rows($1, $2, $3, $4) r`, [
+    batchId,
+    after,
+    limit,
+    bytes,
+  ]);
 }
 
 /** Answers false when fenced: a later execution owns the batch. */
@@ -142,16 +158,17 @@ export async function recordFailures(
   return row?.ok === true;
 }
 
-/** Answers null when fenced. */
+/** Ends an attempt, writing the last acknowledgements with it. Answers null when fenced. */
 export async function finishAttempt(
   db: Queryable,
   run: BatchRun,
-  maxSingles: number,
+  seqs: readonly string[],
+  { maxSingles, keep }: { readonly maxSingles: number; readonly keep: boolean },
 ): Promise<BatchSummary | null> {
   const row = await firstOf<{ summary: BatchSummary | null }>(
     db,
-    'select outbox.finish_attempt($1, $2, $3) as summary',
-    [run.batchId, run.run, maxSingles],
+    'select outbox.finish_attempt($1, $2, $3, $4::bigint[], $5) as summary',
+    [run.batchId, run.run, maxSingles, seqs, keep],
   );
   return row?.summary ?? null;
 }

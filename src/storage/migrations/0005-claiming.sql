@@ -91,6 +91,8 @@ declare
   v_batch uuid;
   v_last  bigint;
 begin
+  -- Not waiting for the disk here (2 ms): the log is sequential, and open_batch, which does wait, comes before anything is sent.
+  perform set_config('synchronous_commit', 'off', true);
   for i in 1 .. coalesce(array_length(p_lanes, 1), 0) loop
     continue when not exists (
       select from outbox.deliveries d where d.destination = p_lanes[i] and d.state = 'pending' and d.seq > p_after[i]);

@@ -17,18 +17,18 @@ $$;
 create function outbox.load_rows(p_batch uuid, p_after bigint, p_limit integer, p_bytes bigint)
 returns table (
   seq bigint, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
-  type text, key text, source text, subject text, content_type text, created_at timestamptz, payload text, headers text
+  type text, key text, source text, subject text, content_type text, created_ms double precision, payload text, headers text
 )
 language plpgsql stable set search_path = pg_catalog, outbox, pg_temp set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
   return query
   select t.seq, t.event_id, t.destination, t.revision, t.tries, t.attempts, t.unreachable, t.since_first_ms,
-         t.type, t.key, t.source, t.subject, t.content_type, t.created_at, t.payload, t.headers
+         t.type, t.key, t.source, t.subject, t.content_type, t.created_ms, t.payload, t.headers
   from (
     select d.seq, d.event_id, d.destination, d.revision, d.tries, d.attempts, d.unreachable,
            extract(epoch from now() - d.first_attempt_at)::double precision * 1000 as since_first_ms,
-           e.type, e.key, e.source, e.subject, e.content_type, e.created_at,
+           e.type, e.key, e.source, e.subject, e.content_type, extract(epoch from e.created_at)::double precision * 1000 as created_ms,
            coalesce(r.payload, e.payload)::text as payload, coalesce(r.headers, e.headers)::text as headers,
            sum(octet_length(coalesce(r.payload, e.payload)::text)) over (order by d.seq)
              - octet_length(coalesce(r.payload, e.payload)::text) as bytes_before
@@ -158,12 +158,13 @@ begin
     'singles', '[]'::jsonb));
 end $$;
 
--- Ends an attempt: few failures get a workflow of their own, a batch without rows goes. Answers the summary, with the
+-- Ends an attempt: the last acknowledgements (p_seqs) are written, few failures get a workflow of their own, a batch without rows goes. Answers the summary, with the
 -- workflows to start under `singles`; null when fenced.
 --
 -- The singles are decided here, in the rows, and not in the workflow: the result of a local activity may be lost and the activity
 -- run again, and must then find the same decision.
-create function outbox.finish_attempt(p_batch uuid, p_run integer, p_max_singles integer) returns jsonb
+create function outbox.finish_attempt(p_batch uuid, p_run integer, p_max_singles integer, p_seqs bigint[] default '{}', p_keep boolean default true)
+returns jsonb
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_batch   outbox.batches;
@@ -172,7 +173,7 @@ declare
   v_split   integer;
 begin
   select * into v_batch from outbox.batches where id = p_batch and run = p_run for update;
-  if not found then
+  if not found or p_seqs <> '{}' and not outbox.acknowledge(p_batch, p_run, p_seqs, p_keep) then
     return null;
   end if;
   select count(*), count(*) filter (where state = 'claimed') into v_failing, v_unsent

@@ -1,0 +1,54 @@
+/** graphile-worker as its documentation advises for throughput: a local queue, completions in batches, 50 jobs at once. */
+import { createRequire } from 'node:module';
+import pg from 'pg';
+import { Pool as HttpPool } from 'undici';
+import { payloadSql, play } from './role.mjs';
+
+const require = createRequire(`${process.env.BENCH_PEERS}/node_modules/`);
+const { makeWorkerUtils, run, Logger } = require('graphile-worker');
+
+let pool;
+let settings;
+let runner;
+let http;
+
+await play({
+  prepare: async (given) => {
+    settings = given;
+    pool = new pg.Pool({ connectionString: given.databaseUrl, max: 12 });
+    pool.on('error', () => undefined);
+    const utils = await makeWorkerUtils({ pgPool: pool });
+    await utils.migrate();
+    await utils.release();
+    http = new HttpPool(given.receiverUrl, { connections: 50, pipelining: 1 });
+  },
+  fill: (events) =>
+    pool.query(`select count(graphile_worker.add_job('deliver', ${payloadSql}::json)) from generate_series(1, $1::int) i`, [events]),
+  insert: (payload) => pool.query(`select graphile_worker.add_job('deliver', $1::json)`, [payload]),
+  begin: async () => {
+    runner = await run({
+      pgPool: pool,
+      noHandleSignals: true,
+      logger: new Logger(() => () => undefined),
+      preset: { worker: { concurrentJobs: 50, pollInterval: 500, localQueue: { size: 1000 }, completeJobBatchDelay: 0 } },
+      taskList: { deliver },
+    });
+  },
+  left: async () => (await pool.query('select count(*)::int as n from graphile_worker._private_jobs')).rows[0].n,
+  stop: async () => {
+    await runner?.stop();
+    await http.close();
+    await pool.end().catch(() => undefined);
+  },
+});
+
+async function deliver(payload, helpers) {
+  const { statusCode, body } = await http.request({
+    path: '/',
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': `"receiver/${helpers.job.id}"` },
+    body: JSON.stringify(payload),
+  });
+  await body.dump();
+  if (statusCode >= 300) throw new Error(`HTTP ${statusCode}`);
+}

@@ -1,0 +1,26 @@
+/** A contestant's side of the conversation with the stage. */
+export async function play({ prepare, fill, insert, begin, left, stop }) {
+  const settings = await new Promise((resolve) => process.once('message', resolve));
+  await prepare(settings);
+  process.on('message', async ({ order }) => {
+    if (order.fill !== undefined) {
+      await fill(order.fill);
+      process.send({ kind: 'filled' });
+    } else if (order.insert !== undefined) {
+      await insert(order.insert);
+      process.send({ kind: 'inserted' });
+    } else if (order === 'begin') {
+      await begin();
+      process.send({ kind: 'begun' });
+    } else if (order === 'left') {
+      process.send({ kind: 'left', left: await left(), rssMb: process.memoryUsage().rss / 1e6 });
+    } else if (order === 'stop') {
+      await stop();
+      process.exit(0);
+    }
+  });
+  process.send({ kind: 'prepared' });
+}
+
+/** About 250 bytes of JSON, as an order event has. */
+export const payloadSql = `jsonb_build_object('orderId', i, 'customer', 'c-' || i % 997, 'total', i * 1.25, 'note', repeat('x', 180))`;

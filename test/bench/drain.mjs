@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { median } from './figures.mjs';
+
+/** Rows wait; how many a second are delivered and settled, from the first receipt to the last settled row? */
+export async function measureDrain(stage, contestants, { events, rounds, say }) {
+  const rates = new Map(contestants.map(({ name }) => [name, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const contestant of contestants) {
+      const count = Math.round(events * (contestant.eventsShare ?? 1));
+      const rate = await drainOnce(stage, contestant, count);
+      rates.get(contestant.name).push(rate);
+      say(`drain, round ${round} of ${rounds}: ${contestant.name} ${Math.round(rate)}/s (${count} events)`);
+    }
+  }
+  const reference = rates.get(contestants[0].name);
+  return contestants.map(({ name }) => ({
+    contestant: name,
+    'events/s (median)': Math.round(median(rates.get(name))),
+    min: Math.round(Math.min(...rates.get(name))),
+    max: Math.round(Math.max(...rates.get(name))),
+    [`ratio to ${contestants[0].name}`]: median(rates.get(name).map((rate, round) => rate / reference[round])).toFixed(2),
+  }));
+}
+
+async function drainOnce(stage, contestant, count) {
+  const player = await stage.launch(contestant, { databaseUrl: await stage.newDatabase(), receiverUrl: stage.receiverUrl });
+  await player.tell({ fill: count }, 'filled');
+  await stage.received(true);
+  await player.tell('begin', 'begun');
+  while ((await stage.received()).count === 0) await sleep(2);
+  const startedAt = performance.now();
+  while ((await stage.received()).count < count) await sleep(10);
+  while ((await player.tell('left', 'left')).left > 0) await sleep(5);
+  const seconds = (performance.now() - startedAt) / 1000;
+  await player.end();
+  return count / seconds;
+}

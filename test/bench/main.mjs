@@ -1,0 +1,47 @@
+/**
+ * npm run bench [-- drain|latency|memory] [--events N] [--rounds N] [--only a,b]
+ *
+ * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
+ * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
+ */
+import { parseArgs } from 'node:util';
+import { cpus, totalmem } from 'node:os';
+import { contestants } from './contestants/index.mjs';
+import { measureDrain } from './drain.mjs';
+import { measureLatency } from './latency.mjs';
+import { measureMemory } from './memory.mjs';
+import { openStage } from './stage.mjs';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    events: { type: 'string', default: '40000' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const parts = positionals.length > 0 ? positionals : ['drain', 'latency', 'memory'];
+const chosen = values.only === undefined ? contestants : contestants.filter(({ name }) => values.only.split(',').includes(name));
+
+const say = (line) => process.stderr.write(`${line}\n`);
+const stage = await openStage(say);
+const report = { machine: `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, node: stage.nodeVersion, parts: {} };
+try {
+  if (parts.includes('drain')) report.parts.drain = await measureDrain(stage, chosen, { events: Number(values.events), rounds: Number(values.rounds), say });
+  if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
+  if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
+} finally {
+  await stage.close();
+}
+if (values.json) console.log(JSON.stringify(report));
+else print(report);
+process.exit(0);
+
+function print({ machine, node, parts }) {
+  console.log(`\n${machine}, Node ${node}, PostgreSQL and Temporal embedded, receiver in a process of its own`);
+  for (const [part, rows] of Object.entries(parts)) {
+    console.log(`\n${part}`);
+    console.table(rows);
+  }
+}

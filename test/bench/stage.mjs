@@ -1,0 +1,98 @@
+/** What every contestant plays on: PostgreSQL, Temporal, a receiver, and a Node recent enough for all of them. */
+import { execFileSync, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startServers } from '../../dist/src/embedded/index.js';
+
+const peersFolder = join(homedir(), '.cache', 'temporal-outbox', 'bench');
+export const peers = { 'graphile-worker': '0.18.0' };
+
+export async function openStage(say) {
+  const node = recentNode(say);
+  fetchPeers(say);
+  const servers = await startServers({ headless: true, onProgress: say });
+  const receiver = fork(new URL('./receiver.mjs', import.meta.url).pathname, { execPath: node.path });
+  const { port } = await message(receiver, 'listening');
+  const admin = new pg.Client(servers.postgres.url);
+  await admin.connect();
+  let databases = 0;
+  return {
+    nodeVersion: node.version,
+    receiverUrl: `http://127.0.0.1:${port}/`,
+    /** Rows received since the last reset, and the commit-to-receipt times of those that carry `at`. */
+    received: async (reset = false) => {
+      receiver.send({ reset });
+      return message(receiver, 'count');
+    },
+    newDatabase: async () => {
+      const name = `bench_${++databases}`;
+      await admin.query(`create database ${name}`);
+      const url = new URL(servers.postgres.url);
+      url.pathname = `/${name}`;
+      return url.href;
+    },
+    /** Starts a contestant's process; it prepares, and begins when told. */
+    launch: async (contestant, settings) => {
+      const child = fork(new URL(`./contestants/${contestant.file}`, import.meta.url).pathname, {
+        execPath: node.path,
+        env: { ...process.env, BENCH_PEERS: peersFolder, NODE_PATH: join(peersFolder, 'node_modules') },
+      });
+      child.send({ ...settings, ...contestant.settings, temporalAddress: servers.temporal.address });
+      await message(child, 'prepared');
+      return {
+        pid: child.pid,
+        tell: async (order, answer) => {
+          child.send({ order });
+          return message(child, answer);
+        },
+        end: () =>
+          new Promise((resolve) => {
+            child.once('exit', resolve);
+            child.send({ order: 'stop' });
+            setTimeout(() => child.kill('SIGKILL'), 15_000).unref();
+          }),
+      };
+    },
+    close: async () => {
+      receiver.kill();
+      await admin.end();
+      await servers.stop();
+    },
+  };
+}
+
+function message(child, kind) {
+  return new Promise((resolve, reject) => {
+    const onExit = (code) => reject(new Error(`${child.spawnargs.at(-1)} ended with ${code} before saying "${kind}"`));
+    const onMessage = (received) => {
+      if (received.kind !== kind) return;
+      child.off('message', onMessage);
+      child.off('exit', onExit);
+      resolve(received);
+    };
+    child.on('message', onMessage);
+    child.once('exit', onExit);
+  });
+}
+
+/** The peers' current majors want Node 22 or later; where this one is older, npm brings a newer one for the bench. */
+function recentNode(say) {
+  if (Number(process.versions.node.split('.')[0]) >= 24) return { path: process.execPath, version: process.versions.node };
+  say('fetching Node 24 for the benchmark (npm package node@24)');
+  const output = execFileSync('npx', ['-y', '-p', 'node@24', 'node', '-p', 'process.execPath+" "+process.versions.node'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [path, version] = output.trim().split(' ');
+  return { path, version };
+}
+
+function fetchPeers(say) {
+  for (const [name, version] of Object.entries(peers)) {
+    if (existsSync(join(peersFolder, 'node_modules', name))) continue;
+    say(`fetching ${name} ${version}`);
+    execFileSync('npm', ['install', '--silent', '--no-save', '--no-package-lock', '--prefix', peersFolder, `${name}@${version}`], { stdio: 'ignore' });
+  }
+}
