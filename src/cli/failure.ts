@@ -12,15 +12,21 @@ export class AlreadyReported extends Error {
   }
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export interface ReportOptions {
+  readonly asJson: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Shown with mistakes that only the command itself could see. */
+  readonly usage: string | null;
+}
 
 /** Says what went wrong on stderr, without a stack or a secret, and answers the exit code. */
-export function reportError(error: unknown, asJson: boolean, env: Environment): number {
+export function reportError(error: unknown, { asJson, env, usage }: ReportOptions): number {
   if (error instanceof AlreadyReported) return error.exitCode;
   if (error instanceof CommanderError) return reportUsage(error, asJson);
   const { code, message, hint, exitCode } = describe(error);
   const shown = withoutSecrets({ code, message, hint: hint ?? null }, env);
-  process.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown));
+  const reminder = code === 'OUTBOX_USAGE' && usage !== null ? `${usage}\n` : '';
+  process.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown) + reminder);
   return exitCode;
 }
 
@@ -67,7 +73,7 @@ function asText({ code, message, hint }: { code: string; message: string; hint: 
 }
 
 /** Our messages hold no secret; those of drivers and servers are not ours. */
-function withoutSecrets<T extends Record<string, string | null>>(texts: T, env: Environment): T {
+function withoutSecrets<T extends Record<string, string | null>>(texts: T, env: ReportOptions['env']): T {
   const secrets = [passwordOf(env['OUTBOX_DATABASE_URL']), env['PGPASSWORD'], env['TEMPORAL_API_KEY']].filter(
     (secret): secret is string => secret !== undefined && secret.length > 3,
   );

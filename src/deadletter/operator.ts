@@ -66,8 +66,8 @@ export interface Operator {
   ): Promise<Resolved[]>;
 }
 
-/** Ids in one command. A command is carried out in one transaction, all or nothing. */
-const idsPerCommand = 100;
+/** Ids in one command, the most it takes: the workflow is busy with what the first one set going when a second comes. */
+const idsPerCommand = 1000;
 const assumedTimeoutMs = 15_000;
 
 export async function createOperator(options: OperatorOptions): Promise<Operator> {
@@ -107,7 +107,7 @@ function groupByWorkflow(targets: readonly DeadLetterTarget[]): DeadLetterTarget
   return groups;
 }
 
-/** A refused group is sent one by one, so that one that is gone does not hold back its neighbours. */
+/** A command is all or nothing. A refused one is halved, so that one that is gone does not hold back its neighbours. */
 async function settleGroup(
   send: (targets: readonly DeadLetterTarget[], resolution: Resolution) => Promise<ResolutionAnswer>,
   group: readonly DeadLetterTarget[],
@@ -121,9 +121,9 @@ async function settleGroup(
     const failure = error instanceof OutboxError ? error : unexpected(error);
     return group.map((target) => ({ target, outcome: 'failed', message: failure.message, error: failure }));
   }
-  const alone: Resolved[] = [];
-  for (const target of group) alone.push(...(await settleGroup(send, [target], resolution)));
-  return alone;
+  const middle = Math.ceil(group.length / 2);
+  const first = await settleGroup(send, group.slice(0, middle), resolution);
+  return [...first, ...(await settleGroup(send, group.slice(middle), resolution))];
 }
 
 /**

@@ -43,7 +43,11 @@ export async function openStage({ log, onReceipt, ...options }: StageOptions): P
     closers.push(() => outbox.stop());
     const pool = connect(outbox.databaseUrl, { applicationName: 'temporal-outbox-demo', max: 4 });
     closers.push(() => pool.end());
-    const temporal = await connectTemporal({ address: outbox.temporalAddress, namespace: outbox.namespace });
+    const temporal = await connectTemporal({
+      address: outbox.temporalAddress,
+      namespace: outbox.namespace,
+      ignoreEnvironment: true,
+    });
     closers.push(() => temporal.close());
     return { outbox, receiver, pool, temporal, close };
   } catch (error) {

@@ -191,18 +191,20 @@ export interface AuditLine {
   readonly reason: string | null;
 }
 
-/** The latest commands that named this event, or that went to the workflow holding it; oldest first. */
+/** The latest commands to the workflows that held this delivery, those that named other events left out; oldest first. */
 export async function readAudit(
   db: Queryable,
-  { eventId, workflowId }: Pick<DeadLetter, 'eventId' | 'workflowId'>,
+  { eventId, destination }: Pick<DeadLetter, 'eventId' | 'destination'>,
   limit: number,
 ): Promise<AuditLine[]> {
   const latest = await rowsOf<AuditLine>(
     db,
     `select ${iso('a.at')} as at, a.actor, a.via, a.action, a.outcome, a.message, a.reason
-     from outbox.audit a where a.workflow_id = $2 and (a.event_id is null or a.event_id = $1)
+     from outbox.audit a
+     where a.workflow_id in (select workflow_id from outbox.dead_letters where event_id = $1 and destination = $2)
+       and (a.event_id is null or a.event_id = $1)
      order by a.id desc limit $3`,
-    [eventId, workflowId, limit],
+    [eventId, destination, limit],
   );
   return latest.reverse();
 }

@@ -8,6 +8,8 @@ export interface TemporalSettings {
   readonly address?: string;
   /** Default: `TEMPORAL_NAMESPACE`, the TOML profile, `default`. */
   readonly namespace?: string;
+  /** Use nothing but the above: for a server of our own, which wants no TLS or key that is meant for another. Default false. */
+  readonly ignoreEnvironment?: boolean;
 }
 
 /** Client and Worker share one connection: only then can a start hand its first workflow task to this process at once. */
@@ -24,7 +26,7 @@ export interface Temporal {
  * @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE
  */
 export async function connectTemporal(settings: TemporalSettings = {}): Promise<Temporal> {
-  const profile = loadClientConnectConfig();
+  const profile = settings.ignoreEnvironment === true ? { connectionOptions: {} } : loadClientConnectConfig();
   const address = settings.address ?? profile.connectionOptions.address ?? 'localhost:7233';
   const namespace = settings.namespace ?? profile.namespace ?? 'default';
   try {
@@ -42,11 +44,18 @@ export async function connectTemporal(settings: TemporalSettings = {}): Promise<
 }
 
 export function unreachable(address: string, cause: unknown): OutboxError {
-  const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+  const why = withoutRust(cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause));
   return new OutboxError('OUTBOX_TEMPORAL_UNREACHABLE', `cannot use Temporal at ${address}: ${why}`, {
     cause,
     hint: 'Check TEMPORAL_ADDRESS and the other TEMPORAL_* settings, and that the server is up.',
   });
+}
+
+/** The native client prints its errors as Rust structures; what a person wants of them is the innermost message. */
+function withoutRust(message: string): string {
+  if (!message.includes('tonic::') && !message.includes('code: ')) return message;
+  if (message.includes('InvalidContentType')) return 'it does not speak TLS, which the settings ask for';
+  return /.*message: "([^"]+)"/.exec(message)?.[1] ?? message;
 }
 
 function isNear(address: string): boolean {

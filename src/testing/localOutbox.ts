@@ -89,7 +89,7 @@ async function prepare(url: string, { config, source, beforeConfig }: LocalOutbo
 async function deliver({ postgres, temporal }: Servers, { env, log }: LocalOutboxOptions): Promise<Running> {
   return run({
     databaseUrl: postgres.url,
-    temporal: { address: temporal.address, namespace: temporal.namespace },
+    temporal: { address: temporal.address, namespace: temporal.namespace, ignoreEnvironment: true },
     log: log ?? { debug: nothing, info: nothing, warn: nothing, error: nothing },
     // Both stores are our own: when Temporal's was lost, the rows know what to do.
     adopt: true,

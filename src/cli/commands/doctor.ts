@@ -14,7 +14,7 @@ export interface DoctorOptions {
 export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1 | 3> {
   const url = databaseUrl();
   const { findings: database, settings } = await checkDatabase(url, options.config, out);
-  const temporal = await checkTemporal(url, settings, options.adopt === true);
+  const temporal = await checkTemporal(out, url, settings, options.adopt === true);
   const findings = [...database, ...temporal];
   const exitCode = exitCodeOf(findings);
   out.result({ ok: exitCode === 0, checks: findings }, (colours) => {

@@ -31,7 +31,7 @@ export async function bulk(
   const filter = filterOf(options);
   refuseUnclear(action, ids, filter, options);
   const resolution: Resolution = { action, ...whoOf(options) };
-  return withOperator(options.timeout, async (operator, pool) => {
+  return withOperator(out, options.timeout, async (operator, pool) => {
     if (filter === undefined) {
       const { open, refused } = await openOnes(pool, ids);
       return reportResolved(out, action, [...refused, ...(await send(out, operator, open, resolution))]);

@@ -16,7 +16,7 @@ export async function edit(out: Output, id: number, options: EditOptions): Promi
   const payload = await readPayload(options, 'ignore');
   if (payload === undefined && options.header === undefined)
     refuseUsage('nothing to change', 'Give --payload, --file or --header.');
-  return withOperator(options.timeout, async (operator, pool) => {
+  return withOperator(out, options.timeout, async (operator, pool) => {
     const { open, refused } = await openOnes(pool, [id]);
     const [letter] = open;
     if (letter === undefined) return reportResolved(out, 'edit', refused);

@@ -51,8 +51,8 @@ const columns = [
   { title: 'TRIES', align: 'right' as const, value: ({ tries }: DeadLetter) => String(tries) },
   {
     title: 'LAST ANSWER',
-    value: ({ lastStatus, lastErrorClass, lastError }: DeadLetter) =>
-      cut(printable([lastStatus ?? lastErrorClass, lastError].filter(Boolean).join(' ')), 60),
+    value: ({ lastErrorClass, lastError }: DeadLetter) =>
+      cut(printable(lastError ?? lastErrorClass ?? ''), 72),
   },
 ];
 

@@ -3,14 +3,12 @@ import { errorCatalogue, isOutboxError } from '../../errors.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { findDeadLetters, type DeadLetter, type DeadLetterTarget } from '../../storage/deadLetters.ts';
-import { connectTemporal } from '../../temporal/connect.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
 import { systemUser } from '../systemUser.ts';
 import { withDatabase } from '../database.ts';
-import { silentLog } from '../log.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
-import { routeTemporalLog } from '../temporalRuntime.ts';
+import { connectForCommand } from '../temporal.ts';
 import { notFound } from './show.ts';
 
 /** Options that all resolving commands share. */
@@ -27,12 +25,12 @@ export function whoOf({ reason, actor }: WhoOptions): Pick<Resolution, 'actor' |
 
 /** Both servers for one command. @throws OutboxError OUTBOX_TEMPORAL_MISMATCH at the wrong namespace */
 export async function withOperator<T>(
+  out: Output,
   timeoutMs: number,
   work: (operator: Operator, pool: Pool) => Promise<T>,
 ): Promise<T> {
   return withDatabase(async (pool) => {
-    routeTemporalLog(silentLog);
-    const temporal = await connectTemporal();
+    const temporal = await connectForCommand(out);
     try {
       const { name, temporalNamespaceId } = await readSettings(pool);
       const { id, hasSearchAttributes } = await inspectNamespace(temporal);
@@ -89,6 +87,7 @@ export function reportResolved(out: Output, action: string, resolved: readonly R
     items: resolved.map(resultOf),
   };
   out.result(value, (colours) => {
+    if (resolved.length === 0) return '';
     const lines = failed.map(
       ({ target, outcome, message }) => `${colours.red(outcome)} ${idText(target)}: ${message}\n`,
     );

@@ -9,7 +9,7 @@ export interface RedirectOptions extends WhoOptions {
 
 /** `dlq redirect` */
 export async function redirect(out: Output, id: number, options: RedirectOptions): Promise<0 | 1 | 3> {
-  return withOperator(options.timeout, async (operator, pool) => {
+  return withOperator(out, options.timeout, async (operator, pool) => {
     const { destinations } = await readDestinations(pool);
     const names = destinations.map(({ name }) => name);
     if (!names.includes(options.to)) {

@@ -86,10 +86,7 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ['event', details.eventId + (details.revision > 1 ? ` (revision ${details.revision})` : '')],
     ['parked', `${shortTime(details.parkedAt)} UTC, ${details.reason}`],
     ['tries', `${details.tries}, ${details.attempts} of them charged`],
-    [
-      'last answer',
-      printable([details.lastStatus, details.lastErrorClass, details.lastError].filter(Boolean).join(' ')),
-    ],
+    ['last answer', printable(details.lastError ?? details.lastErrorClass ?? '')],
     ['resolved', resolved],
     ['delivery', details.delivery ?? 'gone'],
     ['workflow', details.workflowId],
@@ -125,7 +122,7 @@ function attemptText(attempt: Details['attemptHistory'][number]): string {
   const excerpt =
     attempt.excerpt === null || attempt.excerpt === '' ? '' : ` | ${printable(attempt.excerpt)}`;
   const took = attempt.durationMs === null ? '' : ` in ${attempt.durationMs} ms`;
-  return `${shortTime(attempt.at)}  try ${attempt.try}: ${attempt.status ?? attempt.errorClass} ${printable(attempt.message)}${took}${charged}${excerpt}`;
+  return `${shortTime(attempt.at)}  try ${attempt.try}: ${printable(attempt.message)}${took}${charged}${excerpt}`;
 }
 
 function episodeText(episode: DeadLetter): string {

@@ -3,23 +3,23 @@ import { taskQueueName } from '../../core/ids.ts';
 import type { Settings } from '../../storage/configuration.ts';
 import { connect } from '../../storage/connect.ts';
 import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
-import { connectTemporal, type Temporal } from '../../temporal/connect.ts';
+import type { Temporal } from '../../temporal/connect.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
-import { silentLog } from '../log.ts';
 import { otherNamespace } from '../namespace.ts';
-import { routeTemporalLog } from '../temporalRuntime.ts';
+import type { Output } from '../output.ts';
+import { connectForCommand } from '../temporal.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
 
 /** With `adopt` the rows are handed over to the namespace at hand when they belong to another one. */
 export async function checkTemporal(
+  out: Output,
   url: string,
   settings: Settings | null,
   adopt: boolean,
 ): Promise<Finding[]> {
-  routeTemporalLog(silentLog);
   let temporal: Temporal;
   try {
-    temporal = await connectTemporal();
+    temporal = await connectForCommand(out);
   } catch (error) {
     return [failedBy('Temporal', error)];
   }
