@@ -1,0 +1,67 @@
+/** What README.md and docs/ show can be typed in as it stands. */
+import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
+import { commandLinesOf, problemsOf } from './commandLines.ts';
+import { brokenLinks, readPages } from './pages.ts';
+import { typeProblemsIn } from './snippets.ts';
+
+const pages = await readPages();
+
+/** What snippets may use without saying where it is from: the reader's own. */
+const given = `
+  declare const order: { id: string; total: number };
+  declare const databaseUrl: string;
+  declare const client: import('pg').PoolClient;
+  declare const pool: import('pg').Pool;
+  declare const log: { debug(f: object, m: string): void; info(f: object, m: string): void; warn(f: object, m: string): void; error(f: object, m: string): void };
+`;
+
+test('its TypeScript is accepted by the compiler', () => {
+  const blocks = pages.flatMap((page) =>
+    page.blocks.filter(({ language }) => /^(ts|typescript)$/.test(language)),
+  );
+  expect(typeProblemsIn(blocks, given)).toEqual([]);
+});
+
+test('the compiler would refuse a name that this package does not export', () => {
+  const text = `import { enqueu } from 'temporal-outbox';`;
+  expect(typeProblemsIn([{ place: 'here', language: 'ts', info: '', text }], given).join()).toContain(
+    'enqueu',
+  );
+});
+
+describe.each(pages.map((page) => [page.path, page] as const))('%s', (_, page) => {
+  test('names only scripts, commands and options that exist', () => {
+    expect(commandLinesOf(page).flatMap(problemsOf)).toEqual([]);
+  });
+
+  test('shows only configurations that are accepted', () => {
+    const anything = new Proxy<Record<string, string>>(
+      {},
+      { get: (_target, name) => sampleOf(String(name)) },
+    );
+    for (const { place, language, text } of page.blocks) {
+      if (language !== 'yaml' || !text.includes('destinations:')) continue;
+      expect(() => parseConfig(text, { path: place, env: anything })).not.toThrow();
+    }
+  });
+
+  test('links to files that exist', () => expect(brokenLinks(page)).toEqual([]));
+});
+
+/** For `${X}` and `env:X` in examples. */
+function sampleOf(name: string): string {
+  if (name.includes('URL')) return 'https://receiver.example/hooks';
+  return `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+}
+
+test.each([
+  ['npm run outbox -- dlq retry 17', []],
+  ['temporal-outbox dlq list --json', []],
+  ['temporal-outbox config check|explain|apply', []],
+  ['temporal-outbox migrate --now', ['temporal-outbox migrate --now: no option --now']],
+  ['temporal-outbox dlq revive 17', ['temporal-outbox dlq revive 17: no command revive']],
+  ['npm run nonsense', ['npm run nonsense: there is no script nonsense']],
+])('a command line is checked: %s', (line, problems) => {
+  expect(problemsOf(line)).toEqual(problems);
+});
