@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 
 const port = Number(process.env.PORT ?? 8090);
 
-createServer(async (request, response) => {
+const server = createServer(async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks).toString();
@@ -11,7 +11,8 @@ createServer(async (request, response) => {
   const { 'webhook-id': id, 'outbox-attempt': attempt } = request.headers;
   console.log(`${status} ${id} attempt ${attempt}: ${body}`);
   response.writeHead(status).end(status === 422 ? 'total must not be negative' : undefined);
-}).listen(port, () => console.log(`listening on ${port}`));
+});
+server.listen(port, () => console.log(`listening on ${server.address().port}`));
 
 function isRefused(body) {
   try {

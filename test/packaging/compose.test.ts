@@ -2,13 +2,16 @@
  * docker-compose.yml without a container engine: it validates against the published schema, its references hold, and our
  * commands in it are ones the CLI has. compose-spec/NOTICE says where the schema is from.
  */
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { unknownIn } from '../support/cliHelp.ts';
+import { atEnd, createTestDatabase, eventually, runCli, spawnRun } from '../support/index.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 
@@ -135,4 +138,57 @@ test('the configuration it mounts is valid with the environment it sets', async 
 /** `${NAME:-default}`, of nothing set. */
 function withDefaults(value: string): string {
   return value.replace(/\$\{\w+:-([^}]*)\}/g, '$1');
+}
+
+test('its commands, run outside of containers, deliver an order to its receiver and park a refused one', async () => {
+  const database = await createTestDatabase({ migrated: false });
+  const receiver = await startExampleReceiver();
+  const env = {
+    ORDERS_SIGNING_SECRET: withDefaults(
+      compose.services['outbox']?.environment?.['ORDERS_SIGNING_SECRET'] ?? '',
+    ),
+    OUTBOX_CONFIG: await configurationFor(database.name, receiver.port),
+  };
+  const run = (...args: string[]) => runCli(args, { databaseUrl: database.url, env });
+  expect(await run('migrate')).toMatchObject({ code: 0 });
+  spawnRun({ databaseUrl: database.url, env });
+  expect(await run('send', 'order.created', '--payload', '{"total": 1}')).toMatchObject({ code: 0 });
+  expect(await run('send', 'order.created', '--payload', '{"total": -1}')).toMatchObject({ code: 0 });
+  await eventually(() => expect(receiver.said()).toMatch(/204 .* attempt 1: {"total": 1}/));
+  await eventually(async () => {
+    expect(await database.rows('select last_status from outbox.dead_letters')).toEqual([
+      { last_status: 422 },
+    ]);
+  });
+  // What the image's HEALTHCHECK asks.
+  expect(await run('status', '--json')).toMatchObject({ code: 0 });
+});
+
+async function startExampleReceiver(): Promise<{ port: number; said: () => string }> {
+  const program = join(repository, compose.configs['receiver']?.file ?? '');
+  const child = spawn(process.execPath, [program], {
+    env: { PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  atEnd(() => child.kill());
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const port = await eventually(() => {
+    const [, found] = /listening on ([1-9]\d*)/.exec(said) ?? [];
+    expect(found).toBeDefined();
+    return Number(found);
+  });
+  return { port, said: () => said };
+}
+
+/** The example's configuration, with an address that this machine can resolve and a name of the test's own. */
+async function configurationFor(name: string, port: number): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'outbox-compose-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  const example = await readFile(join(repository, compose.configs['outbox']?.file ?? ''), 'utf8');
+  const adapted = example
+    .replace('name: orders', `name: ${name}`)
+    .replace('http://receiver:8090', `http://127.0.0.1:${port}`);
+  await writeFile(join(folder, 'outbox.yaml'), adapted);
+  return join(folder, 'outbox.yaml');
 }
