@@ -38,3 +38,4 @@ export {
 } from './running.ts';
 export { requires } from './requires.ts';
 export { servers, type TestServers } from './servers.ts';
+export { startTcpProxy, type ProxyMode, type TcpProxy } from './tcpProxy.ts';

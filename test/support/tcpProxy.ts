@@ -1,0 +1,84 @@
+/** A wire that can be cut: stands between ours and a server, and misbehaves as told, at any moment. */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { atEnd } from './cleanup.ts';
+
+/**
+ * `pass`: all goes through. `refuse`: nobody listens, open connections break. `reset`: connections are taken and reset at once.
+ * `blackhole`: connections stand, and nothing passes either way. `drop-reply`: requests arrive and are acted on, their
+ * answers never come back.
+ */
+export type ProxyMode = 'pass' | 'refuse' | 'reset' | 'blackhole' | 'drop-reply';
+
+export interface TcpProxy {
+  /** `127.0.0.1:port`, the same for as long as it lives. */
+  readonly address: string;
+  readonly port: number;
+  /** From now on. Connections that lost bytes by their mode are broken when it changes: no stream goes on with a hole in it. */
+  become(mode: ProxyMode): Promise<void>;
+  /** Breaks every open connection; new ones are treated by the mode. */
+  cut(): void;
+  /** Bytes of clients passed on so far: tells that a request has left. */
+  bytesSent(): number;
+}
+
+/** Stops when the test (or the file) ends. `target`: `host:port`. */
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
+  const { hostname, port: targetPort } = new URL(`tcp://${target}`);
+  const open = new Set<Socket>();
+  let mode: ProxyMode = 'pass';
+  let sent = 0;
+
+  const cut = (): void => {
+    for (const socket of open) socket.resetAndDestroy();
+  };
+  const server = createServer((client) => {
+    keep(client);
+    if (mode === 'reset') return void client.resetAndDestroy();
+    const upstream = keep(connect(Number(targetPort), hostname));
+    client.on('data', (bytes) => {
+      if (mode !== 'pass' && mode !== 'drop-reply') return;
+      sent += bytes.length;
+      upstream.write(bytes);
+    });
+    upstream.on('data', (bytes) => void (mode === 'pass' && client.write(bytes)));
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+  });
+  const keep = (socket: Socket): Socket => {
+    open.add(socket);
+    return socket
+      .setNoDelay()
+      .on('error', () => undefined)
+      .on('close', () => open.delete(socket));
+  };
+  const listen = (port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject).listen(port, '127.0.0.1', () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      if (!server.listening) return resolve();
+      server.close(() => resolve());
+      cut();
+    });
+
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  atEnd(close);
+  return {
+    address: `127.0.0.1:${port}`,
+    port,
+    cut,
+    bytesSent: () => sent,
+    become: async (next) => {
+      if (mode === 'blackhole' || (mode === 'drop-reply' && next !== 'blackhole')) cut();
+      mode = next;
+      if (next === 'refuse') return close();
+      if (!server.listening) await listen(port);
+      if (next === 'reset') cut();
+    },
+  };
+}
