@@ -40,11 +40,12 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
   const desk = new CommandDesk(resolve, input.signalsBefore ?? 0);
   let recheck = false;
   let summary: BatchSummary | null = null;
-  setHandler(recheckSignal, () => void (recheck = true), { description: 'Internal: look at the rows again' });
   setHandler(stateQuery, () => ({ summary, commands: desk.lines }), {
     description: 'What is left of this batch, and the commands so far',
   });
+  // The UI lists signals in this order: what people send comes first.
   desk.open();
+  setHandler(recheckSignal, () => void (recheck = true), { description: 'Internal: look at the rows again' });
 
   summary = await firstAttempt(input);
   for (;;) {

@@ -8,7 +8,7 @@ import type { CommandLine } from './contract.ts';
  */
 export function showOnPage(summary: BatchSummary, lines: readonly CommandLine[], workflowId: string): void {
   setCurrentDetails(
-    [heading(summary), table(summary), whatToSend(summary), log(lines), cli(summary, workflowId)]
+    [heading(summary), deliveries(summary), whatToSend(summary), log(lines), cli(summary, workflowId)]
       .filter(Boolean)
       .join('\n\n'),
   );
@@ -23,23 +23,69 @@ function heading({ parked, retrying, unsent }: BatchSummary): string {
   return `### ${parts.filter(Boolean).join('; ')}`;
 }
 
-function table({ rows, parked, retrying }: BatchSummary): string {
-  if (rows.length === 0) return '';
+/** One delivery in lines, several in a table: the page's column is narrow, and a wide table is cut off at its edge. */
+function deliveries({ rows, parked, retrying }: BatchSummary): string {
+  const [first, second] = rows;
+  if (first === undefined) return '';
+  if (second === undefined) return inLines(first);
   const more = parked + retrying - rows.length;
   return [
-    '| event | type | destination | state | tries | last answer |',
-    '|---|---|---|---|---|---|',
+    `| event | state${gap} | tries${gap} | last answer |`,
+    '|---|---|---|---|',
     ...rows.map(tableRow),
     ...(more > 0 ? [`\n… and ${more} more`] : []),
   ].join('\n');
 }
 
+function inLines(row: HeldDelivery): string {
+  return [
+    `- **${plain(row.eventType ?? 'of unknown type')} → ${plain(row.destination)}**`,
+    `- event \`${row.eventId}\`${edited(row)}`,
+    `- last answer: **${plain(lastAnswer(row))}**`,
+    `- tried ${times(row.tries)}, ${row.attempts} charged to its retry policy`,
+    `- ${state(row)}`,
+  ].join('\n');
+}
+
 function tableRow(row: HeldDelivery): string {
-  const state =
-    row.state === 'parked' ? `parked: ${row.reason ?? ''}` : `next try ${row.dueAt?.slice(0, 19) ?? ''}`;
-  const edited = row.revision > 1 ? ` (revision ${row.revision})` : '';
-  const cells = [`\`${row.eventId}\`${edited}`, row.eventType ?? '', row.destination, state];
-  return `| ${[...cells, `${row.tries} (${row.attempts} charged)`, row.errorClass ?? '-'].map(cell).join(' | ')} |`;
+  const event = `\`${row.eventId}\`${edited(row)} ${plain(row.eventType ?? '')} → ${plain(row.destination)}${gap}`;
+  return `| ${event} | ${state(row)}${gap} | ${row.tries} (${row.attempts} charged)${gap} | ${plain(lastAnswer(row))} |`;
+}
+
+/** The UI's tables have no space between their columns. */
+const gap = '\u00a0\u00a0';
+
+const parkedBecause: Readonly<Record<string, string>> = {
+  permanent: 'refused for good, by an answer that no retry can change',
+  'attempts-exhausted': 'its attempts are used up',
+  'schedule-to-close': 'out of time: scheduleToCloseTimeout',
+  terminated: 'its workflow was terminated',
+  canceled: 'its workflow was cancelled',
+  failed: 'its workflow failed',
+  poison: 'workers died while attempting it',
+};
+
+function state({ state, reason, parkedAt, dueAt }: HeldDelivery): string {
+  if (state !== 'parked') return `next try ${utc(dueAt)}`;
+  return `parked ${utc(parkedAt)}: ${plain(parkedBecause[reason ?? ''] ?? reason ?? '')}`;
+}
+
+function lastAnswer({ status, errorClass }: HeldDelivery): string {
+  if (status !== null) return `HTTP ${status}`;
+  return errorClass ?? 'none yet';
+}
+
+function edited({ revision }: HeldDelivery): string {
+  return revision > 1 ? ` (revision ${revision})` : '';
+}
+
+function times(tries: number): string {
+  return tries === 1 ? 'once' : `${tries} times`;
+}
+
+/** PostgreSQL's JSON has them in its own time zone. */
+function utc(at: string | null): string {
+  return at === null ? '' : `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
 function whatToSend({ parked }: BatchSummary): string {
@@ -47,6 +93,7 @@ function whatToSend({ parked }: BatchSummary): string {
   const many = parked > 1 ? ' `retry` takes all; name one with `{"event": "<id>"}`, or `{"all": true}`.' : '';
   return [
     `**More Actions → Send a Signal** and one of:${many}`,
+    '',
     '- `retry`, input empty: send it again, policy afresh, same idempotency key',
     '- `edit`, input `{"payload": {…}}`: corrected, under a new key',
     '- `redirect`, input `{"to": "<destination>"}`: to another destination instead',
@@ -58,9 +105,9 @@ function log(lines: readonly CommandLine[]): string {
   if (lines.length === 0) return '';
   const entries = lines.map(
     ({ at, action, actor, outcome, message }) =>
-      `- ${at.slice(0, 19)}Z \`${action}\` by ${cell(actor ?? 'somebody')}: **${outcome}**, ${cell(message)}`,
+      `- ${utc(at)} \`${action}\` by ${plain(actor ?? 'somebody')}: **${outcome}**, ${plain(message)}`,
   );
-  return ['**Commands so far**', ...entries].join('\n');
+  return ['**Commands so far**', '', ...entries].join('\n');
 }
 
 function cli({ rows }: BatchSummary, workflowId: string): string {
@@ -74,7 +121,13 @@ function count(deliveries: number): string {
   return deliveries === 1 ? '1 delivery' : `${deliveries} deliveries`;
 }
 
-/** Names come from rows that anybody may have written: nothing in them may end the cell or start Markdown. */
-function cell(text: string): string {
-  return text.replace(/[|\r\n<>]/g, ' ').slice(0, 300);
+/**
+ * Names come from rows and commands that anybody may have written: nothing in them may end a cell, start Markdown or make a
+ * link. Underscores inside words start nothing, and names are full of them.
+ */
+function plain(text: string): string {
+  return text
+    .slice(0, 300)
+    .replace(/[\r\n]+/g, ' ')
+    .replace(/[\\`*[\]<>|!#~]/g, '\\$&');
 }

@@ -1,0 +1,99 @@
+/** A real Chromium on the real Temporal UI, and only what these tests do there. */
+import { chromium, type Locator, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { atEnd, eventually, requires, servers } from '../support/index.ts';
+
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** One page of a fresh browser; closed when the test ends. Skips the test where there is no Chromium. */
+export async function openBrowser(): Promise<Page> {
+  const executablePath = requires.chromium();
+  const browser = await chromium.launch({ executablePath, headless: true, args: flags });
+  atEnd(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, timezoneId: 'UTC' });
+  page.setDefaultTimeout(20_000);
+  return page;
+}
+
+/** Opens the tab of a workflow's page that shows its current details, and answers the details' text. */
+export async function openDetails(page: Page, workflowId: string): Promise<string> {
+  const { temporalUi, temporalNamespace } = servers();
+  if (temporalUi === null) throw new Error('beside TEMPORAL_ADDRESS these tests need TEMPORAL_UI_URL');
+  await page.goto(
+    `${temporalUi}/namespaces/${temporalNamespace}/workflows/${encodeURIComponent(workflowId)}`,
+  );
+  await page.getByRole('link', { name: 'User Metadata' }).or(page.getByText('User Metadata')).first().click();
+  return detailsText(page);
+}
+
+/** What the page shows now; its Markdown is rendered in a frame of its own. */
+async function detailsText(page: Page): Promise<string> {
+  return eventually(async () => {
+    const texts = await Promise.all(page.frames().map((frame) => frame.locator('body').innerText()));
+    const details = texts.find((text) => text.includes('waiting for a person'));
+    expect(details).toBeDefined();
+    return details ?? '';
+  });
+}
+
+/** More Actions → the entry; answers the dialog that opens. A click before the page is alive opens nothing. */
+export async function chooseAction(page: Page, entry: string): Promise<Locator> {
+  const item = page.getByRole('menuitem', { name: entry, exact: true });
+  await expect
+    .poll(
+      async () => {
+        if (!(await item.isVisible())) await page.getByRole('button', { name: 'More Actions' }).click();
+        return item.isVisible();
+      },
+      { timeout: 20_000, interval: 500 },
+    )
+    .toBe(true);
+  await item.click();
+  const dialog = page.locator('dialog[open]');
+  await dialog.waitFor();
+  return dialog;
+}
+
+/** More Actions → Send a Signal, with the signal picked and its input filled in; not sent yet. */
+export async function fillSignal(page: Page, signal: string, input?: string): Promise<Locator> {
+  const dialog = await chooseAction(page, 'Send a Signal');
+  await dialog.locator('input').first().locator('..').click();
+  await dialog.getByRole('option', { name: new RegExp(`^${signal}\\b`) }).click();
+  if (input !== undefined) {
+    await dialog.locator('[contenteditable=true]').click();
+    // The editor still has what was sent before.
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.insertText(input);
+  }
+  return dialog;
+}
+
+/** Presses the button until the dialog is gone: the first click may only leave the editor. */
+export async function confirm(page: Page, dialog: Locator, button: string): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const open = await page.locator('dialog[open]').count();
+        if (open > 0)
+          await dialog
+            .getByRole('button', { name: button, exact: true })
+            .click({ timeout: 1_000 })
+            .catch(() => undefined);
+        return open;
+      },
+      { timeout: 20_000, interval: 500 },
+    )
+    .toBe(0);
+}
+
+export async function sendSignal(page: Page, signal: string, input?: string): Promise<void> {
+  await confirm(page, await fillSignal(page, signal, input), 'Submit');
+}

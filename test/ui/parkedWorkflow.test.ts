@@ -1,0 +1,107 @@
+/** With OUTBOX_SCREENSHOTS=<dir> the first test also takes the pictures of the README. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { beforeAll, expect, test } from 'vitest';
+import { eventually } from '../support/index.ts';
+import {
+  auditOf,
+  episodes,
+  openDeadLetters,
+  openStage,
+  pageOf,
+  settled,
+  statusOf,
+  type Stage,
+} from '../resolve/stage.ts';
+import { chooseAction, confirm, fillSignal, openBrowser, openDetails, sendSignal } from './browser.ts';
+
+const pictures = process.env['OUTBOX_SCREENSHOTS'];
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage(pictures === undefined ? {} : { name: 'orders' });
+});
+
+test('a person who opens the parked workflow reads what failed, and sends retry with empty input: it arrives', async () => {
+  const page = await openBrowser();
+  const { id, workflowId } = await stage.parkOne();
+  const details = await openDetails(page, workflowId);
+  for (const said of [
+    '1 delivery parked',
+    id,
+    'order.created',
+    'billing',
+    'HTTP 422',
+    'tried once',
+    'Send a Signal',
+  ])
+    expect(details).toContain(said);
+  await takePicture(page, 'parked-workflow');
+
+  stage.heal(id);
+  const dialog = await fillSignal(page, 'retry');
+  await takePicture(page, 'send-signal');
+  await confirm(page, dialog, 'Submit');
+  await settled(stage.database, [id]);
+  expect(stage.billing.of(id).map(({ key, attempt }) => ({ key, attempt }))).toEqual([
+    { key: `billing/${id}`, attempt: 1 },
+    { key: `billing/${id}`, attempt: 2 },
+  ]);
+  expect(await episodes(stage.database, id)).toMatchObject([{ resolution: 'retry' }]);
+  await eventually(async () => expect(await statusOf(stage.client, workflowId)).toBe('COMPLETED'));
+});
+
+/** The UI shows typographic quotes. */
+const junk: readonly (readonly [signal: string, input: string, why: RegExp])[] = [
+  ['retry', '[1, 2]', /got an array/],
+  ['edit', '{"paylaod": {}}', /does not take .paylaod./],
+  ['redirect', '{"to": "nowhere"}', /there is no destination .nowhere./],
+  ['discard', '"please"', /got string .please./],
+];
+
+test('junk sent with each signal is refused with a line on the page, and the workflow goes on waiting', async () => {
+  const page = await openBrowser();
+  const { id, workflowId } = await stage.parkOne();
+  for (const [signal, input, why] of junk) {
+    // A fresh page each time: after two signals an old one holds all the connections that a browser opens to one host.
+    await openDetails(page, workflowId);
+    await sendSignal(page, signal, input);
+    await eventually(async () => expect(await pageOf(stage.client, workflowId)).toMatch(why));
+  }
+  const details = await openDetails(page, workflowId);
+  for (const [, , why] of junk) expect(details).toMatch(why);
+  expect(await statusOf(stage.client, workflowId)).toBe('RUNNING');
+  expect(await openDeadLetters(stage.database, [id])).toHaveLength(1);
+  expect((await auditOf(stage.database, workflowId)).map(({ action, outcome }) => [action, outcome])).toEqual(
+    junk.map(([signal]) => [signal, 'refused']),
+  );
+});
+
+test('a workflow terminated in the UI leaves its row parked, gets a waiting successor, and delivers on retry', async () => {
+  const page = await openBrowser();
+  const { id, workflowId } = await stage.parkOne();
+  await openDetails(page, workflowId);
+  await confirm(page, await chooseAction(page, 'Terminate'), 'Terminate');
+  await eventually(async () => expect(await statusOf(stage.client, workflowId)).toBe('TERMINATED'), {
+    interval: 5,
+  });
+  expect(await openDeadLetters(stage.database, [id])).toMatchObject([{ attempts: 1 }]);
+  await eventually(async () => expect(await statusOf(stage.client, workflowId)).toBe('RUNNING'), {
+    timeout: 30_000,
+  });
+  expect(await openDeadLetters(stage.database, [id])).toMatchObject([{ attempts: 1, tries: 1 }]);
+
+  stage.heal(id);
+  await openDetails(page, workflowId);
+  await sendSignal(page, 'retry');
+  await settled(stage.database, [id]);
+  expect(stage.billing.of(id)).toHaveLength(2);
+});
+
+async function takePicture(page: Page, name: string): Promise<void> {
+  if (pictures === undefined) return;
+  mkdirSync(pictures, { recursive: true });
+  await page.waitForTimeout(1_000);
+  await page.screenshot({ path: join(pictures, `${name}.png`) });
+}
