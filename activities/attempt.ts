@@ -1,6 +1,7 @@
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import {
   breakUp,
+  chunk,
   openBatch,
   summarize,
   type BatchSummary,
@@ -9,7 +10,7 @@ import {
 } from '../src/storage/attempts.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import type { ActivityDependencies } from './dependencies.ts';
-import { chunkBytes, chunkRows, deliverRows } from './deliverRows.ts';
+import { deliverRows } from './deliverRows.ts';
 import { Ledger } from './ledger.ts';
 
 export interface AttemptInput {
@@ -33,7 +34,7 @@ export async function attempt(
 ): Promise<BatchSummary> {
   const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
   const { pool } = dependencies;
-  const opened = await openBatch(pool, workflowId, chunkRows, chunkBytes);
+  const opened = dependencies.takeOpened(workflowId) ?? (await openBatch(pool, workflowId, chunk));
   if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
 
   const { batch, rows } = opened;

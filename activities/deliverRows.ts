@@ -1,12 +1,14 @@
 import { retryDecision } from '../src/core/retry.ts';
 import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
-import { loadRows, type DeliveryRow, type FailureRow, type OpenedBatch } from '../src/storage/attempts.ts';
+import {
+  chunk,
+  loadRows,
+  type DeliveryRow,
+  type FailureRow,
+  type OpenedBatch,
+} from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import type { Ledger } from './ledger.ts';
-
-/** Rows and payload bytes held in memory at a time, twice over (one chunk being sent, one loading). */
-export const chunkRows = 100;
-export const chunkBytes = 4 * 1024 * 1024;
 
 export interface Limits {
   readonly signal: AbortSignal;
@@ -37,7 +39,7 @@ export async function deliverRows(
 
   for (let rows = first; rows.length > 0 && !stopped();) {
     const loading = mayHaveMore(rows)
-      ? loadRows(dependencies.pool, batch.batchId, (rows.at(-1) as DeliveryRow).seq, chunkRows, chunkBytes)
+      ? loadRows(dependencies.pool, batch.batchId, (rows.at(-1) as DeliveryRow).seq, chunk)
       : Promise.resolve([]);
     // A failing prefetch is met below; until then it must not count as unhandled.
     loading.catch(() => undefined);
@@ -49,9 +51,9 @@ export async function deliverRows(
 
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
 function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
-  if (rows.length === chunkRows) return true;
+  if (rows.length === chunk.rows) return true;
   // UTF-8 takes at most three bytes for a UTF-16 unit.
-  return rows.reduce((sum, row) => sum + row.payload.length * 3, 0) >= chunkBytes;
+  return rows.reduce((sum, row) => sum + row.payload.length * 3, 0) >= chunk.bytes;
 }
 
 /** Counts requests under way. A race over all their promises for every row cost more than the requests. */

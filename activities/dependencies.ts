@@ -1,5 +1,6 @@
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
+import type { DeliveryRow, OpenedBatch } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
 /** A destination as this process reaches it. */
@@ -21,6 +22,12 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** A batch's run and the first rows to send in it. */
+export interface OpenedRows {
+  readonly batch: OpenedBatch;
+  readonly rows: readonly DeliveryRow[];
+}
+
 /** What the activities work with; the worker closes over it once. */
 export interface ActivityDependencies {
   readonly pool: Pool;
@@ -30,6 +37,8 @@ export interface ActivityDependencies {
   readonly keepDelivered: boolean;
   /** 0..1, for jitter. */
   readonly random: () => number;
+  /** A batch that the relay of this very process opened for its first attempt; each is given once. */
+  readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
 }

@@ -9,6 +9,7 @@ import { requireSchema } from './storage/migrate.ts';
 import { adoptTemporal, bindTemporal } from './storage/recovery.ts';
 import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
 import { claimNamespace, inspectNamespace } from './temporal/namespace.ts';
+import { Handover } from './worker/handover.ts';
 import { createWorker, type OutboxWorker } from './worker/worker.ts';
 
 export interface RunOptions {
@@ -89,10 +90,12 @@ async function assemble(
 ): Promise<Running> {
   const { log } = options;
   let relay: Relay | undefined;
+  const handover = new Handover();
   const worker: OutboxWorker | undefined = roles.worker
     ? await createWorker({
         ...base,
         log,
+        handover,
         onProgress: () => relay?.nudge(),
         ...(options.env === undefined ? {} : { env: options.env }),
         ...(options.shutdownGraceMs === undefined ? {} : { shutdownGraceMs: options.shutdownGraceMs }),
@@ -100,6 +103,7 @@ async function assemble(
     : undefined;
   if (roles.relay) {
     relay = await createRelay({
+      ...(worker === undefined ? {} : { handover }),
       ...base,
       log,
       ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),

@@ -1,6 +1,8 @@
 import type { Log } from '../../activities/index.ts';
-import { claimBatches, promoteDue } from '../storage/claims.ts';
+import { claimBatches, claimOpenBatches, promoteDue } from '../storage/claims.ts';
+import { chunk } from '../storage/attempts.ts';
 import type { Queryable } from '../storage/connect.ts';
+import type { Handover } from '../worker/handover.ts';
 import type { Lanes } from './lanes.ts';
 import type { Starter } from './starter.ts';
 
@@ -20,6 +22,7 @@ export class Poller {
   readonly #starter: Starter;
   readonly #log: Log;
   readonly #pollMs: { readonly busy: number; readonly idle: number };
+  readonly #handover: Handover | undefined;
   #stopping = false;
   #polling: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -35,7 +38,9 @@ export class Poller {
     starter: Starter,
     log: Log,
     pollMs: { readonly busy: number; readonly idle: number },
+    handover: Handover | undefined,
   ) {
+    this.#handover = handover;
     this.#db = db;
     this.#relayId = relayId;
     this.#lanes = lanes;
@@ -82,9 +87,13 @@ export class Poller {
     const lanes = this.#lanes.held.filter((lane) => !this.#starter.isBusy(lane));
     if (lanes.length === 0) return 0;
     const marks = this.#lanes.marks(lanes, now);
-    const batches = await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs);
+    const batches =
+      this.#handover === undefined
+        ? await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs)
+        : await claimOpenBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs, chunk);
     for (const batch of batches) {
       this.#lanes.advance(batch.lane, batch.lastSeq);
+      if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened);
       this.#starter.start(batch);
     }
     return batches.length;

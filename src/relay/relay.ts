@@ -4,6 +4,7 @@ import type { Log } from '../../activities/index.ts';
 import { makePartitions } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import type { Handover } from '../worker/handover.ts';
 import { Lanes } from './lanes.ts';
 import { repeat, type Repeated } from './repeat.ts';
 import { Reconciler } from './reconciler.ts';
@@ -17,6 +18,8 @@ export interface RelayOptions {
   readonly name: string | null;
   readonly searchAttributes: boolean;
   readonly log: Log;
+  /** Where to leave claimed batches for a worker in this process; without it workers load them themselves. */
+  readonly handover?: Handover;
   /** Between polls while there is work, and while there is none, milliseconds. Default 5 and 20. */
   readonly pollMs?: { readonly busy: number; readonly idle: number };
   /** How long a lane stays with a relay that is not heard of, milliseconds. Default 6,000. */
@@ -42,7 +45,15 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const id = randomUUID();
   const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
   const starter = new Starter(options);
-  const poller = new Poller(pool, id, lanes, starter, log, options.pollMs ?? { busy: 5, idle: 20 });
+  const poller = new Poller(
+    pool,
+    id,
+    lanes,
+    starter,
+    log,
+    options.pollMs ?? { busy: 5, idle: 20 },
+    options.handover,
+  );
   const reconciler = new Reconciler(pool, options.temporal, starter, log, options.claimAgeMs ?? 15_000);
 
   await makePartitions(pool);

@@ -89,14 +89,23 @@ export interface BatchSummary {
   readonly singles: readonly SplitOff[];
 }
 
+export interface Chunk {
+  /** Rows at most. */
+  readonly rows: number;
+  /** Payload bytes, about: at least one row comes, however large. */
+  readonly bytes: number;
+}
+
+/** What is loaded at a time. A worker holds two of these per batch, one being sent and one loading. */
+export const chunk: Chunk = { rows: 100, bytes: 4 * 1024 * 1024 };
+
 /**
  * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left.
  */
 export async function openBatch(
   db: Queryable,
   workflowId: string,
-  limit: number,
-  bytes: number,
+  { rows: limit, bytes }: Chunk,
 ): Promise<{ batch: OpenedBatch; rows: DeliveryRow[] } | undefined> {
   const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
@@ -109,17 +118,17 @@ export async function openBatch(
   return { batch: first, rows: first.seq === null ? [] : (rows as DeliveryRow[]) };
 }
 
-const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
+/** Columns of outbox.load_rows as `r`. */
+export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
   r.since_first_ms as "sinceFirstMs", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
   r.created_ms as "createdMs", r.payload, r.headers`;
 
-/** The next rows to send after `seq`, in order: at most `limit` rows and about `bytes` of payload. */
+/** The next rows to send after `seq`, in order. */
 export async function loadRows(
   db: Queryable,
   batchId: string,
   after: string,
-  limit: number,
-  bytes: number,
+  { rows: limit, bytes }: Chunk,
 ): Promise<DeliveryRow[]> {
   return rowsOf<DeliveryRow>(db, `select ${rowColumns} from outbox.load_rows($1, $2, $3, $4) r`, [
     batchId,

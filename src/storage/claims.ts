@@ -1,3 +1,4 @@
+import { rowColumns, type Chunk, type DeliveryRow, type OpenedBatch } from './attempts.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface ClaimedBatch {
@@ -7,6 +8,8 @@ export interface ClaimedBatch {
   readonly size: number;
   /** The largest seq in it, as text: int8 does not fit a number. */
   readonly lastSeq: string;
+  /** Its first run and rows, when they were asked for. */
+  readonly opened: { readonly batch: OpenedBatch; readonly rows: readonly DeliveryRow[] } | null;
 }
 
 /** Heartbeat; answers the lanes this relay owns until the lease ends. */
@@ -36,12 +39,54 @@ export async function claimBatches(
   after: readonly string[],
   slowAfterMs: number,
 ): Promise<ClaimedBatch[]> {
-  return rowsOf<ClaimedBatch>(
+  const batches = await rowsOf<Omit<ClaimedBatch, 'opened'>>(
     db,
-    `select lane, batch_id as "batchId", workflow_id as "workflowId", size, last_seq::text as "lastSeq"
-     from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms')`,
+    `select ${batchColumns} from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms') c`,
     [relayId, lanes, after, slowAfterMs],
   );
+  return batches.map((batch) => ({ ...batch, opened: null }));
+}
+
+/**
+ * Claims as {@link claimBatches}, opens each batch's first run and loads its first rows, in the same round trip: for a worker
+ * in this very process.
+ */
+export async function claimOpenBatches(
+  db: Queryable,
+  relayId: string,
+  lanes: readonly string[],
+  after: readonly string[],
+  slowAfterMs: number,
+  { rows: limit, bytes }: Chunk,
+): Promise<ClaimedBatch[]> {
+  const rows = await rowsOf<Omit<ClaimedBatch, 'opened'> & { configRevision: number } & DeliveryRow>(
+    db,
+    `select ${batchColumns}, s.config_revision as "configRevision", ${rowColumns}
+     from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms', true) c
+     cross join outbox.settings s
+     cross join lateral outbox.load_rows(c.batch_id, 0, $5, $6) r
+     order by c.lane, r.seq`,
+    [relayId, lanes, after, slowAfterMs, limit, bytes],
+  );
+  return Array.from(groupByBatch(rows), (ofBatch) => {
+    const [{ lane, batchId, workflowId, size, lastSeq, configRevision }] = ofBatch;
+    const batch = { batchId, run: 1, lane, fruitless: 0, configRevision };
+    return { lane, batchId, workflowId, size, lastSeq, opened: { batch, rows: ofBatch } };
+  });
+}
+
+const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq"`;
+
+function groupByBatch<Row extends { readonly batchId: string }>(
+  rows: readonly Row[],
+): Iterable<[Row, ...Row[]]> {
+  const groups = new Map<string, [Row, ...Row[]]>();
+  for (const row of rows) {
+    const group = groups.get(row.batchId);
+    if (group === undefined) groups.set(row.batchId, [row]);
+    else group.push(row);
+  }
+  return groups.values();
 }
 
 /** Moves scheduled deliveries whose time has come to the tail of their lane; answers how many. */

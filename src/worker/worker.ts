@@ -7,6 +7,7 @@ import type { Environment } from '../core/secrets.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { LiveDestinations } from './destinations.ts';
+import type { Handover } from './handover.ts';
 
 export interface OutboxWorkerOptions {
   readonly pool: Pool;
@@ -16,6 +17,8 @@ export interface OutboxWorkerOptions {
   readonly log: Log;
   /** Where `${X}` and `env:X` come from. Default `process.env`. */
   readonly env?: Environment;
+  /** Where the relay of this process leaves what it claimed. */
+  readonly handover?: Handover;
   /** Told when rows of a lane left their first attempt. */
   readonly onProgress?: (lane: string) => void;
   /** How long requests under way may go on at shutdown. Default 20 s. */
@@ -46,6 +49,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       log,
       keepDelivered: true,
       random: Math.random,
+      takeOpened: (workflowId) => options.handover?.take(workflowId),
       onProgress: options.onProgress ?? (() => undefined),
     }),
   });

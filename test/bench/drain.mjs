@@ -18,12 +18,17 @@ export async function measureDrain(stage, contestants, { events, rounds, say }) 
     'events/s (median)': Math.round(median(rates.get(name))),
     min: Math.round(Math.min(...rates.get(name))),
     max: Math.round(Math.max(...rates.get(name))),
-    [`ratio to ${contestants[0].name}`]: median(rates.get(name).map((rate, round) => rate / reference[round])).toFixed(2),
+    [`ratio to ${contestants[0].name}`]: median(
+      rates.get(name).map((rate, round) => rate / reference[round]),
+    ).toFixed(2),
   }));
 }
 
 async function drainOnce(stage, contestant, count) {
-  const player = await stage.launch(contestant, { databaseUrl: await stage.newDatabase(), receiverUrl: stage.receiverUrl });
+  const player = await stage.launch(contestant, {
+    databaseUrl: await stage.newDatabase(),
+    receiverUrl: stage.receiverUrl,
+  });
   await player.tell({ fill: count }, 'filled');
   await stage.received(true);
   await player.tell('begin', 'begun');

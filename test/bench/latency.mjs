@@ -8,7 +8,10 @@ const seconds = 15;
 export async function measureLatency(stage, contestants, { say }) {
   const rows = [];
   for (const contestant of contestants.filter(({ drainOnly }) => drainOnly !== true)) {
-    const player = await stage.launch(contestant, { databaseUrl: await stage.newDatabase(), receiverUrl: stage.receiverUrl });
+    const player = await stage.launch(contestant, {
+      databaseUrl: await stage.newDatabase(),
+      receiverUrl: stage.receiverUrl,
+    });
     await player.tell('begin', 'begun');
     await steadily(player, 2);
     await stage.received(true);
@@ -17,7 +20,12 @@ export async function measureLatency(stage, contestants, { say }) {
     const { times } = await stage.received(true);
     await player.end();
     const row = { contestant: contestant.name, events: times.length };
-    for (const [name, share] of [['p50 ms', 0.5], ['p95 ms', 0.95], ['p99 ms', 0.99]]) row[name] = Number(quantile(times, share).toFixed(1));
+    for (const [name, share] of [
+      ['p50 ms', 0.5],
+      ['p95 ms', 0.95],
+      ['p99 ms', 0.99],
+    ])
+      row[name] = Number(quantile(times, share).toFixed(1));
     say(`latency: ${JSON.stringify(row)}`);
     rows.push(row);
   }

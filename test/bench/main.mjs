@@ -22,13 +22,25 @@ const { values, positionals } = parseArgs({
   },
 });
 const parts = positionals.length > 0 ? positionals : ['drain', 'latency', 'memory'];
-const chosen = values.only === undefined ? contestants : contestants.filter(({ name }) => values.only.split(',').includes(name));
+const chosen =
+  values.only === undefined
+    ? contestants
+    : contestants.filter(({ name }) => values.only.split(',').includes(name));
 
 const say = (line) => process.stderr.write(`${line}\n`);
 const stage = await openStage(say);
-const report = { machine: `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, node: stage.nodeVersion, parts: {} };
+const report = {
+  machine: `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+  node: stage.nodeVersion,
+  parts: {},
+};
 try {
-  if (parts.includes('drain')) report.parts.drain = await measureDrain(stage, chosen, { events: Number(values.events), rounds: Number(values.rounds), say });
+  if (parts.includes('drain'))
+    report.parts.drain = await measureDrain(stage, chosen, {
+      events: Number(values.events),
+      rounds: Number(values.rounds),
+      say,
+    });
   if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
 } finally {
@@ -39,7 +51,9 @@ else print(report);
 process.exit(0);
 
 function print({ machine, node, parts }) {
-  console.log(`\n${machine}, Node ${node}, PostgreSQL and Temporal embedded, receiver in a process of its own`);
+  console.log(
+    `\n${machine}, Node ${node}, PostgreSQL and Temporal embedded, receiver in a process of its own`,
+  );
   for (const [part, rows] of Object.entries(parts)) {
     console.log(`\n${part}`);
     console.table(rows);

@@ -7,7 +7,10 @@ const watchedSeconds = 30;
 
 /** Resident memory of relay and worker while a million rows wait and are being drained. Linux only: read from /proc. */
 export async function measureMemory(stage, { say }) {
-  const player = await stage.launch(contestants[0], { databaseUrl: await stage.newDatabase(), receiverUrl: stage.receiverUrl });
+  const player = await stage.launch(contestants[0], {
+    databaseUrl: await stage.newDatabase(),
+    receiverUrl: stage.receiverUrl,
+  });
   for (let filled = 0; filled < waiting; filled += 100_000) {
     await player.tell({ fill: 100_000 }, 'filled');
     say(`memory: ${filled + 100_000} rows wait`);
@@ -21,5 +24,7 @@ export async function measureMemory(stage, { say }) {
   }
   const { left } = await player.tell('left', 'left');
   await player.end();
-  return [{ 'rows waiting at the start': waiting, 'still waiting': left, 'peak resident MiB': Math.round(peakMb) }];
+  return [
+    { 'rows waiting at the start': waiting, 'still waiting': left, 'peak resident MiB': Math.round(peakMb) },
+  ];
 }

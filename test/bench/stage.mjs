@@ -65,7 +65,8 @@ export async function openStage(say) {
 
 function message(child, kind) {
   return new Promise((resolve, reject) => {
-    const onExit = (code) => reject(new Error(`${child.spawnargs.at(-1)} ended with ${code} before saying "${kind}"`));
+    const onExit = (code) =>
+      reject(new Error(`${child.spawnargs.at(-1)} ended with ${code} before saying "${kind}"`));
     const onMessage = (received) => {
       if (received.kind !== kind) return;
       child.off('message', onMessage);
@@ -79,12 +80,17 @@ function message(child, kind) {
 
 /** The peers' current majors want Node 22 or later; where this one is older, npm brings a newer one for the bench. */
 function recentNode(say) {
-  if (Number(process.versions.node.split('.')[0]) >= 24) return { path: process.execPath, version: process.versions.node };
+  if (Number(process.versions.node.split('.')[0]) >= 24)
+    return { path: process.execPath, version: process.versions.node };
   say('fetching Node 24 for the benchmark (npm package node@24)');
-  const output = execFileSync('npx', ['-y', '-p', 'node@24', 'node', '-p', 'process.execPath+" "+process.versions.node'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const output = execFileSync(
+    'npx',
+    ['-y', '-p', 'node@24', 'node', '-p', 'process.execPath+" "+process.versions.node'],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
   const [path, version] = output.trim().split(' ');
   return { path, version };
 }
@@ -93,6 +99,18 @@ function fetchPeers(say) {
   for (const [name, version] of Object.entries(peers)) {
     if (existsSync(join(peersFolder, 'node_modules', name))) continue;
     say(`fetching ${name} ${version}`);
-    execFileSync('npm', ['install', '--silent', '--no-save', '--no-package-lock', '--prefix', peersFolder, `${name}@${version}`], { stdio: 'ignore' });
+    execFileSync(
+      'npm',
+      [
+        'install',
+        '--silent',
+        '--no-save',
+        '--no-package-lock',
+        '--prefix',
+        peersFolder,
+        `${name}@${version}`,
+      ],
+      { stdio: 'ignore' },
+    );
   }
 }

@@ -12,7 +12,10 @@ await play({
     await pool.query('create table bare (id bigint generated always as identity primary key, payload jsonb)');
     http = new HttpPool(given.receiverUrl, { connections: 50, pipelining: 1 });
   },
-  fill: (events) => pool.query(`insert into bare (payload) select ${payloadSql} from generate_series(1, $1::int) i`, [events]),
+  fill: (events) =>
+    pool.query(`insert into bare (payload) select ${payloadSql} from generate_series(1, $1::int) i`, [
+      events,
+    ]),
   begin: async () => void loop(),
   left: async () => (await pool.query('select count(*)::int as n from bare')).rows[0].n,
   stop: async () => {
@@ -31,6 +34,11 @@ async function loop() {
 }
 
 async function post(payload) {
-  const { body } = await http.request({ path: '/', method: 'POST', headers: { 'content-type': 'application/json' }, body: payload });
+  const { body } = await http.request({
+    path: '/',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: payload,
+  });
   await body.dump();
 }

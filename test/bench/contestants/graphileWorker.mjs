@@ -8,33 +8,44 @@ const require = createRequire(`${process.env.BENCH_PEERS}/node_modules/`);
 const { makeWorkerUtils, run, Logger } = require('graphile-worker');
 
 let pool;
-let settings;
 let runner;
 let http;
 
 await play({
   prepare: async (given) => {
-    settings = given;
     pool = new pg.Pool({ connectionString: given.databaseUrl, max: 12 });
+    // It insists on handlers of its own kind for pools it did not make.
     pool.on('error', () => undefined);
+    pool.on('connect', (client) => client.on('error', () => undefined));
     const utils = await makeWorkerUtils({ pgPool: pool });
     await utils.migrate();
     await utils.release();
     http = new HttpPool(given.receiverUrl, { connections: 50, pipelining: 1 });
   },
   fill: (events) =>
-    pool.query(`select count(graphile_worker.add_job('deliver', ${payloadSql}::json)) from generate_series(1, $1::int) i`, [events]),
+    pool.query(
+      `select count(graphile_worker.add_job('deliver', ${payloadSql}::json)) from generate_series(1, $1::int) i`,
+      [events],
+    ),
   insert: (payload) => pool.query(`select graphile_worker.add_job('deliver', $1::json)`, [payload]),
   begin: async () => {
     runner = await run({
       pgPool: pool,
       noHandleSignals: true,
       logger: new Logger(() => () => undefined),
-      preset: { worker: { concurrentJobs: 50, pollInterval: 500, localQueue: { size: 1000 }, completeJobBatchDelay: 0 } },
+      preset: {
+        worker: {
+          concurrentJobs: 50,
+          pollInterval: 500,
+          localQueue: { size: 1000 },
+          completeJobBatchDelay: 0,
+        },
+      },
       taskList: { deliver },
     });
   },
-  left: async () => (await pool.query('select count(*)::int as n from graphile_worker._private_jobs')).rows[0].n,
+  left: async () =>
+    (await pool.query('select count(*)::int as n from graphile_worker._private_jobs')).rows[0].n,
   stop: async () => {
     await runner?.stop();
     await http.close();

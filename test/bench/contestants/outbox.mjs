@@ -25,7 +25,9 @@ await play({
             type: 'http',
             url: given.receiverUrl,
             batch: { maximum: given.batchMaximum, inFlight: given.batchMaximum === 1 ? 16 : 2 },
-            ...(given.signed ? { signing: { scheme: 'standard-webhooks', secrets: ['env:BENCH_SECRET'] } } : {}),
+            ...(given.signed
+              ? { signing: { scheme: 'standard-webhooks', secrets: ['env:BENCH_SECRET'] } }
+              : {}),
           },
         },
         routes: [{ match: 'order.*', to: ['receiver'] }],
@@ -34,10 +36,18 @@ await play({
     await applyConfig(pool, config, 'bench', 'bench');
   },
   fill: (events) =>
-    pool.query(`insert into outbox.events (type, key, payload) select 'order.created', 'k' || i, ${payloadSql} from generate_series(1, $1::int) i`, [events]),
-  insert: (payload) => pool.query(`insert into outbox.events (type, payload) values ('order.created', $1)`, [payload]),
+    pool.query(
+      `insert into outbox.events (type, key, payload) select 'order.created', 'k' || i, ${payloadSql} from generate_series(1, $1::int) i`,
+      [events],
+    ),
+  insert: (payload) =>
+    pool.query(`insert into outbox.events (type, payload) values ('order.created', $1)`, [payload]),
   begin: async () => {
-    running = await run({ databaseUrl: settings.databaseUrl, temporal: { address: settings.temporalAddress }, log });
+    running = await run({
+      databaseUrl: settings.databaseUrl,
+      temporal: { address: settings.temporalAddress },
+      log,
+    });
   },
   left: async () => (await pool.query('select count(*)::int as n from outbox.deliveries')).rows[0].n,
   stop: async () => {

@@ -1,0 +1,35 @@
+import type { DeliveryRow, OpenedBatch } from '../storage/attempts.ts';
+
+/** Older than this a batch may have been taken over by somebody else; asking PostgreSQL is cheaper than sending twice. */
+const freshMs = 5_000;
+
+export interface HandedOver {
+  readonly batch: OpenedBatch;
+  readonly rows: readonly DeliveryRow[];
+}
+
+/**
+ * From the relay to the worker of the same process: batches with their first run open and their first rows loaded, so that the
+ * first attempt needs no look into PostgreSQL before it sends. A hint only: what is not taken in time is forgotten, and whoever
+ * attempts the batch opens its next run, which fences this one.
+ */
+export class Handover {
+  readonly #waiting = new Map<string, HandedOver & { readonly since: number }>();
+
+  put(workflowId: string, opened: HandedOver): void {
+    const now = performance.now();
+    // In order of arrival: the stale ones come first.
+    for (const [id, { since }] of this.#waiting) {
+      if (now - since < freshMs) break;
+      this.#waiting.delete(id);
+    }
+    this.#waiting.set(workflowId, { ...opened, since: now });
+  }
+
+  /** Each batch at most once. */
+  take(workflowId: string): HandedOver | undefined {
+    const found = this.#waiting.get(workflowId);
+    this.#waiting.delete(workflowId);
+    return found !== undefined && performance.now() - found.since < freshMs ? found : undefined;
+  }
+}
