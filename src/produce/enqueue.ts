@@ -1,6 +1,7 @@
 /** The producer's side. Loads nothing of Temporal: it runs inside every service that writes events. */
 import { OutboxError } from '../errors.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
+import { explainRefusedEvent } from './refusals.ts';
 import { assertEvent, payloadTextOf, type NewEvent } from './event.ts';
 
 /** Anything that runs SQL in your transaction: a `pg` client, or an adapter around Knex, Kysely, Drizzle, Prisma, TypeORM. */
@@ -18,7 +19,7 @@ export interface EnqueuedEvent {
  * Writes one event, or several in one statement, in the transaction that `client` is in. When that transaction commits
  * the event will be delivered, when it rolls back it never was.
  *
- * @throws OutboxError OUTBOX_EVENT_INVALID before anything is sent, when an event cannot be stored as it is
+ * @throws OutboxError OUTBOX_EVENT_INVALID when an event cannot be stored as it is: nearly always before anything is sent
  * @throws OutboxError OUTBOX_EVENT_CONFLICT when the id or dedup key belongs to an event with other content; as with every
  *   error of PostgreSQL, the transaction can then only be rolled back
  */
@@ -43,7 +44,7 @@ async function write(client: SqlClient, events: readonly NewEvent[]): Promise<En
     );
     return rows as EnqueuedEvent[];
   } catch (error) {
-    throw explainDatabaseError(error, 'the outbox database');
+    throw explainRefusedEvent(error) ?? explainDatabaseError(error, 'the outbox database');
   }
 }
 

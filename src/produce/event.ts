@@ -32,6 +32,12 @@ const uuid7Pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 /** A surrogate without its other half, and NUL: PostgreSQL stores neither. */
 const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
 
+/** The same half a character as an escape: `\ud800` that no `\udc00` follows, and the other way round. */
+const escapedHalf =
+  /\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}/i;
+/** JSON.stringify and PostgreSQL both give up on what is nested some thousand levels deep. */
+const depthMax = 1000;
+
 /**
  * The payload's text.
  * @throws OutboxError OUTBOX_EVENT_INVALID naming the place inside the payload
@@ -51,9 +57,11 @@ function checkedText(text: string): string {
   } catch (error) {
     throw invalid('payload', `payloadText is not JSON: ${(error as Error).message}`);
   }
-  if (/\\u0000/i.test(text.replace(/\\\\/g, '')))
+  // Without the escaped backslashes, so that what looks like an escape is one.
+  const escapes = text.replace(/\\\\/g, '  ');
+  if (/\\u0000/.test(escapes))
     throw invalid('payload', 'the character NUL (\\u0000) cannot be stored by PostgreSQL');
-  if (hasLoneSurrogate(text))
+  if (unstorable.test(text) || escapedHalf.test(escapes))
     throw invalid('payload', 'a lone surrogate (half a character) cannot be stored');
   const bytes = Buffer.byteLength(text);
   if (bytes > payloadBytesMax) {
@@ -63,15 +71,6 @@ function checkedText(text: string): string {
     );
   }
   return text;
-}
-
-function hasLoneSurrogate(text: string): boolean {
-  if (unstorable.test(text)) return true;
-  // Escaped halves: \ud800 that no \udc00 follows.
-  const escapes = text.replace(/\\\\/g, '');
-  return /\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}/i.test(
-    escapes,
-  );
 }
 
 /** JSON.stringify drops or rewrites what it does not know, silently; an order without its amount is not an order. */
@@ -86,6 +85,7 @@ function assertJson(value: unknown, path: string, ancestors: Set<object>): void 
     throw invalid(path, `a ${typeof value} is not JSON${hint}`);
   }
   if (ancestors.has(value)) throw invalid(path, 'the payload contains itself');
+  if (ancestors.size >= depthMax) throw invalid('payload', `nested more than ${depthMax} levels deep`);
   ancestors.add(value);
   for (const [key, entry] of entriesOf(value, path)) assertJson(entry, key, ancestors);
   ancestors.delete(value);

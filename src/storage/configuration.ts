@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
+import { explainDatabaseError } from './errors.ts';
 
 export interface Settings {
   readonly databaseId: string;
@@ -30,7 +31,11 @@ export interface AppliedConfig {
   readonly filterModes?: Readonly<Record<string, 'predicate' | 'items'>>;
 }
 
-/** Writes a new revision, all or nothing. Refused: another name, or taking away a destination with unsettled deliveries. */
+/**
+ * Writes a new revision, all or nothing.
+ * @throws OutboxError OUTBOX_CONFIG_INVALID: another name, a filter that PostgreSQL cannot take, or a destination with
+ *   unsettled deliveries taken away
+ */
 export async function applyConfig(
   db: Queryable,
   config: OutboxConfig,
@@ -42,7 +47,9 @@ export async function applyConfig(
     db,
     'select outbox.apply_config($1, $2, $3, $4) as applied',
     [stored, source, checksumOf(stored), actor],
-  );
+  ).catch((error: unknown) => {
+    throw explainDatabaseError(error, 'the outbox database');
+  });
   if (row === undefined) throw new Error('outbox.apply_config answered no row');
   return row.applied;
 }

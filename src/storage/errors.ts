@@ -55,6 +55,8 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
       },
     );
   }
+  // Of the caller's own transaction, which is to be repeated: its code must stay what retry helpers look for.
+  if (/^40|^55P03/.test(code)) return error;
   if (isTransient(error) || code.startsWith('28') || code === '3D000') {
     return new OutboxError(
       'OUTBOX_POSTGRES_UNREACHABLE',

@@ -29,6 +29,8 @@ create table outbox.routes (
   -- `predicate`: the path yields a boolean, tested with @@. `items`: it yields items, tested with @?.
   -- The wrong operator would match never, or always.
   filter_mode text,
+  -- Whether the filter uses something that can raise an error whatever the operator; see outbox.filter_holds.
+  filter_may_fail boolean not null default false,
   destination text collate "C" not null references outbox.destinations (name) on delete cascade,
   constraint routes_filter_has_a_mode check ((filter is null) = (filter_mode is null) and filter_mode in ('predicate', 'items'))
 );

@@ -1,13 +1,36 @@
+-- A filter with date methods or decimal() can raise errors that even `@@` and `@?` do not hide ("cannot convert value from date to
+-- timestamptz"), and one odd payload would then fail its producer's transaction. Such a filter is asked through here (some
+-- microseconds more): what it cannot be applied to does not match it. Days and times without a zone are UTC.
+create function outbox.filter_holds(p_payload jsonb, p_filter jsonpath, p_mode text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+begin
+  return case p_mode when 'predicate' then jsonb_path_match_tz(p_payload, p_filter, '{}', true)
+                     else jsonb_path_exists_tz(p_payload, p_filter, '{}', true) end;
+exception when others then
+  return false;
+end $$;
+
 -- From event to deliveries, in the producer's own statement.
 --
 -- SECURITY DEFINER so that a role which may only insert into outbox.events needs no right on anything else.
 -- Transition tables cover every way of writing rows: VALUES, SELECT, COPY, CTEs, MERGE, ON CONFLICT.
 create function outbox.route_new_events() returns trigger
 language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_taken text;
 begin
   if exists (select from new_events where dedup_key is not null) then
+    -- In order, so that two statements with the same keys wait for each other one way round. outbox.enqueue has been here before.
     insert into outbox.event_dedup_keys (dedup_key, event_id)
-    select dedup_key, id from new_events where dedup_key is not null;
+    select dedup_key, id from new_events where dedup_key is not null order by dedup_key
+    on conflict (dedup_key) do nothing;
+    select n.dedup_key into v_taken
+    from new_events n join outbox.event_dedup_keys k on k.dedup_key = n.dedup_key where k.event_id <> n.id limit 1;
+    if found then
+      raise exception 'dedup key % names another event', quote_literal(v_taken)
+        using errcode = 'unique_violation', constraint = 'event_dedup_keys_are_unique', schema = 'outbox', table = 'event_dedup_keys',
+              hint = 'It names one event for ever. outbox.enqueue(…) answers a repeat with the event it names.';
+    end if;
   end if;
 
   -- Producers of one key take turns until commit, so that seq follows commit order per key. Locked in sorted order
@@ -26,7 +49,9 @@ begin
     left join lateral (
       select distinct r.destination from outbox.routes r
       where n.type like r.type_like
-        and case r.filter_mode when 'predicate' then n.payload @@ r.filter
+        and case case when r.filter_may_fail then 'guarded' else r.filter_mode end
+                               when 'guarded' then outbox.filter_holds(n.payload, r.filter, r.filter_mode)
+                               when 'predicate' then n.payload @@ r.filter
                                when 'items' then n.payload @? r.filter
                                else true end) r on true
   ), unmatched as (
@@ -47,7 +72,8 @@ create trigger route_new_events after insert on outbox.events
   for each statement execute function outbox.route_new_events();
 
 -- Writes events with an answer to repeats: the same id (or dedup key) with the same content changes nothing, with
--- other content it is an error. Arrays of one length, one entry an event; null id asks for a new one.
+-- other content it is an error. Content is all but deliver_at, which a repeat may well compute anew.
+-- Arrays of one length, one entry an event; null id asks for a new one.
 -- Payloads and headers come as text, so that no driver re-writes a number on the way.
 create function outbox.enqueue_all(
   p_ids uuid[], p_types text[], p_payloads text[], p_keys text[], p_headers text[], p_deliver_at timestamptz[],
@@ -56,32 +82,55 @@ create function outbox.enqueue_all(
 language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
 #variable_conflict use_column
 declare
+  v_new_keys text[];
   v_conflict uuid;
 begin
+  -- Keys first, so that a transaction writing the same key at the same time is waited for, and its event then seen below.
+  if exists (select from unnest(p_dedup_keys) k where k is not null) then
+    with reserved as (
+      insert into outbox.event_dedup_keys (dedup_key, event_id)
+      select distinct on (g.dedup_key) g.dedup_key, coalesce(g.id, outbox.uuid7())
+      from unnest(p_ids, p_dedup_keys) with ordinality as g(id, dedup_key, n) where g.dedup_key is not null
+      order by g.dedup_key, g.n
+      on conflict (dedup_key) do nothing
+      returning dedup_key
+    )
+    select array_agg(dedup_key) into v_new_keys from reserved;
+  end if;
+
   return query
   with given as materialized (
     select (g.n)::integer as ordinal,
-           coalesce(g.id, known.event_id, outbox.uuid7()) as id, g.type, g.payload::jsonb as payload, g.key,
+           coalesce(g.id, named.event_id, outbox.uuid7()) as id, g.type, g.payload::jsonb as payload, g.key,
            coalesce(g.headers::jsonb, '{}') as headers, g.deliver_at, g.source, g.subject,
-           coalesce(g.content_type, 'application/json') as content_type, g.dedup_key
+           coalesce(g.content_type, 'application/json') as content_type, g.dedup_key,
+           -- A key that was there before: its event is too, or was dropped with its day. It is not written again.
+           g.dedup_key is not null and g.dedup_key not in (select unnest(v_new_keys)) as known
     from unnest(p_ids, p_types, p_payloads, p_keys, p_headers, p_deliver_at, p_sources, p_subjects, p_content_types, p_dedup_keys)
          with ordinality as g(id, type, payload, key, headers, deliver_at, source, subject, content_type, dedup_key, n)
-    left join outbox.event_dedup_keys known on known.dedup_key = g.dedup_key
+    left join outbox.event_dedup_keys named on named.dedup_key = g.dedup_key
   ), written as (
     insert into outbox.events (id, type, payload, key, headers, deliver_at, source, subject, content_type, dedup_key)
-    select id, type, payload, key, headers, deliver_at, source, subject, content_type, dedup_key from given order by ordinal
+    select id, type, payload, key, headers, deliver_at, source, subject, content_type, dedup_key
+    from given where not known order by ordinal
     on conflict (id) do nothing
     returning id
   )
-  select g.ordinal, g.id, g.id in (select w.id from written w) from given g order by g.ordinal;
+  select g.ordinal, g.id,
+         g.id in (select w.id from written w) and row_number() over (partition by g.id order by g.ordinal) = 1
+  from given g order by g.ordinal;
 
   -- The statement above does not see its own rows in this check's snapshot order, hence a second one.
-  select e.id into v_conflict
-  from unnest(p_ids, p_types, p_payloads, p_keys, p_headers, p_dedup_keys) as g(id, type, payload, key, headers, dedup_key)
-  left join outbox.event_dedup_keys known on known.dedup_key = g.dedup_key
-  join outbox.events e on e.id = coalesce(g.id, known.event_id)
-  where (e.type, e.payload, e.headers) is distinct from (g.type, g.payload::jsonb, coalesce(g.headers::jsonb, '{}'))
-     or e.key is distinct from g.key or e.dedup_key is distinct from g.dedup_key
+  select coalesce(g.id, named.event_id) into v_conflict
+  from unnest(p_ids, p_types, p_payloads, p_keys, p_headers, p_sources, p_subjects, p_content_types, p_dedup_keys)
+       as g(id, type, payload, key, headers, source, subject, content_type, dedup_key)
+  left join outbox.event_dedup_keys named on named.dedup_key = g.dedup_key
+  left join lateral (select * from outbox.events where id = coalesce(g.id, named.event_id) limit 1) e on true
+  where named.event_id <> g.id
+     or e.id is not null
+        and (e.type, e.payload, e.headers, e.key, e.source, e.subject, e.content_type, e.dedup_key) is distinct from
+            (g.type, g.payload::jsonb, coalesce(g.headers::jsonb, '{}'), g.key, g.source, g.subject,
+             coalesce(g.content_type, 'application/json'), g.dedup_key)
   limit 1;
   if v_conflict is not null then
     raise exception 'event % exists with other content', v_conflict

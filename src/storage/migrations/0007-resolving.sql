@@ -10,6 +10,7 @@ language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_revision integer;
 begin
+  -- Locks the delivery: two edits at once get two revisions.
   select greatest(d.revision, coalesce((select max(r.revision) from outbox.revisions r
                                         where r.event_id = p_event and r.destination = p_destination), 1)) + 1
   into v_revision
@@ -21,7 +22,7 @@ begin
   select p_event, p_destination, v_revision,
          coalesce(p_payload::jsonb, now_sent.payload), coalesce(p_headers::jsonb, now_sent.headers), p_actor, p_reason
   from outbox.sent_now(p_event, p_destination) now_sent;
-  return v_revision;
+  return case when found then v_revision end; -- null: the event is gone from the database
 end $$;
 
 -- The payload and headers that the next attempt would send.
@@ -57,6 +58,10 @@ declare
   v_first    outbox.deliveries;
   v_message  text;
 begin
+  -- As PostgreSQL prints ids, however they were typed.
+  if jsonb_typeof(p_command -> 'events') = 'array' then
+    p_command := jsonb_set(p_command, '{events}', lower(p_command ->> 'events')::jsonb);
+  end if;
   -- Commands of one workflow take turns; the batch row is what every writer of its rows locks first.
   perform from outbox.batches where workflow_id = p_workflow for update;
   select * into v_earlier from outbox.audit where command_id = p_command ->> 'commandId';
@@ -143,6 +148,10 @@ begin
   if v_action = 'edit' and p_command -> 'revision' is not null and cardinality(p_targets) > 1 then
     return 'a prepared revision belongs to one delivery; name it: {"event": "<id>"}';
   end if;
+  if v_action = 'edit' and p_command -> 'revision' is not null
+     and (p_command -> 'payload' is not null or p_command -> 'headers' is not null) then
+    return 'send either a prepared revision or the new payload and headers, not both';
+  end if;
   if v_action = 'edit' and p_command -> 'payload' is null and p_command -> 'headers' is null and p_command -> 'revision' is null then
     return 'say what to change: {"payload": …} and/or {"headers": {…}}';
   end if;
@@ -173,12 +182,15 @@ begin
       select revision into v_revision from outbox.revisions
       where event_id = v_row.event_id and destination = v_row.destination
         and revision::text = p_command ->> 'revision' and revision > v_row.revision;
-      if v_revision is null then
+      if not found then
         raise exception 'revision % of this delivery does not exist or was applied before', p_command ->> 'revision';
       end if;
     else
       v_revision := outbox.prepare_revision(v_row.event_id, v_row.destination, (p_command -> 'payload')::text,
                                             (p_command -> 'headers')::text, p_command ->> 'actor', p_command ->> 'reason');
+      if v_revision is null then
+        raise exception 'event % is no longer in the database', v_row.event_id;
+      end if;
     end if;
     update outbox.deliveries set state = 'retry', due_at = now(), attempts = 0, unreachable = 0, first_attempt_at = null, revision = v_revision
     where event_id = v_row.event_id and destination = v_row.destination;
@@ -200,11 +212,13 @@ begin
     select d.* from outbox.deliveries d join outbox.batches b on b.id = d.batch_id
     where b.workflow_id = p_workflow and d.event_id = any (p_events) and d.state = 'parked' order by d.seq
   loop
-    -- The other destination would get the same event under the same key twice.
+    -- The other destination would get the same event under the same key twice; one that it was taken from (redirected,
+    -- discarded) has its park episodes and revisions there.
     if v_row.destination = p_to
        or exists (select from outbox.deliveries where event_id = v_row.event_id and destination = p_to)
-       or exists (select from outbox.delivered where event_id = v_row.event_id and destination = p_to) then
-      raise exception 'event % has a delivery to % already', v_row.event_id, p_to;
+       or exists (select from outbox.delivered where event_id = v_row.event_id and destination = p_to)
+       or exists (select from outbox.dead_letters where event_id = v_row.event_id and destination = p_to) then
+      raise exception 'event % has, or had, a delivery to % already', v_row.event_id, p_to;
     end if;
     insert into outbox.revisions (event_id, destination, revision, payload, headers, made_by, reason)
     select event_id, p_to, revision, payload, headers, made_by, 'redirected from ' || destination from outbox.revisions

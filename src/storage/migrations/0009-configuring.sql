@@ -4,12 +4,27 @@
 -- Which operator a filter needs. A predicate path answers `@@` with a boolean even on an empty object; a path that yields items
 -- makes jsonb_path_match complain.
 create function outbox.filter_mode(p_filter jsonpath) returns text
-language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable strict set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 begin
-  perform jsonb_path_match('{}', p_filter);
+  -- A variable has no value anywhere: each event that reaches it would fail its producer's transaction. Quoted texts are
+  -- stepped over, `$"name"` is how PostgreSQL prints a variable.
+  if exists (select from regexp_matches(p_filter::text, '(\$?)"(?:[^"\\]|\\.)*"', 'g') m where m[1] = '$') then
+    raise exception 'the filter % uses a variable, and there are none', p_filter using errcode = 'invalid_parameter_value';
+  end if;
+  perform jsonb_path_match_tz('{}', p_filter);
   return 'predicate';
-exception when others then
+exception when singleton_sql_json_item_required then
   return 'items';
+end $$;
+
+-- @throws OB002 naming the filter, where PostgreSQL does not understand it
+create function outbox.parse_filter(p_where text) returns jsonpath
+language plpgsql stable strict set search_path = pg_catalog, pg_temp as $$
+begin
+  perform outbox.filter_mode(p_where::jsonpath);
+  return p_where::jsonpath;
+exception when others then
+  raise exception 'where: % is no jsonpath that PostgreSQL understands: %', quote_literal(p_where), sqlerrm using errcode = 'OB002';
 end $$;
 
 -- p_config: { name, destinations: [{ name, type, ordering?, batch: { maximum, inFlight, splitUpTo }, … }], routes: [{ match, like, where, to: [] }] }.
@@ -52,11 +67,12 @@ begin
   on conflict (name) do update set type = excluded.type, config = excluded.config, ordering = excluded.ordering,
     batch_maximum = excluded.batch_maximum, batch_in_flight = excluded.batch_in_flight, split_up_to = excluded.split_up_to,
     config_revision = excluded.config_revision;
-  insert into outbox.routes (position, pattern, type_like, filter, filter_mode, destination)
-  select r.position, r.value ->> 'match', r.value ->> 'like', (r.value ->> 'where')::jsonpath,
-         outbox.filter_mode((r.value ->> 'where')::jsonpath), t.destination
-  from jsonb_array_elements(p_config -> 'routes') with ordinality r(value, position),
-       jsonb_array_elements_text(r.value -> 'to') t(destination);
+  insert into outbox.routes (position, pattern, type_like, filter, filter_mode, filter_may_fail, destination)
+  select r.position, r.value ->> 'match', r.value ->> 'like', f.filter, outbox.filter_mode(f.filter),
+         coalesce(f.filter::text ~ '\.(datetime|date|time|time_tz|timestamp|timestamp_tz|decimal)\(', false), t.destination
+  from jsonb_array_elements(p_config -> 'routes') with ordinality r(value, position)
+  cross join lateral (select outbox.parse_filter(r.value ->> 'where') as filter offset 0) f
+  cross join lateral jsonb_array_elements_text(r.value -> 'to') t(destination);
   insert into outbox.config_revisions (revision, checksum, source, config, applied_by)
   values (v_settings.config_revision, p_checksum, p_source, p_config, p_actor);
   update outbox.settings set name = v_name, config_revision = v_settings.config_revision;

@@ -9,6 +9,7 @@ declare
   v_role text;
   v_may_create boolean := (select rolsuper or rolcreaterole from pg_roles where rolname = current_user);
 begin
+  revoke all on all functions in schema outbox from public;
   foreach v_role in array array['outbox_producer', 'outbox_relay', 'outbox_operator', 'outbox_migrator'] loop
     if not exists (select from pg_roles where rolname = v_role) then
       if not v_may_create then
@@ -22,7 +23,6 @@ begin
     end if;
   end loop;
 
-  revoke all on all functions in schema outbox from public;
   grant usage on schema outbox to outbox_producer, outbox_relay, outbox_operator;
   grant insert (id, type, key, payload, headers, deliver_at, source, subject, content_type, dedup_key) on outbox.events to outbox_producer;
   grant select (id, type, key, deliver_at) on outbox.events to outbox_producer;
@@ -38,8 +38,8 @@ begin
   grant execute on all functions in schema outbox to outbox_relay;
   revoke execute on function outbox.apply_config(jsonb, text, text, text) from outbox_relay;
 
-  grant insert on outbox.revisions, outbox.audit to outbox_operator;
-  grant update on outbox.deliveries to outbox_operator; -- the row lock of prepare_revision
+  -- What an operator writes goes through these two, and through signals to workflows; no table is open to changes by hand.
+  alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
   grant execute on function outbox.prepare_revision(uuid, text, text, text, text, text), outbox.sent_now(uuid, text),
     outbox.batch_summary(text), outbox.days_ahead(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
