@@ -15,7 +15,7 @@ export interface TestDatabase {
   readonly taskQueue: string;
   readonly pool: Pool;
   /** Rows of one query, for assertions. */
-  rows<T = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
+  readonly rows: <T = Record<string, unknown>>(sql: string, values?: unknown[]) => Promise<T[]>;
 }
 
 /** A name fit for `name:` in outbox.yaml, for databases, and for ids. */
