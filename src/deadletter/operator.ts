@@ -143,8 +143,9 @@ async function sendCommand(
     commandId: randomUUID(),
   };
   try {
-    // The signal bounds the whole wait: the client asks again by itself for as long as no answer comes.
-    return await temporal.client.workflow.withAbortSignal(AbortSignal.timeout(timeoutMs), () =>
+    // The client asks again by itself for as long as no answer comes; a deadline, being a moment, bounds all of it.
+    // (An abort signal would too, but the native connection does not know them.)
+    return await temporal.client.withDeadline(Date.now() + timeoutMs, () =>
       temporal.client.workflow.executeUpdateWithStart(updates[action], {
         args: [command],
         startWorkflowOperation: startOf(options, timeouts, targets[0] as DeadLetterTarget),

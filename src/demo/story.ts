@@ -38,16 +38,19 @@ export async function sendRetry({ temporal }: Stage, { workflowId }: DeadLetter)
     .signal(signals.retry, { actor: 'demo', reason: 'billing knows the customer now' });
 }
 
-/** Answers the dead letter as resolved once its event is delivered; waits for ever without `withinMs`. */
+/**
+ * Answers the dead letter that ended the matter: who retries before billing is repaired gets a second one. Waits for ever
+ * without `withinMs`.
+ */
 export async function awaitResolved(
   { pool }: Stage,
-  { id, eventId }: DeadLetter,
+  { eventId }: DeadLetter,
   withinMs?: number,
   interrupted?: AbortSignal,
 ): Promise<DeadLetter> {
   const look = async (): Promise<DeadLetter | undefined> => {
     const [letter] = await listDeadLetters(pool, { status: 'resolved', eventId }, null, 1);
-    if (letter === undefined || letter.id !== id) return undefined;
+    if (letter === undefined) return undefined;
     return letter.resolution === 'discard' || (await isDelivered(pool, eventId)) ? letter : undefined;
   };
   return until('the parked order to be resolved and delivered', look, withinMs ?? Infinity, interrupted);

@@ -16,7 +16,12 @@ export interface DestinationCounts {
   readonly parked: number;
 }
 
-/** One pass over outbox.deliveries, destinations without any included. */
+/**
+ * One pass over outbox.deliveries, destinations without any included.
+ *
+ * Measured with 1,000,000 rows pending at 10 destinations: 0.24 s, vacuumed or not. Counting only the pending ones through
+ * deliveries_to_claim took 0.31 s before a vacuum (which after a burst is when one asks) and 0.16 to 0.25 s after it.
+ */
 export async function countDeliveries(db: Queryable): Promise<DestinationCounts[]> {
   return rowsOf<DestinationCounts>(
     db,

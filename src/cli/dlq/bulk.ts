@@ -9,7 +9,7 @@ import {
 } from '../../storage/deadLetters.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
-import { openOnes, reportResolved, whoOf, withOperator, type WhoOptions } from './operate.ts';
+import { whoOf, type WhoOptions } from './who.ts';
 
 export interface BulkOptions extends WhoOptions {
   readonly destination?: string;
@@ -31,6 +31,8 @@ export async function bulk(
   const filter = filterOf(options);
   refuseUnclear(action, ids, filter, options);
   const resolution: Resolution = { action, ...whoOf(options) };
+  // After the mistakes: it loads Temporal, which takes its time.
+  const { openOnes, reportResolved, withOperator } = await import('./operate.ts');
   return withOperator(out, options.timeout, async (operator, pool) => {
     if (filter === undefined) {
       const { open, refused } = await openOnes(pool, ids);

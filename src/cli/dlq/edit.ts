@@ -5,7 +5,7 @@ import { OutboxError } from '../../errors.ts';
 import { readPayload, type PayloadSource } from '../arguments.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
-import { openOnes, reportResolved, whoOf, withOperator, type WhoOptions } from './operate.ts';
+import { whoOf, type WhoOptions } from './who.ts';
 
 export interface EditOptions extends WhoOptions, PayloadSource {
   readonly header?: Readonly<Record<string, string>>;
@@ -16,6 +16,8 @@ export async function edit(out: Output, id: number, options: EditOptions): Promi
   const payload = await readPayload(options, 'ignore');
   if (payload === undefined && options.header === undefined)
     refuseUsage('nothing to change', 'Give --payload, --file or --header.');
+  // After the mistakes: it loads Temporal, which takes its time.
+  const { openOnes, reportResolved, withOperator } = await import('./operate.ts');
   return withOperator(out, options.timeout, async (operator, pool) => {
     const { open, refused } = await openOnes(pool, [id]);
     const [letter] = open;

@@ -1,27 +1,14 @@
-import { createOperator, type Operator, type Resolution, type Resolved } from '../../deadletter/operator.ts';
+import { createOperator, type Operator, type Resolved } from '../../deadletter/operator.ts';
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { findDeadLetters, type DeadLetter, type DeadLetterTarget } from '../../storage/deadLetters.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
-import { systemUser } from '../systemUser.ts';
 import { withDatabase } from '../database.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectForCommand } from '../temporal.ts';
 import { notFound } from './show.ts';
-
-/** Options that all resolving commands share. */
-export interface WhoOptions {
-  readonly reason?: string;
-  readonly actor?: string;
-  /** Milliseconds. */
-  readonly timeout: number;
-}
-
-export function whoOf({ reason, actor }: WhoOptions): Pick<Resolution, 'actor' | 'reason'> {
-  return { actor: actor ?? systemUser(), ...(reason === undefined ? {} : { reason }) };
-}
 
 /** Both servers for one command. @throws OutboxError OUTBOX_TEMPORAL_MISMATCH at the wrong namespace */
 export async function withOperator<T>(
@@ -96,7 +83,11 @@ export function reportResolved(out: Output, action: string, resolved: readonly R
       resolved.length === 1 && first?.outcome === 'done'
         ? `${colours.green('done')} ${idText(first.target)}: ${first.message}\n`
         : `${done} of ${resolved.length} done\n`;
-    return resolved.length === 1 && done === 0 ? lines.join('') : lines.join('') + summary;
+    const hints = new Set(
+      failed.flatMap(({ error }) => (error?.hint === undefined ? [] : [`  ${error.hint}\n`])),
+    );
+    const text = [...lines, ...[...hints].map((hint) => colours.dim(hint))].join('');
+    return resolved.length === 1 && done === 0 ? text : text + summary;
   });
   return exitCodeOf(failed);
 }

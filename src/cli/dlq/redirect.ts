@@ -1,7 +1,8 @@
 import { OutboxError } from '../../errors.ts';
 import { readDestinations } from '../../storage/configuration.ts';
 import type { Output } from '../output.ts';
-import { openOnes, reportResolved, whoOf, withOperator, type WhoOptions } from './operate.ts';
+import { openOnes, reportResolved, withOperator } from './operate.ts';
+import { whoOf, type WhoOptions } from './who.ts';
 
 export interface RedirectOptions extends WhoOptions {
   readonly to: string;
