@@ -10,6 +10,7 @@ import {
 } from '../src/storage/attempts.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { asError } from './asError.ts';
 import { deliverRows } from './deliverRows.ts';
 import { Ledger } from './ledger.ts';
 
@@ -59,8 +60,14 @@ async function attemptOpened(
   const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
   const ledger = new Ledger(dependencies, batch, stop);
   try {
-    await deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
+    const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
+    // What was answered is written even if sending broke off: else it would be sent again.
+    const failure = await sending.then(
+      () => null,
+      (error: unknown) => ({ error }),
+    );
     const summary = await ledger.close(maximumSingles);
+    if (failure !== null) throw asError(failure.error);
     cancelled.throwIfAborted();
     return summary;
   } finally {

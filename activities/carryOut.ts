@@ -36,9 +36,21 @@ async function carryOutOne(
     return answer;
   } catch (error) {
     if (isTransient(error)) throw error;
-    // One command that SQL cannot take must not hold up those behind it.
+    // One command that SQL cannot take (a payload with NUL in it, say) must not hold up those behind it.
     const message = error instanceof Error ? error.message : String(error);
     log.error({ ...about, error: message }, 'resolution failed');
-    return { outcome: 'refused', message: `could not be carried out: ${message}`, events: 0 };
+    return refuse(pool, workflowId, command, via, `could not be carried out: ${message}`);
   }
+}
+
+/** Notes the refusal as any other, without what made it fail. */
+async function refuse(
+  pool: ActivityDependencies['pool'],
+  workflowId: string,
+  { action, actor, reason, commandId }: ParsedCommand,
+  via: string,
+  malformed: string,
+): Promise<ResolutionAnswer> {
+  const known = Object.entries({ actor, reason, commandId }).filter(([, value]) => value !== undefined);
+  return resolve(pool, workflowId, { action, ...Object.fromEntries(known), malformed }, via);
 }

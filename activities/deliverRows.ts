@@ -9,13 +9,17 @@ import {
 } from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import type { Ledger } from './ledger.ts';
+import { persist } from './persist.ts';
 
 export interface Limits {
   readonly signal: AbortSignal;
   readonly softLimitMs: number;
 }
 
-/** Sends the batch's due rows in order of seq, as many at once as their destination allows. `first`: those loaded already. */
+/**
+ * Sends the batch's due rows in order of seq, as many at once as their destination allows. `first`: those loaded already.
+ * However it ends, nothing is under way any more.
+ */
 export async function deliverRows(
   dependencies: ActivityDependencies,
   batch: OpenedBatch,
@@ -26,27 +30,46 @@ export async function deliverRows(
   const startedAt = performance.now();
   const slots = new Slots();
   const stopped = (): boolean => signal.aborted || performance.now() - startedAt >= softLimitMs;
-
-  const send = async (row: DeliveryRow): Promise<void> => {
-    const reachable = await dependencies.destinations.find(row.destination, batch.configRevision);
-    await slots.take(reachable?.config.concurrency ?? 1);
-    if (stopped()) return slots.give();
-    void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
-      slots.give();
-      note(ledger, row, outcome);
-    });
-  };
-
-  for (let rows = first; rows.length > 0 && !stopped();) {
-    const loading = mayHaveMore(rows)
-      ? loadRows(dependencies.pool, batch.batchId, (rows.at(-1) as DeliveryRow).seq, chunk)
-      : Promise.resolve([]);
-    // A failing prefetch is met below; until then it must not count as unhandled.
-    loading.catch(() => undefined);
-    for (const row of rows) await send(row);
-    rows = await loading;
+  const reachables = new Map<string, Reachable | undefined>();
+  try {
+    for (let rows = first; rows.length > 0 && !stopped();) {
+      const loading = mayHaveMore(rows)
+        ? loadAfter(dependencies, batch, rows.at(-1) as DeliveryRow, signal)
+        : Promise.resolve([]);
+      // A failing prefetch is met below; until then it must not count as unhandled.
+      loading.catch(() => undefined);
+      for (const row of rows) {
+        if (!reachables.has(row.destination)) {
+          reachables.set(
+            row.destination,
+            await dependencies.destinations.find(row.destination, batch.configRevision),
+          );
+        }
+        const reachable = reachables.get(row.destination);
+        const limit = reachable?.config.concurrency ?? 1;
+        // No await where none is needed: this loop runs for every message.
+        if (slots.taken >= limit) await slots.below(limit);
+        if (stopped()) break;
+        slots.taken++;
+        void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
+          slots.give();
+          note(ledger, row, outcome);
+        });
+      }
+      rows = await loading;
+    }
+  } finally {
+    await slots.below(1);
   }
-  await slots.allFree();
+}
+
+function loadAfter(
+  { pool }: ActivityDependencies,
+  { batchId }: OpenedBatch,
+  { seq }: DeliveryRow,
+  signal: AbortSignal,
+): Promise<DeliveryRow[]> {
+  return persist(() => loadRows(pool, batchId, seq, chunk), signal);
 }
 
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
@@ -61,22 +84,13 @@ class Slots {
   taken = 0;
   #wake: (() => void) | undefined;
 
-  async take(limit: number): Promise<void> {
-    while (this.taken >= limit) await this.#change();
-    this.taken++;
-  }
-
   give(): void {
     this.taken--;
     this.#wake?.();
   }
 
-  async allFree(): Promise<void> {
-    while (this.taken > 0) await this.#change();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve));
+  async below(limit: number): Promise<void> {
+    while (this.taken >= limit) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 }
 

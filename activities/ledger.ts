@@ -7,6 +7,7 @@ import {
   type FailureRow,
 } from '../src/storage/attempts.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { asError } from './asError.ts';
 import { persist } from './persist.ts';
 
 /** Acknowledgements written at once, and how long the first of them waits for company. Measured best: about 100 rows or 10 ms. */
@@ -97,8 +98,4 @@ export class Ledger {
     this.#stop.abort();
     this.#dependencies.log.warn({ ...this.#run }, 'a later execution owns this batch: stopped sending');
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
