@@ -27,17 +27,10 @@ export interface ResolutionInput {
   readonly to?: string;
 }
 
-export interface ParsedCommand {
+/** An input understood: the ids as a list, or why it was not understood. */
+export interface ParsedCommand extends Omit<ResolutionInput, 'event'> {
   readonly action: ResolutionAction;
   readonly events?: readonly string[];
-  readonly all?: boolean;
-  readonly actor?: string;
-  readonly reason?: string;
-  readonly commandId?: string;
-  readonly payload?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly revision?: number;
-  readonly to?: string;
   /** Why the input was not understood; nothing is done then but noting it. */
   readonly malformed?: string;
 }
@@ -50,6 +43,10 @@ const allowed: Record<ResolutionAction, readonly string[]> = {
 };
 
 const maximumIds = 1000;
+/** Of the whole input as JSON: a payload may have 1 MiB, the rest is names. What is larger could not even be handed on. */
+const maximumBytes = 1024 * 1024 + 64 * 1024;
+/** Characters. */
+const textLimits = { actor: 200, reason: 1000, commandId: 200, to: 63 } as const;
 
 /** Understands what was sent with `action`; what it cannot understand comes back as `malformed`. */
 export function parseCommand(action: ResolutionAction, input: unknown): ParsedCommand {
@@ -59,11 +56,14 @@ export function parseCommand(action: ResolutionAction, input: unknown): ParsedCo
   }
   const given = input as Record<string, unknown>;
   const problem = problemWith(action, given);
-  const known = {
-    ...(typeof given['actor'] === 'string' ? { actor: given['actor'] } : {}),
-    ...(typeof given['reason'] === 'string' ? { reason: given['reason'] } : {}),
-    ...(typeof given['commandId'] === 'string' ? { commandId: given['commandId'] } : {}),
-  };
+  // Kept with a refusal too, for the record: what of it can be kept.
+  const known = Object.fromEntries(
+    Object.entries(textLimits).flatMap(([field, limit]) =>
+      field !== 'to' && given[field] !== undefined && textProblem(field, given[field], limit) === null
+        ? [[field, given[field] as string]]
+        : [],
+    ),
+  );
   if (problem !== null) return { action, ...known, malformed: problem };
   const { event } = given;
   return {
@@ -81,16 +81,16 @@ export function parseCommand(action: ResolutionAction, input: unknown): ParsedCo
 function problemWith(action: ResolutionAction, given: Record<string, unknown>): string | null {
   const unknown = Object.keys(given).find((field) => !allowed[action].includes(field));
   if (unknown !== undefined) {
-    return `${action} does not take "${unknown.slice(0, 40)}"; it takes ${allowed[action].join(', ')}`;
+    return `${action} does not take ${JSON.stringify(unknown.slice(0, 40))}; it takes ${allowed[action].join(', ')}`;
   }
   return (
     eventProblem(given['event']) ??
-    textProblem('actor', given['actor'], 200) ??
-    textProblem('reason', given['reason'], 1000) ??
-    textProblem('commandId', given['commandId'], 200) ??
-    textProblem('to', given['to'], 63) ??
+    Object.entries(textLimits)
+      .map(([field, limit]) => textProblem(field, given[field], limit))
+      .find((found) => found !== null) ??
     (given['all'] === undefined || typeof given['all'] === 'boolean' ? null : '"all" is true or false') ??
-    editProblem(given)
+    editProblem(given) ??
+    sizeProblem(given)
   );
 }
 
@@ -121,10 +121,37 @@ function editProblem(given: Record<string, unknown>): string | null {
 function textProblem(field: string, value: unknown, limit: number): string | null {
   if (value === undefined) return null;
   if (typeof value !== 'string') return `"${field}" is a text, got ${kindOf(value)}`;
-  // PostgreSQL stores no NUL.
-  if (value.length > limit || value.includes('\0'))
-    return `"${field}" is a text of at most ${limit} characters, without NUL`;
+  // PostgreSQL stores no NUL and no half of a surrogate pair.
+  if (value.length > limit || /\0|\p{Surrogate}/u.test(value))
+    return `"${field}" is a text of at most ${limit} characters, without NUL and broken Unicode`;
   return null;
+}
+
+function sizeProblem(given: Record<string, unknown>): string | null {
+  const bytes = jsonBytes(given);
+  if (bytes === null) return 'the input is not JSON';
+  if (bytes <= maximumBytes) return null;
+  return `the input has ${bytes} bytes as JSON; at most ${maximumBytes} are taken`;
+}
+
+/** Null for what is no JSON: only callers inside this process can send that. */
+function jsonBytes(value: unknown): number | null {
+  try {
+    return utf8Bytes(JSON.stringify(value));
+  } catch {
+    return null;
+  }
+}
+
+/** Workflow code has neither Buffer nor, everywhere, TextEncoder. */
+function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    // The halves of a surrogate pair count two each.
+    if (unit >= 0x80) bytes += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2;
+  }
+  return bytes;
 }
 
 function isObjectOfStrings(value: unknown): boolean {
@@ -133,8 +160,8 @@ function isObjectOfStrings(value: unknown): boolean {
 }
 
 function kindOf(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return 'an object';
-  return `${typeof value} ${JSON.stringify(value)?.slice(0, 60) ?? ''}`.trim();
+  return `${typeof value} ${String(typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : value).slice(0, 62)}`;
 }

@@ -1,19 +1,5 @@
+import type { ParsedCommand } from '../core/command.ts';
 import { firstOf, type Queryable } from './connect.ts';
-
-/** A resolution as SQL takes it; `malformed` says why the input was not understood. */
-export interface ResolutionCommand {
-  readonly action: string;
-  readonly events?: readonly string[];
-  readonly all?: boolean;
-  readonly actor?: string;
-  readonly reason?: string;
-  readonly commandId?: string;
-  readonly payload?: unknown;
-  readonly headers?: unknown;
-  readonly revision?: number;
-  readonly to?: string;
-  readonly malformed?: string;
-}
 
 export interface ResolutionAnswer {
   readonly outcome: 'done' | 'refused';
@@ -26,7 +12,7 @@ export interface ResolutionAnswer {
 export async function resolve(
   db: Queryable,
   workflowId: string,
-  command: ResolutionCommand,
+  command: ParsedCommand,
   via: string,
 ): Promise<ResolutionAnswer> {
   const row = await firstOf<{ answer: ResolutionAnswer }>(db, 'select outbox.resolve($1, $2, $3) as answer', [
