@@ -9,6 +9,8 @@ import {
 import { signals, updates, type CommandLine } from './contract.ts';
 
 interface Waiting {
+  /** Characters of the command as JSON. */
+  readonly size: number;
   readonly command: ParsedCommand;
   readonly via: 'signal' | 'update';
   readonly answer?: (answer: ResolutionAnswer) => void;
@@ -16,7 +18,8 @@ interface Waiting {
 }
 
 const shownLines = 20;
-const commandsAtOnce = 100;
+/** In one activity. Its input must stay below Temporal's limit for one payload: above it the server fails the workflow. */
+const atOnce = { commands: 100, characters: 256 * 1024 };
 
 const descriptions: Record<ResolutionAction, string> = {
   retry: 'Send it again, policy afresh, same key. Input: empty, or {"event": "<id>"}',
@@ -30,15 +33,16 @@ const descriptions: Record<ResolutionAction, string> = {
  * queue: an exception in one would fail or block the workflow.
  */
 export class CommandDesk {
-  readonly lines: CommandLine[] = [];
+  readonly lines: CommandLine[];
   /** Signals received by this workflow, earlier runs included. */
   signals: number;
   readonly #resolve: Activities['resolve'];
   readonly #queue: Waiting[] = [];
 
-  constructor(resolve: Activities['resolve'], signalsBefore: number) {
+  constructor(resolve: Activities['resolve'], signalsBefore: number, linesBefore: readonly CommandLine[]) {
     this.#resolve = resolve;
     this.signals = signalsBefore;
+    this.lines = [...linesBefore];
   }
 
   get waiting(): boolean {
@@ -60,7 +64,7 @@ export class CommandDesk {
   async work(): Promise<boolean> {
     let acted = false;
     while (this.#queue.length > 0) {
-      const taken = this.#queue.splice(0, commandsAtOnce);
+      const taken = this.#take();
       try {
         const answers = await this.#resolve(taken.map(({ command, via }) => ({ command, via })));
         taken.forEach((waiting, index) => {
@@ -77,6 +81,16 @@ export class CommandDesk {
     return acted;
   }
 
+  /** As many of those that wait as fit in one activity's input, at least one. */
+  #take(): Waiting[] {
+    let characters = 0;
+    const end = this.#queue.findIndex(({ size }, index) => {
+      characters += size;
+      return index === atOnce.commands || (index > 0 && characters > atOnce.characters);
+    });
+    return this.#queue.splice(0, end === -1 ? this.#queue.length : end);
+  }
+
   /**
    * A signal has no id of its own, and Temporal sends it again to the run that a reset makes. Its number among all
    * signals of this chain of runs is the same then, so the second time is recognised in SQL and does nothing.
@@ -85,7 +99,7 @@ export class CommandDesk {
     this.signals++;
     const command = parseCommand(action, input);
     const commandId = command.commandId ?? `${workflowInfo().firstExecutionRunId}#${this.signals}`;
-    this.#queue.push({ command: { ...command, commandId }, via: 'signal' });
+    this.#push({ command: { ...command, commandId }, via: 'signal' });
   }
 
   #queueUpdate(action: ResolutionAction, input: unknown): Promise<ResolutionAnswer> {
@@ -93,8 +107,12 @@ export class CommandDesk {
     const { firstExecutionRunId } = workflowInfo();
     const commandId = command.commandId ?? `${firstExecutionRunId}/${currentUpdateInfo()?.id ?? ''}`;
     return new Promise((answer, fail) =>
-      this.#queue.push({ command: { ...command, commandId }, via: 'update', answer, fail }),
+      this.#push({ command: { ...command, commandId }, via: 'update', answer, fail }),
     );
+  }
+
+  #push(waiting: Omit<Waiting, 'size'>): void {
+    this.#queue.push({ ...waiting, size: JSON.stringify(waiting.command).length });
   }
 
   #note({ action, actor }: ParsedCommand, { outcome, message }: ResolutionAnswer): void {

@@ -14,6 +14,8 @@ export interface DeliverInput {
   readonly searchAttributes: boolean;
   /** Signals received by earlier runs of this workflow; set by continue-as-new. */
   readonly signalsBefore?: number;
+  /** The latest commands of earlier runs, for the page; set by continue-as-new. */
+  readonly linesBefore?: readonly CommandLine[];
 }
 
 export interface DeliverState {
@@ -31,14 +33,16 @@ export interface CommandLine {
 }
 
 type ResolutionArguments = [ResolutionInput?];
+type ResolutionUpdate = ReturnType<typeof defineUpdate<ResolutionAnswer, [ResolutionInput]>>;
 
 export const signals = Object.fromEntries(
   resolutionActions.map((action) => [action, defineSignal<ResolutionArguments>(action)]),
 ) as Record<ResolutionAction, ReturnType<typeof defineSignal<ResolutionArguments>>>;
 
+/** The same as the signals, with an answer. */
 export const updates = Object.fromEntries(
-  resolutionActions.map((action) => [action, defineUpdate<ResolutionAnswer, ResolutionArguments>(action)]),
-) as Record<ResolutionAction, ReturnType<typeof defineUpdate<ResolutionAnswer, ResolutionArguments>>>;
+  resolutionActions.map((action) => [action, defineUpdate<ResolutionAnswer, [ResolutionInput]>(action)]),
+) as Record<ResolutionAction, ResolutionUpdate>;
 
 /** Internal: look at the rows again, something outside changed them. */
 export const recheckSignal = defineSignal('recheck');

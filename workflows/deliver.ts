@@ -37,41 +37,89 @@ const infrastructureRetry = {
  */
 export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
   const { resolve } = proxyActivities<Activities>({ startToCloseTimeout: '1m', retry: infrastructureRetry });
-  const desk = new CommandDesk(resolve, input.signalsBefore ?? 0);
-  let recheck = false;
-  let summary: BatchSummary | null = null;
-  setHandler(stateQuery, () => ({ summary, commands: desk.lines }), {
+  const desk = new CommandDesk(resolve, input.signalsBefore ?? 0, input.linesBefore ?? []);
+  const page: Page = { input, desk, summary: null, recheck: false };
+  setHandler(stateQuery, () => ({ summary: page.summary, commands: desk.lines }), {
     description: 'What is left of this batch, and the commands so far',
   });
   // The UI lists signals in this order: what people send comes first.
   desk.open();
-  setHandler(recheckSignal, () => void (recheck = true), { description: 'Internal: look at the rows again' });
+  setHandler(recheckSignal, () => void (page.recheck = true), {
+    description: 'Internal: look at the rows again',
+  });
 
-  summary = await firstAttempt(input);
-  for (;;) {
-    const dueAt = summary.nextDueMs === null ? null : Date.now() + lateBy(summary);
+  for (let attempt = firstAttempt; ; attempt = laterAttempt) {
+    page.recheck = false;
+    const { summary, acted } = await whileServing(page, attempt(input));
+    page.summary = summary;
     await startSplitOff(summary.singles, input);
-    recheck = false;
-    while (summary.left > 0 && summary.unsent === 0 && !recheck) {
-      show(summary, desk, input);
-      if (workflowInfo().continueAsNewSuggested) await startAfresh(input, desk);
-      if (await reached(dueAt, () => desk.waiting || recheck)) break;
-      if (await desk.work()) break;
-    }
+    // What was summed up may be older than what a command did, or somebody else, meanwhile.
+    if (acted || page.recheck || summary.unsent > 0) continue;
     if (summary.left === 0) {
-      await desk.work();
-      await condition(allHandlersFinished);
+      await answerEverybody(desk);
       return { settled: true };
     }
-    summary = await laterAttempt();
+    await rest(page, summary);
   }
 }
 
-/** The next run has a short history and the same rows. Whoever waits for an answer gets it first. */
-async function startAfresh(input: DeliverInput, desk: CommandDesk): Promise<void> {
-  await desk.work();
-  await condition(allHandlersFinished);
-  await continueAsNew<typeof deliver>({ ...input, firstAttempt: 'activity', signalsBefore: desk.signals });
+interface Page {
+  readonly input: DeliverInput;
+  readonly desk: CommandDesk;
+  summary: BatchSummary | null;
+  recheck: boolean;
+}
+
+/**
+ * Carries out commands while an attempt is under way: nobody waits ten minutes for an answer, and what is sent while nothing
+ * is parked is refused then, not kept for the next time something is. Answers whether one of them changed a row.
+ */
+async function whileServing(
+  page: Page,
+  attempt: Promise<BatchSummary>,
+): Promise<{ summary: BatchSummary; acted: boolean }> {
+  const { desk } = page;
+  let over = false;
+  let acted = false;
+  const end = (): void => void (over = true);
+  attempt.then(end, end);
+  for (;;) {
+    await condition(() => over || desk.waiting);
+    if (over) return { summary: await attempt, acted };
+    if (await desk.work()) acted = true;
+    if (page.summary !== null) show(page, page.summary);
+  }
+}
+
+/** Until a retry is due, or a command or somebody outside changed a row. */
+async function rest(page: Page, summary: BatchSummary): Promise<void> {
+  const { desk } = page;
+  const dueAt = summary.nextDueMs === null ? null : Date.now() + lateBy(summary);
+  for (;;) {
+    show(page, summary);
+    if (workflowInfo().continueAsNewSuggested) await startAfresh(page);
+    const due = await reached(dueAt, () => desk.waiting || page.recheck);
+    if (due || page.recheck || (await desk.work())) return;
+  }
+}
+
+/** The next run has a short history and the same rows. */
+async function startAfresh({ input, desk }: Page): Promise<void> {
+  await answerEverybody(desk);
+  await continueAsNew<typeof deliver>({
+    ...input,
+    firstAttempt: 'activity',
+    signalsBefore: desk.signals,
+    linesBefore: desk.lines,
+  });
+}
+
+/** Whoever waits for an answer gets it before this run ends. */
+async function answerEverybody(desk: CommandDesk): Promise<void> {
+  do {
+    await desk.work();
+    await condition(() => desk.waiting || allHandlersFinished());
+  } while (desk.waiting);
 }
 
 async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {
@@ -112,10 +160,18 @@ async function reached(at: number | null, interrupted: () => boolean): Promise<b
 }
 
 /** Failing deliveries that were split off get a workflow each, which outlives this one. */
-async function startSplitOff(singles: readonly SplitOff[], input: DeliverInput): Promise<void> {
+async function startSplitOff(
+  singles: readonly SplitOff[],
+  { timeoutMs, searchAttributes }: DeliverInput,
+): Promise<void> {
   await Promise.all(
     singles.map(async (single) => {
-      const child: DeliverInput = { ...input, lane: single.lane, firstAttempt: 'activity', signalsBefore: 0 };
+      const child: DeliverInput = {
+        lane: single.lane,
+        firstAttempt: 'activity',
+        timeoutMs,
+        searchAttributes,
+      };
       try {
         await startChild('deliver', {
           workflowId: single.workflowId,
@@ -123,7 +179,7 @@ async function startSplitOff(singles: readonly SplitOff[], input: DeliverInput):
           parentClosePolicy: ParentClosePolicy.ABANDON,
           workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
           staticSummary: single.eventType === null ? single.lane : `${single.eventType} → ${single.lane}`,
-          ...(input.searchAttributes ? { typedSearchAttributes: attributesFor(single) } : {}),
+          ...(searchAttributes ? { typedSearchAttributes: attributesFor(single) } : {}),
         });
       } catch (error) {
         if ((error as Error).name !== 'WorkflowExecutionAlreadyStartedError') throw error;
@@ -136,7 +192,7 @@ async function startSplitOff(singles: readonly SplitOff[], input: DeliverInput):
   );
 }
 
-function show(summary: BatchSummary, desk: CommandDesk, input: DeliverInput): void {
+function show({ desk, input }: Page, summary: BatchSummary): void {
   showOnPage(summary, desk.lines, workflowInfo().workflowId);
   if (!input.searchAttributes) return;
   const state = summary.parked > 0 ? 'parked' : summary.retrying > 0 ? 'retrying' : 'delivering';

@@ -163,5 +163,6 @@ function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return 'an object';
-  return `${typeof value} ${String(typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : value).slice(0, 62)}`;
+  if (typeof value === 'string') return `string ${JSON.stringify(value.slice(0, 60))}`;
+  return `${typeof value} ${String(value)}`;
 }

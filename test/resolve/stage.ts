@@ -27,6 +27,8 @@ export interface Stage {
   readonly spare: Receiver;
   /** From now on this event is acknowledged, whatever its payload says. */
   heal(...eventIds: string[]): void;
+  /** From now on this event's answers take so long. */
+  delay(eventId: string, ms: number): void;
   /** Writes events that are refused for good, and answers their ids once all are parked. */
   park(count?: number): Promise<string[]>;
   /** The same, for one: its id and the id of the workflow that holds it. */
@@ -43,7 +45,11 @@ export interface StageOptions {
 
 export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const healed = new Set<string>();
-  const asThePayloadSays: Script = (request) => (healed.has(bareId(request)) ? 204 : askedFor(request));
+  const delays = new Map<string, number>();
+  const asThePayloadSays: Script = (request) => ({
+    status: healed.has(bareId(request)) ? 204 : askedFor(request),
+    delayMs: delays.get(bareId(request)) ?? 0,
+  });
   const [database, billing, spare, client] = await Promise.all([
     createTestDatabase(),
     startReceiver({ answer: asThePayloadSays }),
@@ -74,17 +80,21 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     billing,
     spare,
     heal: (...eventIds) => eventIds.forEach((id) => healed.add(id)),
+    delay: (eventId, ms) => void delays.set(eventId, ms),
     park,
     parkOne: async () => {
       const [id = ''] = await park(1);
       const [letter] = await openDeadLetters(database, [id]);
-      return { id, workflowId: letter?.workflow_id ?? '' };
+      const workflowId = letter?.workflow_id ?? '';
+      // Its row names the workflow a moment before the batch's workflow starts it.
+      await eventually(() => statusOf(client, workflowId));
+      return { id, workflowId };
     },
   };
 }
 
 function askedFor({ body }: ReceivedRequest): number {
-  return (JSON.parse(body.toString()) as { answer?: number }).answer ?? 204;
+  return (JSON.parse(body.toString()) as { answer?: number } | null)?.answer ?? 204;
 }
 
 function bareId({ id }: ReceivedRequest): string {

@@ -189,7 +189,8 @@ begin
 
   update outbox.batches set active = false, open = 0, fruitless = 0 where id = p_batch;
   select min(split_up_to) into v_split from outbox.destinations where name = v_batch.lane;
-  if not v_batch.single and v_failing <= v_split
+  -- Where somebody is at work on them, what is left stays on the page in front of that person.
+  if not v_batch.single and v_failing <= v_split and not exists (select from outbox.audit a where a.workflow_id = v_batch.workflow_id)
      and v_failing + (select count(*) from outbox.batches where lane = v_batch.lane and single) <= p_max_singles then
     perform outbox.split_off(p_batch, d.event_id, d.destination) from outbox.deliveries d where d.batch_id = p_batch;
     delete from outbox.batches where id = p_batch;
