@@ -88,38 +88,54 @@ async function assemble(
   options: RunOptions,
   roles: { readonly relay: boolean; readonly worker: boolean },
 ): Promise<Running> {
-  const { log } = options;
   let relay: Relay | undefined;
   const handover = new Handover();
-  const worker: OutboxWorker | undefined = roles.worker
-    ? await createWorker({
-        ...base,
-        log,
-        handover,
-        onProgress: () => relay?.nudge(),
-        ...(options.env === undefined ? {} : { env: options.env }),
-        ...(options.shutdownGraceMs === undefined ? {} : { shutdownGraceMs: options.shutdownGraceMs }),
-      })
-    : undefined;
-  if (roles.relay) {
-    relay = await createRelay({
-      ...(worker === undefined ? {} : { handover }),
-      ...base,
-      log,
-      ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),
-    });
-  }
-  let stopping: Promise<void> | undefined;
-  const stop = async (): Promise<void> => {
-    await relay?.stop();
+  const worker = roles.worker ? await startWorker(base, options, handover, () => relay?.nudge()) : undefined;
+  try {
+    if (roles.relay) relay = await startRelay(base, options, worker === undefined ? undefined : handover);
+  } catch (error) {
     await worker?.stop();
-    await base.temporal.close();
-    await base.pool.end();
+    throw error;
+  }
+  let settle: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => (settle = resolve));
+  const stop = async (): Promise<void> => {
+    try {
+      await relay?.stop();
+      await worker?.stop();
+    } finally {
+      await base.temporal.close();
+      await base.pool.end();
+      settle();
+    }
   };
-  return {
-    finished: worker?.finished ?? new Promise(() => undefined),
-    stop: () => (stopping ??= stop()),
-  };
+  let stopping: Promise<void> | undefined;
+  return { finished: worker?.finished ?? stopped, stop: () => (stopping ??= stop()) };
+}
+
+function startWorker(
+  base: Base,
+  { log, env, shutdownGraceMs }: RunOptions,
+  handover: Handover,
+  onProgress: () => void,
+): Promise<OutboxWorker> {
+  return createWorker({
+    ...base,
+    log,
+    handover,
+    onProgress,
+    ...(env === undefined ? {} : { env }),
+    ...(shutdownGraceMs === undefined ? {} : { shutdownGraceMs }),
+  });
+}
+
+function startRelay(base: Base, { log, pollMs }: RunOptions, handover: Handover | undefined): Promise<Relay> {
+  return createRelay({
+    ...base,
+    log,
+    ...(handover === undefined ? {} : { handover }),
+    ...(pollMs === undefined ? {} : { pollMs }),
+  });
 }
 
 function otherTemporal({ address, namespace }: Temporal): OutboxError {

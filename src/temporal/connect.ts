@@ -26,7 +26,7 @@ export interface Temporal {
  * @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE
  */
 export async function connectTemporal(settings: TemporalSettings = {}): Promise<Temporal> {
-  const profile = settings.ignoreEnvironment === true ? { connectionOptions: {} } : loadClientConnectConfig();
+  const profile = settings.ignoreEnvironment === true ? { connectionOptions: {} } : readProfile();
   const address = settings.address ?? profile.connectionOptions.address ?? 'localhost:7233';
   const namespace = settings.namespace ?? profile.namespace ?? 'default';
   try {
@@ -40,6 +40,14 @@ export async function connectTemporal(settings: TemporalSettings = {}): Promise<
     return { client, connection, address, namespace, close: () => connection.close() };
   } catch (error) {
     throw unreachable(address, error);
+  }
+}
+
+function readProfile(): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig();
+  } catch (error) {
+    throw unreachable("(as Temporal's environment settings or profile say)", error);
   }
 }
 
