@@ -21,7 +21,7 @@ export interface Stage {
   readonly database: TestDatabase;
   readonly client: Client;
   readonly running: TestRun;
-  /** Receives what goes to the destination `billing`, and answers what the payload's `answer` says, 204 without. */
+  /** Receives what goes to the destination `billing`, and answers what the payload's `answer` and `delayMs` say, 204 at once without. */
   readonly billing: Receiver;
   /** Behind the destination `spare`, which no route leads to. */
   readonly spare: Receiver;
@@ -29,6 +29,8 @@ export interface Stage {
   heal(...eventIds: string[]): void;
   /** From now on this event's answers take so long. */
   delay(eventId: string, ms: number): void;
+  /** Writes events that are refused, and answers their ids at once. */
+  write(count?: number): Promise<string[]>;
   /** Writes events that are refused for good, and answers their ids once all are parked. */
   park(count?: number): Promise<string[]>;
   /** The same, for one: its id and the id of the workflow that holds it. */
@@ -47,8 +49,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const healed = new Set<string>();
   const delays = new Map<string, number>();
   const asThePayloadSays: Script = (request) => ({
-    status: healed.has(bareId(request)) ? 204 : askedFor(request),
-    delayMs: delays.get(bareId(request)) ?? 0,
+    status: healed.has(bareId(request)) ? 204 : (askedFor(request).answer ?? 204),
+    delayMs: delays.get(bareId(request)) ?? askedFor(request).delayMs ?? 0,
   });
   const [database, billing, spare, client] = await Promise.all([
     createTestDatabase(),
@@ -67,9 +69,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   );
   const running = await startRun({ databaseUrl: database.url });
   const type = options.type ?? 'order.created';
-  const park = async (count = 1): Promise<string[]> => {
+  const write = async (count = 1): Promise<string[]> => {
     const events = Array.from({ length: count }, (_, number) => ({ type, payload: { number, answer: 422 } }));
-    const ids = (await enqueue(database.pool, events)).map(({ id }) => id);
+    return (await enqueue(database.pool, events)).map(({ id }) => id);
+  };
+  const park = async (count = 1): Promise<string[]> => {
+    const ids = await write(count);
     await eventually(async () => expect(await held(database, ids)).toBe(count));
     return ids;
   };
@@ -81,6 +86,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     spare,
     heal: (...eventIds) => eventIds.forEach((id) => healed.add(id)),
     delay: (eventId, ms) => void delays.set(eventId, ms),
+    write,
     park,
     parkOne: async () => {
       const [id = ''] = await park(1);
@@ -93,8 +99,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   };
 }
 
-function askedFor({ body }: ReceivedRequest): number {
-  return (JSON.parse(body.toString()) as { answer?: number } | null)?.answer ?? 204;
+function askedFor({ body }: ReceivedRequest): { answer?: number; delayMs?: number } {
+  return (JSON.parse(body.toString()) as { answer?: number; delayMs?: number } | null) ?? {};
 }
 
 function bareId({ id }: ReceivedRequest): string {
