@@ -80,8 +80,9 @@ export class Poller {
   async #poll(): Promise<number> {
     const now = performance.now();
     if (now - this.#lastPromotionAt >= promoteEveryMs) {
-      this.#lastPromotionAt = now;
-      await promoteDue(this.#db, promoteAtOnce);
+      const promoted = await promoteDue(this.#db, promoteAtOnce);
+      // As many as were asked for: more are waiting, and the next poll goes on.
+      this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
     // A lane whose last batch is not started yet (Temporal is slow, or away) claims no more.
     const lanes = this.#lanes.held.filter((lane) => !this.#starter.isBusy(lane));

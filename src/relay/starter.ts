@@ -43,7 +43,7 @@ export class Starter {
     return false;
   }
 
-  start(batch: Startable): void {
+  start(batch: ClaimedBatch): void {
     const starting: Promise<void> = this.#startAnyhow(batch).finally(() => this.#underWay.delete(starting));
     this.#underWay.set(starting, batch.lane);
   }
@@ -56,7 +56,7 @@ export class Starter {
   }
 
   /** Repeats the start under the same id until it is certain: already started means started. */
-  async #startAnyhow(batch: Startable): Promise<void> {
+  async #startAnyhow(batch: ClaimedBatch): Promise<void> {
     const { log } = this.#options;
     let mayHaveStarted = false;
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
@@ -102,10 +102,10 @@ export class Starter {
     }
   }
 
-  async #giveBack(batch: Startable, mayHaveStarted: boolean): Promise<void> {
+  async #giveBack(batch: ClaimedBatch, mayHaveStarted: boolean): Promise<void> {
     // Unknown outcomes are left to a reconciler, which asks Temporal.
     if (mayHaveStarted) return;
-    await releaseBatch(this.#options.pool, batch.batchId).catch(() => undefined);
+    await releaseBatch(this.#options.pool, batch).catch(() => undefined);
   }
 
   async #timeoutOf(lane: string): Promise<number> {

@@ -95,9 +95,10 @@ export async function promoteDue(db: Queryable, limit: number): Promise<number> 
   return row?.promoted ?? 0;
 }
 
-/** Returns the rows of a batch whose workflow was certainly never started. */
-export async function releaseBatch(db: Queryable, batchId: string): Promise<void> {
-  await db.query('select outbox.release_batch($1)', [batchId]);
+/** Returns the rows of a claim whose workflow was certainly never started, unless somebody opened its batch meanwhile. */
+export async function releaseBatch(db: Queryable, claimed: ClaimedBatch): Promise<void> {
+  const run = claimed.opened?.batch.run ?? 0;
+  await db.query('select outbox.release_batch($1, $2)', [claimed.batchId, run]);
 }
 
 /** Makes missing partitions; answers how many. */

@@ -73,11 +73,12 @@ export async function claim(
 export async function claimedBatch(
   db: Queryable,
   count: number,
-): Promise<ClaimedBatch & { events: string[] }> {
+): Promise<ClaimedBatch & { events: string[]; relay: string }> {
   const events = await writeEvents(db, count);
-  const [batch] = await claim(db, await soleRelay(db));
+  const relay = await soleRelay(db);
+  const [batch] = await claim(db, relay);
   if (batch === undefined) throw new Error('nothing was claimed');
-  return { ...batch, events };
+  return { ...batch, events, relay };
 }
 
 /** A new execution of the workflow opens its batch. */

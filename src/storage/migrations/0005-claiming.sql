@@ -98,8 +98,11 @@ begin
     perform set_config('synchronous_commit', 'off', true);
   end if;
   for i in 1 .. coalesce(array_length(p_lanes, 1), 0) loop
-    continue when not exists (
-      select from outbox.deliveries d where d.destination = p_lanes[i] and d.state = 'pending' and d.seq > p_after[i]);
+    -- Not `exists (…)`: that drops ORDER BY, and with it the index as soon as statistics say that most rows are pending. Measured
+    -- with 300,000 rows parked since: 50 to 85 ms a poll in place of 0.02.
+    perform from outbox.deliveries d where d.destination = p_lanes[i] and d.state = 'pending' and d.seq > p_after[i]
+    order by d.seq limit 1;
+    continue when not found;
     perform from outbox.lanes l where l.name = p_lanes[i] and l.owner = p_relay and l.lease_until > now()
     for no key update skip locked;
     continue when not found;
@@ -130,13 +133,17 @@ begin
   end loop;
 end $$;
 
--- A claim whose workflow was certainly never started goes back, uncharged.
-create function outbox.release_batch(p_batch uuid) returns integer
+-- A claim whose workflow was certainly never started goes back, uncharged. p_run: the run that the claim left it at; a batch that
+-- was opened since (another relay missed its workflow and started it) stays with who opened it.
+create function outbox.release_batch(p_batch uuid, p_run integer) returns integer
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_count integer;
 begin
-  perform from outbox.batches where id = p_batch for update;
+  perform from outbox.batches where id = p_batch and run = p_run for update;
+  if not found then
+    return 0;
+  end if;
   update outbox.deliveries set state = 'pending', batch_id = null where batch_id = p_batch and state = 'claimed';
   get diagnostics v_count = row_count;
   delete from outbox.batches b where b.id = p_batch

@@ -1,0 +1,103 @@
+/** What stays cheap whatever the planner believes: looked at in buffers touched, which a busy machine does not change. */
+import { expect, test } from 'vitest';
+import type { TestDatabase } from '../support/index.ts';
+import { claim, databaseWith, openRun, rowsOfBatch, soleRelay, writeEvents, failure } from './fixtures.ts';
+
+const many = 60_000;
+
+/** Blocks of 8 kB that a statement touched, all in all. */
+async function blocksOf(database: TestDatabase, sql: string, values: unknown[]): Promise<number> {
+  const rows = await database.rows<{ 'QUERY PLAN': { Plan: Record<string, number> }[] }>(
+    `explain (analyze, buffers, format json) ${sql}`,
+    values,
+  );
+  const plan = rows[0]?.['QUERY PLAN'][0]?.Plan ?? {};
+  return (plan['Shared Hit Blocks'] ?? NaN) + (plan['Shared Read Blocks'] ?? NaN);
+}
+
+async function blocksOfTable(database: TestDatabase): Promise<number> {
+  const [row] = await database.rows<{ blocks: number }>(
+    `select (pg_relation_size('outbox.deliveries') / 8192)::int as blocks`,
+  );
+  return row?.blocks ?? NaN;
+}
+
+/** Rows are as given, statistics as they were before. */
+async function afterStatistics(database: TestDatabase, change: string): Promise<void> {
+  await database.pool.query('alter table outbox.deliveries set (autovacuum_enabled = off)');
+  await database.pool.query('vacuum analyze outbox.deliveries');
+  await database.pool.query(change);
+  await database.pool.query('vacuum (analyze false) outbox.deliveries');
+}
+
+test('an empty poll touches a few blocks, even when statistics say that most rows are pending', async () => {
+  const database = await databaseWith({ billing: {} });
+  await writeEvents(database.pool, many);
+  await afterStatistics(
+    database,
+    `update outbox.deliveries set state = 'parked', batch_id = '00000000-0000-7000-8000-000000000000'`,
+  );
+  const relay = await soleRelay(database.pool);
+  const poll = `select * from outbox.claim($1, '{billing}', '{0}', '1 s')`;
+  await blocksOf(database, poll, [relay]);
+  const blocks = await blocksOf(database, poll, [relay]);
+  expect(await blocksOfTable(database)).toBeGreaterThan(1000);
+  expect(blocks).toBeLessThan(100);
+});
+
+test('a claim of 100 out of many touches what it takes, even when statistics know of no row', async () => {
+  const database = await databaseWith({ billing: { maximum: 100, inFlight: 16 } });
+  await afterStatistics(database, 'select 1');
+  await writeEvents(database.pool, many);
+  const relay = await soleRelay(database.pool);
+  const poll = `select * from outbox.claim($1, '{billing}', '{0}', '1 s')`;
+  await blocksOf(database, poll, [relay]);
+  expect(await blocksOf(database, poll, [relay])).toBeLessThan(6000);
+});
+
+test('loading, acknowledging, failing and finishing touch the batch, not the table', async () => {
+  const database = await databaseWith({ billing: { maximum: 100, inFlight: 16 } });
+  const { pool } = database;
+  await afterStatistics(database, 'select 1');
+  await writeEvents(pool, many);
+  await pool.query(
+    `update outbox.deliveries set state = 'claimed', batch_id = gen_random_uuid() where seq > 1000`,
+  );
+  const relay = await soleRelay(pool);
+  const [warm, batch] = [...(await claim(pool, relay)), ...(await claim(pool, relay))];
+  for (const { workflowId } of [warm, batch].flatMap((each) => (each === undefined ? [] : [each]))) {
+    const { batchId, run } = await openRun(pool, workflowId);
+    const rows = await rowsOfBatch(pool, batchId);
+    const blocks = {
+      load: await blocksOf(database, 'select * from outbox.load_rows($1, 0, 100, 1000000)', [batchId]),
+      acknowledge: await blocksOf(database, 'select outbox.acknowledge($1, $2, $3, true)', [
+        batchId,
+        run,
+        rows.slice(0, 50).map(({ seq }) => seq),
+      ]),
+      fail: await blocksOf(database, 'select outbox.record_failures($1, $2, $3)', [
+        batchId,
+        run,
+        JSON.stringify(rows.slice(50, 70).map((row) => failure(row))),
+      ]),
+      finish: await blocksOf(database, 'select outbox.finish_attempt($1, $2, 200)', [batchId, run]),
+    };
+    if (workflowId !== batch?.workflowId) continue;
+    // The table alone has more than 1,000 blocks, its indexes as many again.
+    expect(blocks.load).toBeLessThan(1500);
+    expect(blocks.acknowledge).toBeLessThan(1500);
+    expect(blocks.fail).toBeLessThan(1500);
+    expect(blocks.finish).toBeLessThan(1500);
+    console.log('blocks touched for 100 rows of a batch:', blocks);
+  }
+});
+
+test('routing one event does not depend on how many are there', async () => {
+  const database = await databaseWith({ billing: {} });
+  const insert = `insert into outbox.events (type, payload) values ('a', '{}')`;
+  await blocksOf(database, insert, []);
+  const before = await blocksOf(database, insert, []);
+  await writeEvents(database.pool, many);
+  await blocksOf(database, insert, []);
+  expect(await blocksOf(database, insert, [])).toBeLessThan(before + 20);
+});
