@@ -36,9 +36,10 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_, page) =
   });
 
   test('shows only configurations that are accepted', () => {
+    const own = (name: string | symbol) => ({ value: sampleOf(String(name)), configurable: true });
     const anything = new Proxy<Record<string, string>>(
       {},
-      { get: (_target, name) => sampleOf(String(name)) },
+      { get: (_target, name) => own(name).value, getOwnPropertyDescriptor: (_target, name) => own(name) },
     );
     for (const { place, language, text } of page.blocks) {
       if (language !== 'yaml' || !text.includes('destinations:')) continue;
