@@ -1,0 +1,81 @@
+/** README's table of keys says what src/config does: every key, its default, and the timetable as it is printed. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { explainConfig } from '../../src/config/explain.ts';
+import { configJsonSchema } from '../../src/config/jsonSchema.ts';
+import { defaults } from '../../src/config/limits.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { formatDuration } from '../../src/core/duration.ts';
+import { repository } from './pages.ts';
+
+const readme = await readFile(join(repository, 'README.md'), 'utf8');
+const section = /^## Configuration\n([\s\S]*?)^## /m.exec(readme)?.[1] ?? '';
+const rows = [...section.matchAll(/^\| \**`([^`]+)`\** \| (.*?) \|/gm)].map(
+  ([, key = '', value = '']) => [key, value.replaceAll('`', '')] as const,
+);
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema | boolean;
+  readonly items?: Schema;
+}
+
+/** The keys that take a value, with a dot between levels: `retry.jitter`. */
+function leaves(schema: Schema, prefix = ''): string[] {
+  const { properties } = schema;
+  if (properties === undefined) return [prefix];
+  return Object.entries(properties).flatMap(([key, each]) =>
+    leaves(each, prefix === '' ? key : `${prefix}.${key}`),
+  );
+}
+
+test('every key of outbox.yaml has its row, and no other has', () => {
+  const { properties = {} } = configJsonSchema() as Schema;
+  const destination = properties['destinations']?.additionalProperties as Schema;
+  const route = properties['routes']?.items as Schema;
+  const groups = ['destinations.<name>.', 'routes[].'];
+  const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
+  expect(written).toEqual(['name', ...leaves(destination), ...leaves(route)]);
+});
+
+test('the defaults are those of the code', () => {
+  const { retry } = defaults;
+  const written = Object.fromEntries(rows);
+  expect(written).toMatchObject({
+    method: defaults.method,
+    timeout: formatDuration(defaults.timeoutMs),
+    'retry.initialInterval': formatDuration(retry.initialIntervalMs),
+    'retry.backoffCoefficient': String(retry.backoffCoefficient),
+    'retry.maximumInterval': formatDuration(retry.maximumIntervalMs),
+    'retry.maximumAttempts': String(retry.maximumAttempts),
+    'retry.jitter': String(retry.jitter),
+    'retry.retryAfter.honor': String(retry.retryAfter.honor),
+    'retry.retryAfter.maximum': formatDuration(retry.retryAfter.maximumMs),
+    'retry.nonRetryableStatusCodes': retry.nonRetryableStatusCodes.join(', '),
+    'idempotencyKey.quoted': String(defaults.idempotencyKey.quoted),
+    cloudEvents: defaults.cloudEvents,
+    concurrency: String(defaults.concurrency),
+    'batch.maximum': String(defaults.batch.maximum),
+    'batch.inFlight': String(defaults.batch.inFlight),
+    'batch.splitUpTo': String(defaults.batch.splitUpTo),
+    'network.allowPrivate': String(defaults.network.allowPrivate),
+    responseExcerpt: String(defaults.responseExcerpt),
+  });
+  expect(written['retry.scheduleToCloseTimeout']).toBe('72h');
+  expect(retry.scheduleToCloseTimeoutMs).toBe(72 * 3_600_000);
+});
+
+test('the timetable of the default policy is what config explain prints', () => {
+  const { config } = parseConfig('{destinations: {billing: {type: http, url: "http://billing.test/"}}}');
+  const printed = explainConfig(config).text;
+  const timetable = printed.slice(printed.indexOf('  attempts '), printed.indexOf('  parks at once'));
+  expect(section).toContain(timetable);
+});
+
+test('each promise names the tests that show it', () => {
+  const promises = /<!-- promises -->([\s\S]*?)<!-- \/promises -->/.exec(readme)?.[1] ?? '';
+  const stated = promises.split('\n').filter((line) => line.startsWith('| ') && !line.includes('shown by'));
+  expect(stated.length).toBeGreaterThan(10);
+  expect(stated.filter((line) => !/\]\(test\/[\w/]+\.test\.ts\)/.test(line))).toEqual([]);
+});
