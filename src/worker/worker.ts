@@ -8,6 +8,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
+import { mainThreadOptions } from './mainThread.ts';
 
 export interface OutboxWorkerOptions {
   readonly pool: Pool;
@@ -38,6 +39,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const destinations = new LiveDestinations(pool, options.env ?? process.env, log);
   const worker = await Worker.create({
     ...tuning,
+    ...(await mainThreadOptions()),
     ...workflowCode(),
     connection: temporal.connection,
     namespace: temporal.namespace,
@@ -66,11 +68,6 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
 }
 
 const tuning = {
-  // Named for debuggers, what it does is to run workflow code in the main thread in place of a worker thread. Ours is a few
-  // dozen lines a task, and the hops between threads cost more than it: from the start's reply to the first activity 8.5 ms
-  // in place of 15.8, and one V8 isolate less in memory. It lifts the time limit on workflow code, which ours, without
-  // loops over anything large, does not need.
-  debugMode: true,
   // Only non-sticky pollers see new workflows, and most of ours are over after one task.
   nonStickyToStickyPollRatio: 0.5,
   workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 8 },
