@@ -10,11 +10,13 @@ language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_revision integer;
 begin
-  -- Locks the delivery: two edits at once get two revisions.
+  -- Two edits at once get two revisions: the delivery is locked first, and looked at by a second statement, which sees what the
+  -- one before it wrote.
+  perform from outbox.deliveries d where d.event_id = p_event and d.destination = p_destination for update;
   select greatest(d.revision, coalesce((select max(r.revision) from outbox.revisions r
                                         where r.event_id = p_event and r.destination = p_destination), 1)) + 1
   into v_revision
-  from outbox.deliveries d where d.event_id = p_event and d.destination = p_destination for update;
+  from outbox.deliveries d where d.event_id = p_event and d.destination = p_destination;
   if v_revision is null then
     return null;
   end if;
