@@ -18,7 +18,11 @@ interface Waiting {
 }
 
 const shownLines = 20;
-/** In one activity. Its input must stay below Temporal's limit for one payload: above it the server fails the workflow. */
+/**
+ * Characters handed on to the next run, and commands and characters given to one activity. Either must stay below Temporal's limit for one
+ * payload, 2 MB: above it the server fails the workflow.
+ */
+const maximumCarried = 400_000;
 const atOnce = { commands: 100, characters: 256 * 1024 };
 
 const descriptions: Record<ResolutionAction, string> = {
@@ -39,10 +43,16 @@ export class CommandDesk {
   readonly #resolve: Activities['resolve'];
   readonly #queue: Waiting[] = [];
 
-  constructor(resolve: Activities['resolve'], signalsBefore: number, linesBefore: readonly CommandLine[]) {
+  constructor(
+    resolve: Activities['resolve'],
+    signalsBefore: number,
+    linesBefore: readonly CommandLine[],
+    carriedOver: readonly ParsedCommand[],
+  ) {
     this.#resolve = resolve;
     this.signals = signalsBefore;
     this.lines = [...linesBefore];
+    for (const command of carriedOver) this.#push({ command, via: 'signal' });
   }
 
   get waiting(): boolean {
@@ -62,23 +72,27 @@ export class CommandDesk {
    * whether any of it changed a row.
    */
   async work(): Promise<boolean> {
-    let acted = false;
-    while (this.#queue.length > 0) {
-      const taken = this.#take();
-      try {
-        const answers = await this.#resolve(taken.map(({ command, via }) => ({ command, via })));
-        taken.forEach((waiting, index) => {
-          const answer = answers[index] as ResolutionAnswer;
-          this.#note(waiting.command, answer);
-          waiting.answer?.(answer);
-          acted ||= answer.outcome === 'done';
-        });
-      } catch (error) {
-        for (const { fail } of taken) fail?.(error);
-        throw error;
-      }
+    const taken = this.#take();
+    if (taken.length === 0) return false;
+    try {
+      const answers = await this.#resolve(taken.map(({ command, via }) => ({ command, via })));
+      taken.forEach((waiting, index) => {
+        const answer = answers[index] as ResolutionAnswer;
+        this.#note(waiting.command, answer);
+        waiting.answer?.(answer);
+      });
+      return answers.some(({ outcome }) => outcome === 'done');
+    } catch (error) {
+      for (const { fail } of taken) fail?.(error);
+      throw error;
     }
-    return acted;
+  }
+
+  /** What waits, for the next run to carry out; null while there are updates, which this run must answer, or too much of it. */
+  carriedOver(): readonly ParsedCommand[] | null {
+    const characters = this.#queue.reduce((sum, { size }) => sum + size, 0);
+    if (characters > maximumCarried || this.#queue.some(({ via }) => via === 'update')) return null;
+    return this.#queue.map(({ command }) => command);
   }
 
   /** As many of those that wait as fit in one activity's input, at least one. */

@@ -1,7 +1,12 @@
 /** What clients of the workflows share with them: names, inputs and answers. Imports nothing that a client would not want. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { BatchSummary, ResolutionAnswer } from '../activities/index.ts';
-import { resolutionActions, type ResolutionAction, type ResolutionInput } from '../src/core/command.ts';
+import {
+  resolutionActions,
+  type ParsedCommand,
+  type ResolutionAction,
+  type ResolutionInput,
+} from '../src/core/command.ts';
 
 export interface DeliverInput {
   /** The destination (lane) whose batch this is; for people, the rows say the rest. */
@@ -16,6 +21,8 @@ export interface DeliverInput {
   readonly signalsBefore?: number;
   /** The latest commands of earlier runs, for the page; set by continue-as-new. */
   readonly linesBefore?: readonly CommandLine[];
+  /** Signals that an earlier run received and did not come to; set by continue-as-new. */
+  readonly carriedOver?: readonly ParsedCommand[];
 }
 
 export interface DeliverState {

@@ -37,7 +37,12 @@ const infrastructureRetry = {
  */
 export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
   const { resolve } = proxyActivities<Activities>({ startToCloseTimeout: '1m', retry: infrastructureRetry });
-  const desk = new CommandDesk(resolve, input.signalsBefore ?? 0, input.linesBefore ?? []);
+  const desk = new CommandDesk(
+    resolve,
+    input.signalsBefore ?? 0,
+    input.linesBefore ?? [],
+    input.carriedOver ?? [],
+  );
   const page: Page = { input, desk, summary: null, recheck: false };
   setHandler(stateQuery, () => ({ summary: page.summary, commands: desk.lines }), {
     description: 'What is left of this batch, and the commands so far',
@@ -103,15 +108,25 @@ async function rest(page: Page, summary: BatchSummary): Promise<void> {
   }
 }
 
-/** The next run has a short history and the same rows. */
+/**
+ * The next run has a short history, the same rows, and the signals that this one did not come to: in a flood there would be no
+ * end to them, and Temporal takes ten thousand a run.
+ */
 async function startAfresh({ input, desk }: Page): Promise<void> {
-  await answerEverybody(desk);
-  await continueAsNew<typeof deliver>({
-    ...input,
-    firstAttempt: 'activity',
-    signalsBefore: desk.signals,
-    linesBefore: desk.lines,
-  });
+  for (;;) {
+    const carriedOver = allHandlersFinished() ? desk.carriedOver() : null;
+    if (carriedOver !== null) {
+      await continueAsNew<typeof deliver>({
+        ...input,
+        firstAttempt: 'activity',
+        signalsBefore: desk.signals,
+        linesBefore: desk.lines,
+        carriedOver,
+      });
+    }
+    await desk.work();
+    await condition(() => desk.waiting || allHandlersFinished());
+  }
 }
 
 /** Whoever waits for an answer gets it before this run ends. */

@@ -1,0 +1,81 @@
+import { Client, Connection } from '@temporalio/client';
+import { expect, test } from 'vitest';
+import { startTemporal } from '../../src/embedded/index.ts';
+import { enqueue } from '../../src/produce/enqueue.ts';
+import { signals } from '../../workflows/contract.ts';
+import {
+  applyTestConfig,
+  atEnd,
+  createTestDatabase,
+  eventually,
+  startReceiver,
+  startRun,
+} from '../support/index.ts';
+import { openDeadLetters, pageOf, settled, statusOf } from './stage.ts';
+
+/** Temporal's own figures are 10,000 and 4,096; OUTBOX_FULL_FLOOD=1 takes those, and about two minutes. */
+const full = process.env['OUTBOX_FULL_FLOOD'] === '1';
+const limits = full
+  ? { perRun: 10_000, suggestAt: 4_096, sent: 10_001 }
+  : { perRun: 2_000, suggestAt: 800, sent: 2_500 };
+const atOnce = 25;
+
+test(`more signals than Temporal takes in one run (${limits.sent}) are all counted, and the parked rows go on waiting`, async () => {
+  const server = await startTemporal({
+    headless: true,
+    dynamicConfig: {
+      'history.maximumSignalsPerExecution': limits.perRun,
+      'limit.historyCount.suggestContinueAsNew': limits.suggestAt,
+      'frontend.namespaceRPS': 20_000,
+    },
+  });
+  atEnd(() => server.stop());
+  const connection = await Connection.connect({ address: server.address });
+  atEnd(() => connection.close());
+  const client = new Client({ connection, namespace: server.namespace });
+  const database = await createTestDatabase();
+  const receiver = await startReceiver({ answer: 422 });
+  await applyTestConfig(
+    database,
+    `
+    destinations: { billing: { type: http, url: '${receiver.url}' } }
+    routes: [{ match: '*', to: [billing] }]`,
+  );
+  await startRun({
+    databaseUrl: database.url,
+    temporal: { address: server.address, namespace: server.namespace },
+  });
+  const events = Array.from({ length: 8 }, () => ({ type: 'order.created', payload: {} }));
+  const ids = (await enqueue(database.pool, events)).map(({ id }) => id);
+  await eventually(async () => expect(await openDeadLetters(database, ids)).toHaveLength(8));
+  const workflowId = (await openDeadLetters(database, ids))[0]?.workflow_id ?? '';
+  await eventually(async () => expect(await pageOf(client, workflowId)).toContain('8 deliveries parked'));
+  const handle = client.workflow.getHandle(workflowId);
+  const firstRun = (await handle.describe()).runId;
+
+  let next = 0;
+  const sender = async (): Promise<void> => {
+    while (next < limits.sent) {
+      const number = next++;
+      // A name alone is refused: eight are parked.
+      await handle.signal(signals.discard, { actor: `sender ${number}` });
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, sender));
+  await eventually(
+    async () => {
+      const [counted] = await database.rows(
+        'select count(*)::int, count(distinct actor)::int as actors, count(distinct outcome)::int as outcomes from outbox.audit',
+      );
+      expect(counted).toEqual({ count: limits.sent, actors: limits.sent, outcomes: 1 });
+    },
+    { timeout: 120_000, interval: 200 },
+  );
+  expect((await handle.describe()).runId).not.toBe(firstRun);
+  expect(await statusOf(client, workflowId)).toBe('RUNNING');
+  expect(await openDeadLetters(database, ids)).toHaveLength(8);
+
+  receiver.answer(204);
+  await handle.signal(signals.retry);
+  await settled(database, ids);
+}, 300_000);
