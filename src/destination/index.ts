@@ -2,7 +2,7 @@
 import type { DestinationConfig } from '../core/destination.ts';
 import type { Sender } from '../core/outcome.ts';
 import { createHttpSender } from './http/sender.ts';
-import type { SenderDependencies } from './http/target.ts';
+import { prepareTarget, type SenderDependencies } from './http/target.ts';
 
 export type { SenderDependencies } from './http/target.ts';
 
@@ -15,5 +15,18 @@ export function createSender(config: DestinationConfig, dependencies: SenderDepe
   switch (config.type) {
     case 'http':
       return createHttpSender(config, dependencies);
+  }
+}
+
+/**
+ * Why messages cannot be sent to the destination from this process (a secret missing, an address malformed), in words
+ * and without secrets; null when nothing is wrong. For refusing to start, rather than to park what was never sent.
+ */
+export function problemOf(config: DestinationConfig, dependencies: SenderDependencies): string | null {
+  switch (config.type) {
+    case 'http': {
+      const prepared = prepareTarget(config, dependencies);
+      return 'problem' in prepared ? prepared.problem : null;
+    }
   }
 }

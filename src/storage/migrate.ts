@@ -38,9 +38,7 @@ export async function migrate(pool: Pool): Promise<MigrationReport> {
   const newest = migrations.at(-1)?.version ?? 0;
   return inTransaction(pool, async (client) => {
     await client.query('select pg_advisory_xact_lock(1869968482, 1000000)');
-    await client.query(`create schema if not exists outbox`);
-    await client.query(`create table if not exists outbox.migrations (
-      version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`);
+    await prepare(client);
     const from = await versionOf(client);
     if (from > newest) throw newerSchema(from, newest);
     const pending = migrations.filter((migration) => migration.version > from);
@@ -48,6 +46,18 @@ export async function migrate(pool: Pool): Promise<MigrationReport> {
     if (pending.length > 0) await client.query(await readFile(new URL('roles.sql', folder), 'utf8'));
     return { from, to: newest, applied: pending.map((migration) => migration.name) };
   });
+}
+
+/** `if not exists` asks for the right to create even where there is nothing to create. */
+async function prepare(client: Queryable): Promise<void> {
+  const present = await firstOf<{ schema: boolean; table: boolean }>(
+    client,
+    `select to_regnamespace('outbox') is not null as schema, to_regclass('outbox.migrations') is not null as table`,
+  );
+  if (present?.schema !== true) await client.query('create schema outbox');
+  if (present?.table === true) return;
+  await client.query(`create table outbox.migrations (
+    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`);
 }
 
 async function apply(client: Queryable, migration: Migration): Promise<void> {

@@ -4,6 +4,9 @@ import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities, type Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { Environment } from '../core/secrets.ts';
+import { problemOf } from '../destination/index.ts';
+import { OutboxError } from '../errors.ts';
+import { readDestinations } from '../storage/configuration.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { LiveDestinations } from './destinations.ts';
@@ -33,10 +36,27 @@ export interface OutboxWorker {
   stop(): Promise<void>;
 }
 
+/**
+ * Refuses to send from a process that lacks what a destination needs: each of its messages would be parked for good.
+ * @throws OutboxError OUTBOX_SECRET_MISSING naming every destination and what it lacks
+ */
+async function requireSendable(pool: Pool, env: Environment): Promise<void> {
+  const { destinations } = await readDestinations(pool);
+  const problems = destinations.flatMap((config) => {
+    const problem = problemOf(config, { env });
+    return problem === null ? [] : [`${config.name}: ${problem}`];
+  });
+  if (problems.length === 0) return;
+  throw new OutboxError('OUTBOX_SECRET_MISSING', `this process cannot send to ${problems.join('; to ')}`, {
+    hint: 'Set the variables for every process that sends (run, worker), or correct the configuration and apply it.',
+  });
+}
+
 /** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
-  const { pool, temporal, log } = options;
-  const destinations = new LiveDestinations(pool, options.env ?? process.env, log);
+  const { pool, temporal, log, env = process.env } = options;
+  await requireSendable(pool, env);
+  const destinations = new LiveDestinations(pool, env, log);
   const worker = await Worker.create({
     ...tuning,
     ...(await mainThreadOptions()),

@@ -1,8 +1,6 @@
 -- The event table and what a producer touches. Everything here runs inside somebody's business transaction,
 -- so it takes no lock that a second producer would wait for (keyed destinations excepted, see 0003).
 
-create schema if not exists outbox;
-
 -- One row: what this database is, and which Temporal namespace works for it.
 create table outbox.settings (
   only_row              boolean primary key default true,

@@ -39,7 +39,7 @@ end $$;
 -- Binds this database to a Temporal namespace. Answers the namespace it is bound to, which differs from p_namespace_id when it
 -- was bound to another before.
 create function outbox.bind_temporal(p_namespace_id text) returns text
-language sql volatile set search_path = pg_catalog, outbox, pg_temp as $$
+language sql volatile security definer set search_path = pg_catalog, outbox, pg_temp as $$
   update outbox.settings set temporal_namespace_id = coalesce(temporal_namespace_id, p_namespace_id)
   returning temporal_namespace_id
 $$;
@@ -47,7 +47,7 @@ $$;
 -- Another Temporal store takes over (the old one is gone): claims of the old one return to pending, retrying and parked rows keep
 -- their batch, whose workflow is made again. Answers how many deliveries were returned.
 create function outbox.adopt_temporal(p_namespace_id text) returns integer
-language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_count integer;
 begin
