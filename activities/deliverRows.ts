@@ -75,8 +75,9 @@ function loadAfter(
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
 function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
   if (rows.length === chunk.rows) return true;
-  // UTF-8 takes at most three bytes for a UTF-16 unit.
-  return rows.reduce((sum, row) => sum + row.payload.length * 3, 0) >= chunk.bytes;
+  // UTF-8 takes at most three bytes for a UTF-16 unit. An event that is gone has no payload.
+  const bytes = rows.reduce((sum, row) => sum + (row.type === null ? 0 : row.payload.length * 3), 0);
+  return bytes >= chunk.bytes;
 }
 
 /** Counts requests under way. A race over all their promises for every row cost more than the requests. */
