@@ -84,8 +84,7 @@ export class Poller {
       // As many as were asked for: more are waiting, and the next poll goes on.
       this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
-    // A lane whose last batch is not started yet (Temporal is slow, or away) claims no more.
-    const lanes = this.#lanes.held.filter((lane) => !this.#starter.isBusy(lane));
+    const lanes = this.#lanes.held.filter((lane) => !this.#starter.isHeldUp(lane));
     if (lanes.length === 0) return 0;
     const marks = this.#lanes.marks(lanes, now);
     const batches =

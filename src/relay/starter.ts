@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import type { Handover } from '../worker/handover.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
 import type { DeliverInput } from '../../workflows/contract.ts';
 
@@ -15,63 +16,74 @@ export interface StarterOptions {
   readonly name: string | null;
   readonly searchAttributes: boolean;
   readonly log: Log;
+  /** Where the claimed batches were left for a worker in this process. */
+  readonly handover?: Pick<Handover, 'take'>;
 }
 
 type Startable = Pick<ClaimedBatch, 'batchId' | 'workflowId' | 'lane'>;
 
 const startDeadlineMs = 10_000;
+/** A start takes 5 to 10 ms. Waiting for each before the next claim cost 3 ms of latency; not waiting at all piles claims up. */
+const undulyMs = 100;
 const retryDelayMs = { first: 100, maximum: 5_000 };
+/** What a relay that stops waits for starts under way; Temporal may be away, and a start then hangs. */
+const stopGraceMs = 2_000;
 /** A destination slower than this gets its first attempt as an ordinary activity: a workflow task must not last so long. */
 const localTimeoutMs = 30_000;
 const assumedTimeoutMs = 15_000;
+const timeoutsFreshMs = 5_000;
 
 /** Starts `deliver` workflows, eagerly: the first workflow task comes back with the start's own reply. */
 export class Starter {
   readonly #options: StarterOptions;
   readonly #timeouts = new Map<string, number>();
-  readonly #underWay = new Map<Promise<void>, string>();
+  #timeoutsReadAt = -Infinity;
+  readonly #underWay = new Map<Promise<void>, ClaimedBatch & { readonly since: number }>();
   #stopping = false;
+  #stopped = false;
   readonly #stopSignal = new AbortController();
 
   constructor(options: StarterOptions) {
     this.#options = options;
   }
 
-  /** Whether a start of this lane is still under way. */
-  isBusy(lane: string): boolean {
-    for (const busy of this.#underWay.values()) if (busy === lane) return true;
+  /** Whether a start of this lane takes unduly long: Temporal is slow, or away. */
+  isHeldUp(lane: string): boolean {
+    const before = performance.now() - undulyMs;
+    for (const busy of this.#underWay.values()) if (busy.lane === lane && busy.since < before) return true;
     return false;
   }
 
   start(batch: ClaimedBatch): void {
     const starting: Promise<void> = this.#startAnyhow(batch).finally(() => this.#underWay.delete(starting));
-    this.#underWay.set(starting, batch.lane);
+    this.#underWay.set(starting, { ...batch, since: performance.now() });
   }
 
-  /** Waits for starts under way; claims whose start certainly never reached Temporal are given back. */
+  /** Gives starts under way a moment; claims of those that are not done by then are given back. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#stopSignal.abort();
-    await Promise.all(this.#underWay.keys());
+    await Promise.race([Promise.all(this.#underWay.keys()), sleep(stopGraceMs)]);
+    this.#stopped = true;
+    await Promise.all(Array.from(this.#underWay.values(), (batch) => this.#giveBack(batch)));
   }
 
   /** Repeats the start under the same id until it is certain: already started means started. */
   async #startAnyhow(batch: ClaimedBatch): Promise<void> {
     const { log } = this.#options;
-    let mayHaveStarted = false;
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
       try {
         return await this.startOnce(batch, 'local');
       } catch (error) {
-        mayHaveStarted ||= !isCertainlyNotStarted(error);
+        if (this.#stopped) return;
         log.warn(
-          { workflowId: batch.workflowId, error: String(error) },
+          { workflowId: batch.workflowId, error: reasonOf(error) },
           'workflow not started; trying again',
         );
       }
       if (!this.#stopping)
         await sleep(delayMs, undefined, { signal: this.#stopSignal.signal }).catch(() => undefined);
-      if (this.#stopping) return this.#giveBack(batch, mayHaveStarted);
+      if (this.#stopping) return this.#giveBack(batch);
     }
   }
 
@@ -102,14 +114,25 @@ export class Starter {
     }
   }
 
-  async #giveBack(batch: ClaimedBatch, mayHaveStarted: boolean): Promise<void> {
-    // Unknown outcomes are left to a reconciler, which asks Temporal.
-    if (mayHaveStarted) return;
-    await releaseBatch(this.#options.pool, batch).catch(() => undefined);
+  /**
+   * Whether the start arrived need not be known: rows go back only while no execution has opened the batch, and one that opens it
+   * later finds nothing to do. What a worker of this process took over unopened may be under way, and stays.
+   */
+  async #giveBack(batch: ClaimedBatch): Promise<void> {
+    const { pool, log, handover } = this.#options;
+    if (batch.opened !== null && handover?.take(batch.workflowId) === undefined) return;
+    await releaseBatch(pool, batch).catch((error: unknown) =>
+      log.warn(
+        { workflowId: batch.workflowId, error: String(error) },
+        'claim not given back; it is found later',
+      ),
+    );
   }
 
   async #timeoutOf(lane: string): Promise<number> {
-    if (!this.#timeouts.has(lane)) {
+    // A later configuration may have raised it: a first attempt with too short a limit would be cut off, time and again.
+    if (!this.#timeouts.has(lane) || performance.now() - this.#timeoutsReadAt > timeoutsFreshMs) {
+      this.#timeoutsReadAt = performance.now();
       const { destinations } = await readDestinations(this.#options.pool);
       for (const { name, timeoutMs } of destinations) this.#timeouts.set(name, timeoutMs);
     }
@@ -117,13 +140,8 @@ export class Starter {
   }
 }
 
-/** gRPC status codes. */
-const resourceExhausted = 8;
-const unavailable = 14;
-
-/** The server said no, or was not reached at all; anything else leaves open whether it acted. */
-function isCertainlyNotStarted(error: unknown): boolean {
-  if (!isGrpcServiceError(error)) return false;
-  const code: number = error.code;
-  return code === resourceExhausted || (code === unavailable && /connect|refused/i.test(error.message));
+/** The client says "Failed to start Workflow"; why is in what it wraps. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error ? `${String(error)}: ${cause.message}` : String(error);
 }

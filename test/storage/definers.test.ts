@@ -47,7 +47,9 @@ test('tables belong to the migrator too, partitions made later included', async 
 test('those that act with their owner’s rights are the few known ones, with a search path of their own', async () => {
   const definers = (await functions()).filter(({ definer }) => definer);
   expect(definers.map(({ name }) => name.replace(/\(.*/, ''))).toEqual([
+    'outbox.adopt_temporal',
     'outbox.apply_config',
+    'outbox.bind_temporal',
     'outbox.days_ahead',
     'outbox.enqueue_all',
     'outbox.make_partitions',
