@@ -55,8 +55,10 @@ async function attemptOpened(
 ): Promise<BatchSummary | null> {
   const stop = new AbortController();
   const cancelled = cancellationSignal();
+  const { over } = dependencies.leaving;
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
+  over.addEventListener('abort', abort, { once: true });
   const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
   const ledger = new Ledger(dependencies, batch, stop);
   try {
@@ -73,6 +75,7 @@ async function attemptOpened(
   } finally {
     clearInterval(beat);
     cancelled.removeEventListener('abort', abort);
+    over.removeEventListener('abort', abort);
     dependencies.onProgress(batch.lane);
   }
 }

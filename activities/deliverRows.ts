@@ -29,7 +29,9 @@ export async function deliverRows(
 ): Promise<void> {
   const startedAt = performance.now();
   const slots = new Slots();
-  const stopped = (): boolean => signal.aborted || performance.now() - startedAt >= softLimitMs;
+  const { asked } = dependencies.leaving;
+  const stopped = (): boolean =>
+    signal.aborted || asked.aborted || performance.now() - startedAt >= softLimitMs;
   const reachables = new Map<string, Reachable | undefined>();
   try {
     for (let rows = first; rows.length > 0 && !stopped();) {

@@ -28,6 +28,14 @@ export interface OpenedRows {
   readonly rows: readonly DeliveryRow[];
 }
 
+/** How this process leaves. */
+export interface Leaving {
+  /** No new request is begun after this. */
+  readonly asked: AbortSignal;
+  /** Requests still under way are given up: whoever takes the batch over sends them again. */
+  readonly over: AbortSignal;
+}
+
 /** What the activities work with; the worker closes over it once. */
 export interface ActivityDependencies {
   readonly pool: Pool;
@@ -39,6 +47,7 @@ export interface ActivityDependencies {
   readonly random: () => number;
   /** A batch that the relay of this very process opened for its first attempt; each is given once. */
   readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
+  readonly leaving: Leaving;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
 }

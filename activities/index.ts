@@ -4,7 +4,7 @@ import { attempt, type AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { carryOut, type SentCommand } from './carryOut.ts';
 
-export type { ActivityDependencies, Destinations, Log, Reachable } from './dependencies.ts';
+export type { ActivityDependencies, Destinations, Leaving, Log, Reachable } from './dependencies.ts';
 export type { AttemptInput } from './attempt.ts';
 export type { SentCommand } from './carryOut.ts';
 export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';

@@ -57,6 +57,8 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const { pool, temporal, log, env = process.env } = options;
   await requireSendable(pool, env);
   const destinations = new LiveDestinations(pool, env, log);
+  const graceMs = options.shutdownGraceMs ?? 20_000;
+  const [asked, over] = [new AbortController(), new AbortController()];
   const worker = await Worker.create({
     ...tuning,
     ...(await mainThreadOptions()),
@@ -64,7 +66,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     connection: temporal.connection,
     namespace: temporal.namespace,
     taskQueue: taskQueueName(options.name),
-    shutdownGraceTime: options.shutdownGraceMs ?? 20_000,
+    shutdownGraceTime: graceMs,
     activities: createActivities({
       pool,
       destinations,
@@ -72,6 +74,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       keepDelivered: true,
       random: Math.random,
       takeOpened: (workflowId) => options.handover?.take(workflowId),
+      leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
     }),
   });
@@ -81,8 +84,11 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   return {
     finished,
     stop: async () => {
+      asked.abort();
+      // The SDK's grace time is for ordinary activities only; first attempts run in local ones.
+      const timer = setTimeout(() => over.abort(), graceMs);
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await finished;
+      await finished.finally(() => clearTimeout(timer));
     },
   };
 }
