@@ -24,6 +24,8 @@ export class Reconciler {
   readonly #log: Log;
   readonly #claimAgeMs: number;
   #lookedUntil = new Date(Date.now() - overlapMs);
+  /** Ended runs that were dealt with, by when they ended: visibility goes on naming them for as long as it is asked back. */
+  readonly #dealtWith = new Map<string, number>();
 
   constructor(db: Queryable, temporal: Temporal, starter: Starter, log: Log, claimAgeMs: number) {
     this.#db = db;
@@ -45,24 +47,35 @@ export class Reconciler {
   async #endedFromOutside(): Promise<BatchToCheck[]> {
     const since = new Date(this.#lookedUntil.getTime() - overlapMs).toISOString();
     const now = new Date();
+    this.#forgetBefore(now.getTime() - 3 * overlapMs);
     const found: BatchToCheck[] = [];
     const query =
       `WorkflowType = "deliver" AND CloseTime > "${since}" AND ` +
       `ExecutionStatus IN ("Terminated", "Canceled", "Failed", "TimedOut")`;
-    for await (const { workflowId } of this.#temporal.client.workflow.list({ query, pageSize: 200 })) {
+    for await (const { workflowId, runId, closeTime } of this.#temporal.client.workflow.list({
+      query,
+      pageSize: 200,
+    })) {
+      if (this.#dealtWith.has(runId)) continue;
       const batch = await laneOfWorkflow(this.#db, workflowId);
       if (batch !== undefined) found.push(batch);
+      this.#dealtWith.set(runId, closeTime?.getTime() ?? now.getTime());
+      // More of them: the next pass goes on where this one ends.
       if (found.length >= checksPerPass) return found;
     }
     this.#lookedUntil = now;
     return found;
   }
 
+  #forgetBefore(time: number): void {
+    for (const [runId, endedAt] of this.#dealtWith) if (endedAt < time) this.#dealtWith.delete(runId);
+  }
+
   async #settle(batch: BatchToCheck): Promise<void> {
     const standing = await this.#standingOf(batch.workflowId);
     if (standing === 'running' || (await laneOfWorkflow(this.#db, batch.workflowId)) === undefined) return;
     if (standing !== 'missing') {
-      const left = await parkBatch(this.#db, batch.workflowId, standing);
+      const left = await parkBatch(this.#db, batch.workflowId, standing, batch.run);
       this.#log.warn(
         { workflowId: batch.workflowId, standing, left },
         'workflow was ended from outside: its deliveries are parked',

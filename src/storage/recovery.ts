@@ -4,22 +4,32 @@ export interface BatchToCheck {
   readonly batchId: string;
   readonly workflowId: string;
   readonly lane: string;
+  readonly run: number;
 }
 
 /** Batches not looked at for `ageMs`, oldest look first; marks them as looked at. */
 export async function batchesToCheck(db: Queryable, ageMs: number, limit: number): Promise<BatchToCheck[]> {
   return rowsOf<BatchToCheck>(
     db,
-    `select batch_id as "batchId", workflow_id as "workflowId", lane from outbox.batches_to_check($1 * interval '1 ms', $2)`,
+    `select batch_id as "batchId", workflow_id as "workflowId", lane, run from outbox.batches_to_check($1 * interval '1 ms', $2)`,
     [ageMs, limit],
   );
 }
 
-/** Parks what a workflow that was ended from outside had not settled; answers how many rows still need a workflow. */
-export async function parkBatch(db: Queryable, workflowId: string, reason: string): Promise<number> {
-  const row = await firstOf<{ rows: number }>(db, 'select outbox.park_batch($1, $2) as rows', [
+/**
+ * Parks what a workflow that was ended from outside had not settled; answers how many rows still need a workflow. With `run`, only
+ * while that is the latest run.
+ */
+export async function parkBatch(
+  db: Queryable,
+  workflowId: string,
+  reason: string,
+  run: number | null = null,
+): Promise<number> {
+  const row = await firstOf<{ rows: number }>(db, 'select outbox.park_batch($1, $2, $3) as rows', [
     workflowId,
     reason,
+    run,
   ]);
   return row?.rows ?? 0;
 }
@@ -27,7 +37,7 @@ export async function parkBatch(db: Queryable, workflowId: string, reason: strin
 export async function laneOfWorkflow(db: Queryable, workflowId: string): Promise<BatchToCheck | undefined> {
   return firstOf<BatchToCheck>(
     db,
-    `select id as "batchId", workflow_id as "workflowId", lane from outbox.batches where workflow_id = $1`,
+    `select id as "batchId", workflow_id as "workflowId", lane, run from outbox.batches where workflow_id = $1`,
     [workflowId],
   );
 }

@@ -1,26 +1,28 @@
 -- PostgreSQL is the truth, Temporal the progress. These bring the two together again.
 
 -- Batches whose workflow should be looked at: claimed a while ago and not looked at since. Oldest look first.
-create function outbox.batches_to_check(p_age interval, p_limit integer) returns table (batch_id uuid, workflow_id text, lane text)
+create function outbox.batches_to_check(p_age interval, p_limit integer) returns table (batch_id uuid, workflow_id text, lane text, run integer)
 language sql volatile set search_path = pg_catalog, outbox, pg_temp as $$
   update outbox.batches b set checked_at = now()
   where b.id = any (array(
     select id from outbox.batches
     where claimed_at < now() - p_age and (checked_at is null or checked_at < now() - p_age)
     order by checked_at nulls first limit p_limit for update skip locked))
-  returning b.id, b.workflow_id, b.lane
+  returning b.id, b.workflow_id, b.lane, b.run
 $$;
 
 -- A workflow was ended from outside (terminated, cancelled, failed). What it had not settled is parked with that reason, attempts
 -- kept; raising run fences an activity that may still be sending. Answers how many rows the batch still holds: with any, its
--- workflow is to be started again to wait for a person.
-create function outbox.park_batch(p_workflow text, p_reason text) returns integer
+-- workflow is to be started again to wait for a person. p_run: the run that was seen before the workflow was; when another has begun since
+-- (two relays look at once), nothing is parked.
+create function outbox.park_batch(p_workflow text, p_reason text, p_run integer default null) returns integer
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_batch uuid;
   v_left  integer;
 begin
-  update outbox.batches set run = run + 1, active = false, open = 0, fruitless = 0 where workflow_id = p_workflow
+  update outbox.batches set run = run + 1, active = false, open = 0, fruitless = 0
+  where workflow_id = p_workflow and run = coalesce(p_run, run)
   returning id into v_batch;
   if not found then
     return 0;
