@@ -1,0 +1,165 @@
+/** Ways a `deliver` workflow can go. Each answers the executions whose histories tell of it. */
+import type { Client } from '@temporalio/client';
+import { expect } from 'vitest';
+import { signals, updates } from '../../workflows/contract.ts';
+import { enqueue } from '../../src/produce/enqueue.ts';
+import { eventually, type TestDatabase } from '../support/index.ts';
+import { openDeadLetters, pageOf, settled, statusOf } from '../resolve/stage.ts';
+
+export interface Place {
+  readonly database: TestDatabase;
+  readonly client: Client;
+}
+
+export interface Execution {
+  /** Names the recorded file. */
+  readonly name: string;
+  readonly workflowId: string;
+  readonly runId?: string;
+}
+
+type Scenario = (place: Place) => Promise<Execution[]>;
+
+/** The receiver answers what a payload says, and 204 to every later attempt. */
+async function write({ database }: Place, count: number, payload: object): Promise<string[]> {
+  const events = Array.from({ length: count }, () => ({ type: 'order.created', payload }));
+  return (await enqueue(database.pool, events)).map(({ id }) => id);
+}
+
+async function parked(place: Place, count = 1): Promise<{ ids: string[]; workflowId: string }> {
+  const ids = await write(place, count, { answer: 422 });
+  await eventually(async () => expect(await openDeadLetters(place.database, ids)).toHaveLength(count));
+  const own = `${place.database.name}/deliver/billing/${ids[0]}`;
+  const workflowId = count > 5 ? ((await openDeadLetters(place.database, ids))[0]?.workflow_id ?? '') : own;
+  await eventually(async () => expect(await pageOf(place.client, workflowId)).toContain('parked'));
+  return { ids, workflowId };
+}
+
+async function completed({ client }: Place, workflowId: string): Promise<void> {
+  await eventually(async () => expect(await statusOf(client, workflowId)).toBe('COMPLETED'));
+}
+
+/** Which workflow a batch that left nothing behind had. */
+async function latestBatch({ client, database }: Place, known: ReadonlySet<string>): Promise<string> {
+  return eventually(async () => {
+    const query = `WorkflowType = "deliver" AND TaskQueue = "${database.taskQueue}" AND ExecutionStatus = "Completed"`;
+    const found: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
+    const fresh = found.filter((id) => /deliver\/[0-9a-f-]{36}$/.test(id) && !known.has(id));
+    expect(fresh).toHaveLength(1);
+    return fresh[0] ?? '';
+  });
+}
+
+async function batchesSoFar({ client, database }: Place): Promise<Set<string>> {
+  const ids = new Set<string>();
+  const query = `WorkflowType = "deliver" AND TaskQueue = "${database.taskQueue}"`;
+  for await (const { workflowId } of client.workflow.list({ query })) ids.add(workflowId);
+  return ids;
+}
+
+const many: Scenario = async (place) => {
+  const known = await batchesSoFar(place);
+  await settled(place.database, await write(place, 200, {}));
+  return [{ name: 'many', workflowId: await latestBatch(place, known) }];
+};
+
+const split: Scenario = async (place) => {
+  const known = await batchesSoFar(place);
+  const ids = await write(place, 3, { answer: 500 });
+  await settled(place.database, ids);
+  const workflowId = await latestBatch(place, known);
+  const child = `${place.database.name}/deliver/billing/${ids[0]}`;
+  await completed(place, child);
+  return [
+    { name: 'split', workflowId },
+    { name: 'split-off', workflowId: child },
+  ];
+};
+
+const crowd: Scenario = async (place) => {
+  const known = await batchesSoFar(place);
+  await settled(place.database, await write(place, 12, { answer: 503 }));
+  return [{ name: 'crowd-in-rounds', workflowId: await latestBatch(place, known) }];
+};
+
+const retry: Scenario = async (place) => {
+  const { ids, workflowId } = await parked(place);
+  await place.client.workflow.getHandle(workflowId).signal(signals.retry);
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  return [{ name: 'parked-retry', workflowId }];
+};
+
+const edit: Scenario = async (place) => {
+  const { ids, workflowId } = await parked(place);
+  await place.client.workflow
+    .getHandle(workflowId)
+    .executeUpdate(updates.edit, { args: [{ payload: { total: 7 }, actor: 'ada' }] });
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  return [{ name: 'parked-edit-by-update', workflowId }];
+};
+
+const redirect: Scenario = async (place) => {
+  const { ids, workflowId } = await parked(place);
+  await place.client.workflow.getHandle(workflowId).signal(signals.redirect, { to: 'spare' });
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  return [{ name: 'parked-redirect', workflowId }];
+};
+
+const discard: Scenario = async (place) => {
+  const { workflowId } = await parked(place);
+  await place.client.workflow.getHandle(workflowId).signal(signals.discard, { reason: 'test order' });
+  await completed(place, workflowId);
+  return [{ name: 'parked-discard', workflowId }];
+};
+
+const junk: Scenario = async (place) => {
+  const { ids, workflowId } = await parked(place);
+  const handle = place.client.workflow.getHandle(workflowId);
+  for (const input of [null, [1], 'please', { odd: 1 }]) await handle.signal('discard', input);
+  await eventually(async () => expect(await pageOf(place.client, workflowId)).toContain('does not take'));
+  await handle.signal('retry');
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  return [{ name: 'refused-junk', workflowId }];
+};
+
+const waiting: Scenario = async (place) => {
+  const { workflowId } = await parked(place, 8);
+  return [{ name: 'still-waiting', workflowId }];
+};
+
+/** The place's server suggests a new run after a hundred events of history. */
+const continued: Scenario = async (place) => {
+  const { ids, workflowId } = await parked(place, 8);
+  const handle = place.client.workflow.getHandle(workflowId);
+  const { runId } = await handle.describe();
+  for (let batch = 0; batch < 12; batch++) {
+    await Promise.all(Array.from({ length: 10 }, () => handle.signal(signals.discard)));
+  }
+  await eventually(async () => expect((await handle.describe()).runId).not.toBe(runId));
+  await handle.signal(signals.retry);
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  const last = await handle.describe();
+  return [
+    { name: 'continued-as-new', workflowId, runId },
+    { name: 'continued-after', workflowId, runId: last.runId },
+  ];
+};
+
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  many,
+  split,
+  crowd,
+  retry,
+  edit,
+  redirect,
+  discard,
+  junk,
+  waiting,
+  continued,
+};
