@@ -49,7 +49,7 @@ test('a workflow that would do something else is noticed', async () => {
 test('no history tells of the machine that it was recorded on', async () => {
   for (const file of files) {
     const text = await readFile(new URL(file, historiesDirectory), 'utf8');
-    expect(text).not.toMatch(/\d+@|file:\/\/|\/home\/|\/root|\/work\/|\/tmp\//);
+    expect(text).not.toMatch(/\d+@|file:\/\/|\/home\/|\/root|\/tmp\//);
   }
 });
 
