@@ -1,5 +1,5 @@
 /** What every contestant plays on: PostgreSQL, Temporal, a receiver, and a Node recent enough for all of them. */
-import { execFileSync, fork } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +53,22 @@ export async function openStage(say) {
             child.send({ order: 'stop' });
             setTimeout(() => child.kill('SIGKILL'), 15_000).unref();
           }),
+      };
+    },
+    /** The built command as people start it. */
+    runCommand: (databaseUrl) => {
+      const main = new URL('../../dist/src/cli/main.js', import.meta.url).pathname;
+      const child = spawn(node.path, [main, 'run', '--log-level', 'warn'], {
+        env: { ...process.env, OUTBOX_DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: servers.temporal.address },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      return {
+        pid: child.pid,
+        end: async () => {
+          child.kill('SIGTERM');
+          await ended;
+        },
       };
     },
     close: async () => {

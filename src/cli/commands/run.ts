@@ -9,6 +9,7 @@ import { listenForInterruption } from '../interruption.ts';
 import { createLog } from '../log.ts';
 import type { LogLevel } from '../logLevels.ts';
 import type { Output } from '../output.ts';
+import { keepHeapSmall } from '../smallHeap.ts';
 import { routeTemporalLog } from '../temporalRuntime.ts';
 
 export interface ServeOptions {
@@ -24,6 +25,7 @@ const defaultWaitMs = 60_000;
 
 /** `run`, `relay`, `worker`: until SIGTERM, SIGINT, or the worker fails. */
 export async function serve(out: Output, command: ServingCommand, options: ServeOptions): Promise<void> {
+  keepHeapSmall();
   const url = databaseUrl();
   const log = await createLog(process.stdout, options.logLevel);
   const interruption = listenForInterruption((why) =>

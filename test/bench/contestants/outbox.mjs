@@ -1,9 +1,13 @@
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { parseConfig } from '../../../dist/src/config/load.js';
 import { run } from '../../../dist/src/index.js';
 import { applyConfig } from '../../../dist/src/storage/configuration.js';
 import { connect } from '../../../dist/src/storage/connect.js';
 import { migrate } from '../../../dist/src/storage/migrate.js';
 import { payloadSql, play } from './role.mjs';
+
+// The SDK would report each change of the worker's state.
+Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
 
 let pool;
 let settings;
