@@ -28,7 +28,10 @@ await play({
           receiver: {
             type: 'http',
             url: given.receiverUrl,
-            batch: { maximum: given.batchMaximum, inFlight: given.batchMaximum === 1 ? 16 : 2 },
+            batch: {
+              maximum: given.batchMaximum,
+              inFlight: given.batchMaximum === 1 ? 16 : Number(process.env.BENCH_IN_FLIGHT ?? 2),
+            },
             ...(given.signed
               ? { signing: { scheme: 'standard-webhooks', secrets: ['env:BENCH_SECRET'] } }
               : {}),
