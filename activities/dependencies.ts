@@ -1,6 +1,6 @@
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
-import type { DeliveryRow, OpenedBatch } from '../src/storage/attempts.ts';
+import type { OpenedRows } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
 /** A destination as this process reaches it. */
@@ -20,12 +20,6 @@ export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
-}
-
-/** A batch's run and the first rows to send in it. */
-export interface OpenedRows {
-  readonly batch: OpenedBatch;
-  readonly rows: readonly DeliveryRow[];
 }
 
 /** How this process leaves. */

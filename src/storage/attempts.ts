@@ -36,6 +36,12 @@ export interface DeliveryRow {
   readonly headers: string;
 }
 
+/** A batch's run and the first rows to send in it. */
+export interface OpenedRows {
+  readonly batch: OpenedBatch;
+  readonly rows: readonly DeliveryRow[];
+}
+
 export interface FailureRow {
   readonly seq: string;
   /** The tries the row had when it was loaded; a repeated write finds more and changes nothing. */
@@ -106,7 +112,7 @@ export async function openBatch(
   db: Queryable,
   workflowId: string,
   { rows: limit, bytes }: Chunk,
-): Promise<{ batch: OpenedBatch; rows: DeliveryRow[] } | undefined> {
+): Promise<OpenedRows | undefined> {
   const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
     `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", ${rowColumns}

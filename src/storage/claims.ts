@@ -1,4 +1,4 @@
-import { rowColumns, type Chunk, type DeliveryRow, type OpenedBatch } from './attempts.ts';
+import { rowColumns, type Chunk, type DeliveryRow, type OpenedRows } from './attempts.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface ClaimedBatch {
@@ -9,7 +9,7 @@ export interface ClaimedBatch {
   /** The largest seq in it, as text: int8 does not fit a number. */
   readonly lastSeq: string;
   /** Its first run and rows, when they were asked for. */
-  readonly opened: { readonly batch: OpenedBatch; readonly rows: readonly DeliveryRow[] } | null;
+  readonly opened: OpenedRows | null;
 }
 
 /** Heartbeat; answers the lanes this relay owns until the lease ends. */

@@ -1,12 +1,7 @@
-import type { DeliveryRow, OpenedBatch } from '../storage/attempts.ts';
+import type { OpenedRows } from '../storage/attempts.ts';
 
 /** Older than this a batch may have been taken over by somebody else; asking PostgreSQL is cheaper than sending twice. */
 const freshMs = 5_000;
-
-export interface HandedOver {
-  readonly batch: OpenedBatch;
-  readonly rows: readonly DeliveryRow[];
-}
 
 /**
  * From the relay to the worker of the same process: batches with their first run open and their first rows loaded, so that the
@@ -14,9 +9,9 @@ export interface HandedOver {
  * attempts the batch opens its next run, which fences this one.
  */
 export class Handover {
-  readonly #waiting = new Map<string, HandedOver & { readonly since: number }>();
+  readonly #waiting = new Map<string, OpenedRows & { readonly since: number }>();
 
-  put(workflowId: string, opened: HandedOver): void {
+  put(workflowId: string, opened: OpenedRows): void {
     const now = performance.now();
     // In order of arrival: the stale ones come first.
     for (const [id, { since }] of this.#waiting) {
@@ -27,7 +22,7 @@ export class Handover {
   }
 
   /** Each batch at most once. */
-  take(workflowId: string): HandedOver | undefined {
+  take(workflowId: string): OpenedRows | undefined {
     const found = this.#waiting.get(workflowId);
     this.#waiting.delete(workflowId);
     return found !== undefined && performance.now() - found.since < freshMs ? found : undefined;
