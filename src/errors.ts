@@ -55,6 +55,7 @@ export const errorCatalogue = {
     when: 'a destination resolves to an address the network policy refuses',
     exitCode: 1,
   },
+  OUTBOX_LISTEN_FAILED: { when: 'an address to serve HTTP at cannot be listened at', exitCode: 1 },
   OUTBOX_NOT_FOUND: { when: 'no dead letter, event or destination has that id', exitCode: 1 },
   OUTBOX_NO_ANSWER: { when: 'no worker answered a command in time', exitCode: 3 },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
