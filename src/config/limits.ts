@@ -23,7 +23,7 @@ export const defaults = {
   idempotencyKey: { quoted: true },
   cloudEvents: 'none',
   concurrency: 50,
-  batch: { maximum: 1000, inFlight: 2, splitUpTo: 5 } satisfies BatchConfig,
+  batch: { maximum: 2000, inFlight: 2, splitUpTo: 5 } satisfies BatchConfig,
   network: { allowPrivate: true },
   responseExcerpt: 512,
 } as const;
@@ -40,7 +40,7 @@ export const bounds = {
   scheduleEntries: { min: 1, max: 100 },
   statusCode: { min: 300, max: 599 },
   concurrency: { min: 1, max: 1000 },
-  batchMaximum: { min: 1, max: 1000 },
+  batchMaximum: { min: 1, max: 10_000 },
   batchInFlight: { min: 1, max: 16 },
   splitUpTo: { min: 0, max: 50 },
   responseExcerpt: { min: 0, max: 4096 },

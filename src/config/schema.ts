@@ -132,7 +132,7 @@ const authSchema = section({
 });
 
 const batchSchema = section({
-  maximum: whole(bounds.batchMaximum).optional().describe('Deliveries in one workflow. Default 1000.'),
+  maximum: whole(bounds.batchMaximum).optional().describe('Deliveries in one workflow. Default 2000.'),
   inFlight: whole(bounds.batchInFlight)
     .optional()
     .describe('First attempts of batches at a time. Default 2.'),

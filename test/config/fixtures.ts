@@ -17,7 +17,7 @@ destinations:
     signing: { scheme: standard-webhooks, secrets: [env:BILLING_SECRET] }
     ordering: none
     concurrency: 50
-    batch: { maximum: 1000, inFlight: 2, splitUpTo: 5 }
+    batch: { maximum: 2000, inFlight: 2, splitUpTo: 5 }
     network: { allowPrivate: true }
 routes:
   - match: order.*

@@ -16,7 +16,7 @@ create table outbox.destinations (
   constraint destinations_name_is_plain check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
   constraint destinations_ordering_is_known check (ordering in ('none', 'key')),
   constraint destinations_batch_is_bounded check (
-    batch_maximum between 1 and 1000 and batch_in_flight between 1 and 16 and split_up_to between 0 and 50)
+    batch_maximum between 1 and 10000 and batch_in_flight between 1 and 16 and split_up_to between 0 and 50)
 );
 
 create table outbox.routes (

@@ -1,4 +1,5 @@
 import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { keepHeapSmall } from '../../../dist/src/cli/smallHeap.js';
 import { parseConfig } from '../../../dist/src/config/load.js';
 import { run } from '../../../dist/src/index.js';
 import { applyConfig } from '../../../dist/src/storage/configuration.js';
@@ -8,6 +9,9 @@ import { payloadSql, play } from './role.mjs';
 
 // The SDK would report each change of the worker's state.
 Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+
+// As the command `run` does.
+keepHeapSmall();
 
 let pool;
 let settings;
