@@ -23,7 +23,7 @@ export async function carryOut(
 }
 
 async function carryOutOne(
-  { pool, log }: ActivityDependencies,
+  { pool, log, telemetry }: ActivityDependencies,
   workflowId: string,
   command: ParsedCommand,
   via: string,
@@ -32,12 +32,14 @@ async function carryOutOne(
   const about = { workflowId, action, actor, reason, via };
   try {
     const answer = await resolve(pool, workflowId, command, via);
+    telemetry.resolved(action, answer.outcome);
     log.info({ ...about, ...answer }, `resolution ${answer.outcome}`);
     return answer;
   } catch (error) {
     if (isTransient(error)) throw error;
     // One command that SQL cannot take (a payload with NUL in it, say) must not hold up those behind it.
     const message = error instanceof Error ? error.message : String(error);
+    telemetry.resolved(action, 'refused');
     log.error({ ...about, error: message }, 'resolution failed');
     return refuse(pool, workflowId, command, via, `could not be carried out: ${message}`);
   }

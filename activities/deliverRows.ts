@@ -10,6 +10,7 @@ import {
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import type { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface Limits {
   readonly signal: AbortSignal;
@@ -106,7 +107,7 @@ function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
 }
 
 async function deliverRow(
-  { random }: ActivityDependencies,
+  { random, telemetry, outcomes }: ActivityDependencies,
   row: DeliveryRow,
   reachable: Reachable | undefined,
   signal: AbortSignal,
@@ -117,8 +118,13 @@ async function deliverRow(
     };
   if (row.type === null)
     return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
+  telemetry.sending();
   const outcome = await reachable.sender.send(messageOf(row, row.type), signal);
-  if (outcome.kind === 'acknowledged') return { acknowledged: true };
+  telemetry.sent(row.destination, outcome.kind, outcome.kind === 'aborted' ? null : outcome.durationMs);
+  if (outcome.kind === 'acknowledged') {
+    if (outcomes.verbose) outcomes.acknowledged(workflowIdHere(), row, outcome.status, outcome.durationMs);
+    return { acknowledged: true };
+  }
   if (outcome.kind === 'aborted') return { aborted: true };
   return { failure: failureOf(row, outcome, reachable, random()) };
 }
@@ -166,6 +172,8 @@ function failureOf(
   });
   return {
     seq: row.seq,
+    eventId: row.eventId,
+    destination: row.destination,
     tries: row.tries,
     charged,
     park: decision.kind === 'park' ? decision.reason : null,
@@ -181,6 +189,8 @@ function failureOf(
 function unsendable(row: DeliveryRow, errorClass: string, message: string): FailureRow {
   return {
     seq: row.seq,
+    eventId: row.eventId,
+    destination: row.destination,
     tries: row.tries,
     charged: true,
     park: 'permanent',

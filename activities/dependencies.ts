@@ -1,5 +1,7 @@
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
+import type { Telemetry } from '../src/core/telemetry.ts';
+import type { OutcomeLog } from './outcomeLog.ts';
 import type { OpenedRows } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
@@ -20,6 +22,8 @@ export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+  /** Whether lines of that level go anywhere. Without it, lines for single deliveries (debug) are not made at all. */
+  enabled?(level: 'debug' | 'info' | 'warn' | 'error'): boolean;
 }
 
 /** How this process leaves. */
@@ -44,4 +48,7 @@ export interface ActivityDependencies {
   readonly leaving: Leaving;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
+  readonly telemetry: Telemetry;
+  /** Where outcomes of single deliveries are told. */
+  readonly outcomes: OutcomeLog;
 }

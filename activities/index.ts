@@ -5,6 +5,7 @@ import type { ActivityDependencies } from './dependencies.ts';
 import { carryOut, type SentCommand } from './carryOut.ts';
 
 export type { ActivityDependencies, Destinations, Leaving, Log, Reachable } from './dependencies.ts';
+export { OutcomeLog } from './outcomeLog.ts';
 export type { AttemptInput } from './attempt.ts';
 export type { SentCommand } from './carryOut.ts';
 export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';

@@ -9,6 +9,7 @@ import {
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { persist } from './persist.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 /** Acknowledgements written at once, and how long the first of them waits for company. Measured best: about 100 rows or 10 ms. */
 const flushRows = 100;
@@ -61,13 +62,20 @@ export class Ledger {
     const { pool, keepDelivered: keep } = this.#dependencies;
     const { signal } = this.#stop;
     if (!this.fenced && this.#error === undefined && this.#failures.length > 0) {
-      const ok = await persist(() => recordFailures(pool, this.#run, this.#failures), signal);
-      if (!ok) this.#fence();
+      const ok = await this.#timed(() =>
+        persist(() => recordFailures(pool, this.#run, this.#failures), signal),
+      );
+      if (ok) this.#tellFailures();
+      else this.#fence();
     }
     if (this.#error !== undefined) throw asError(this.#error);
     if (this.fenced) return null;
     const last = this.#acknowledged.splice(0);
-    return persist(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }), signal);
+    const summary = await this.#timed(() =>
+      persist(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }), signal),
+    );
+    if (summary !== null) this.#dependencies.telemetry.settled(this.#run.lane, 'delivered', last.length);
+    return summary;
   }
 
   #flush(): void {
@@ -82,15 +90,32 @@ export class Ledger {
     const seqs = this.#acknowledged;
     if (seqs.length === 0 || this.fenced || this.#error !== undefined) return;
     this.#acknowledged = [];
-    const { pool, keepDelivered, onProgress } = this.#dependencies;
+    const { pool, keepDelivered, onProgress, telemetry } = this.#dependencies;
     try {
-      const ok = await persist(() => acknowledge(pool, this.#run, seqs, keepDelivered), this.#stop.signal);
-      if (!ok) this.#fence();
+      const ok = await this.#timed(() =>
+        persist(() => acknowledge(pool, this.#run, seqs, keepDelivered), this.#stop.signal),
+      );
+      if (ok) telemetry.settled(this.#run.lane, 'delivered', seqs.length);
+      else this.#fence();
       onProgress(this.#run.lane);
     } catch (error) {
       this.#error = error;
       this.#stop.abort();
     }
+  }
+
+  async #timed<T>(write: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const written = await write();
+    this.#dependencies.telemetry.flushed(performance.now() - began);
+    return written;
+  }
+
+  #tellFailures(): void {
+    const { telemetry, outcomes } = this.#dependencies;
+    for (const { destination, park } of this.#failures)
+      telemetry.settled(destination, park === null ? 'retried' : 'parked', 1);
+    outcomes.failed(workflowIdHere(), this.#failures);
   }
 
   #fence(): void {

@@ -1,8 +1,13 @@
 import type { Log } from '../activities/index.ts';
+import { parseListen, type ListenAddress } from './core/listen.ts';
+import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
 import { OutboxError } from './errors.ts';
+import type { HttpServers, RouteGroup } from './http/server.ts';
+import { Tally } from './metrics/tally.ts';
+import type { Observing } from './observing.ts';
 import { createRelay, type Relay } from './relay/relay.ts';
-import { readSettings } from './storage/configuration.ts';
+import { readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
@@ -10,6 +15,7 @@ import { adoptTemporal, bindTemporal } from './storage/recovery.ts';
 import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
 import { claimNamespace, inspectNamespace } from './temporal/namespace.ts';
 import { Handover } from './worker/handover.ts';
+import { version } from './version.ts';
 import { createWorker, type OutboxWorker } from './worker/worker.ts';
 
 export interface RunOptions {
@@ -23,9 +29,13 @@ export interface RunOptions {
   readonly adopt?: boolean;
   readonly pollMs?: { readonly busy: number; readonly idle: number };
   readonly shutdownGraceMs?: number;
+  /** Where /metrics, /healthz and /readyz are served; null for nowhere. Default: `metrics.listen` of the configuration. */
+  readonly metricsListen?: ListenAddress | null;
 }
 
 export interface Running {
+  /** What is served over HTTP and where: `{ metrics: 'http://127.0.0.1:9464' }`. */
+  readonly endpoints: Readonly<Record<string, string>>;
   /** Rejects when the worker failed; resolves after stop(). */
   readonly finished: Promise<void>;
   /** Claims nothing more, lets requests under way end, closes every connection. Any number of calls. */
@@ -37,7 +47,7 @@ export interface Running {
  * @throws OutboxError when the schema, PostgreSQL or Temporal is not as needed; nothing is left running then
  */
 export async function run(options: RunOptions): Promise<Running> {
-  const { log, roles = { relay: true, worker: true } } = options;
+  const { log, roles = bothRoles } = options;
   const pool = connect(options.databaseUrl, {
     applicationName: 'temporal-outbox',
     onIdleError: (error) =>
@@ -58,11 +68,15 @@ export async function run(options: RunOptions): Promise<Running> {
   }
 }
 
+const bothRoles = { relay: true, worker: true };
+
 interface Base {
   readonly pool: Pool;
   readonly temporal: Temporal;
   readonly name: string | null;
   readonly searchAttributes: boolean;
+  readonly revision: number;
+  readonly telemetry: Tally;
 }
 
 async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOptions): Promise<Base> {
@@ -80,7 +94,14 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
   await claimNamespace(temporal, settings.name, settings.databaseId);
   if (!facts.hasSearchAttributes)
     log.info({}, 'search attributes are not registered; workflow ids serve instead');
-  return { pool, temporal, name: settings.name, searchAttributes: facts.hasSearchAttributes };
+  return {
+    pool,
+    temporal,
+    name: settings.name,
+    searchAttributes: facts.hasSearchAttributes,
+    revision: settings.configRevision,
+    telemetry: new Tally(),
+  };
 }
 
 async function assemble(
@@ -91,12 +112,16 @@ async function assemble(
   let relay: Relay | undefined;
   const handover = new Handover();
   const worker = roles.worker ? await startWorker(base, options, handover, () => relay?.nudge()) : undefined;
+  let served: HttpServers;
   try {
     if (roles.relay) relay = await startRelay(base, options, worker === undefined ? undefined : handover);
+    served = await serve(base, options, relay, worker);
   } catch (error) {
+    await relay?.stop();
     await worker?.stop();
     throw error;
   }
+  sayWhatRuns(base, options, relay, worker, served.endpoints);
   let settle: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (settle = resolve));
   const stop = async (): Promise<void> => {
@@ -104,14 +129,81 @@ async function assemble(
       await relay?.stop();
       await worker?.stop();
     } finally {
+      // To the last: that a process is stopping is worth knowing.
+      await served.close();
       await base.temporal.close();
       await base.pool.end();
       settle();
     }
   };
   let stopping: Promise<void> | undefined;
-  return { finished: worker?.finished ?? stopped, stop: () => (stopping ??= stop()) };
+  const { endpoints } = served;
+  return { endpoints, finished: worker?.finished ?? stopped, stop: () => (stopping ??= stop()) };
 }
+
+/** What this process answers over HTTP; loads nothing of it where it answers nothing. */
+async function serve(
+  base: Base,
+  { databaseUrl, env = process.env, metricsListen }: RunOptions,
+  relay: Relay | undefined,
+  worker: OutboxWorker | undefined,
+): Promise<HttpServers> {
+  const groups: RouteGroup[] = [];
+  let observing: Observing | undefined;
+  const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
+  if (listen !== null) {
+    const { observe } = await import('./observing.ts');
+    const redact = redactorFor(env);
+    observing = observe(
+      { databaseUrl, temporal: base.temporal, tally: base.telemetry, relay, worker, redact },
+      listen,
+    );
+    groups.push(observing.group);
+  }
+  if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
+  const { startHttp } = await import('./http/server.ts');
+  try {
+    const http = await startHttp(groups);
+    return { endpoints: http.endpoints, close: () => http.close().finally(() => observing?.close()) };
+  } catch (error) {
+    await observing?.close();
+    throw error;
+  }
+}
+
+async function configuredListen(pool: Pool): Promise<ListenAddress | null> {
+  const text = await readMetricsListen(pool);
+  return text === null ? null : parseListen(text);
+}
+
+/** One line that tells a reader of logs what began here. */
+function sayWhatRuns(
+  { name, revision, temporal }: Base,
+  { databaseUrl, log, roles = bothRoles }: RunOptions,
+  relay: Relay | undefined,
+  worker: OutboxWorker | undefined,
+  endpoints: HttpServers['endpoints'],
+): void {
+  const { address, namespace } = temporal;
+  log.info(
+    {
+      version: version(),
+      node: process.versions.node,
+      name,
+      roles: Object.entries(roles).flatMap(([role, has]) => (has ? [role] : [])),
+      database: describeDatabase(databaseUrl),
+      temporal: `${address} ${namespace}`,
+      configRevision: revision,
+      ...(worker === undefined ? {} : { destinations: worker.destinations.slice(0, destinationsShown) }),
+      ...(worker === undefined ? {} : { destinationCount: worker.destinations.length }),
+      ...(relay === undefined ? {} : { lanes: relay.standing().lanes }),
+      endpoints,
+    },
+    'temporal-outbox is running',
+  );
+}
+
+const destinationsShown = 20;
 
 function startWorker(
   base: Base,

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import { durationExpected, parseDuration } from '../core/duration.ts';
+import { listenExpected, parseListen, type ListenAddress } from '../core/listen.ts';
 import { refuseUsage } from './failure.ts';
 
 export const limitMax = 1000;
@@ -17,6 +18,14 @@ export function parseMs(text: string): number {
   const ms = parseDuration(text);
   if (ms === null || ms > 2 ** 31 - 1) throw new InvalidArgumentError(`Expected ${durationExpected}.`);
   return ms;
+}
+
+/** Null: `off`. */
+export function parseMetricsListen(text: string): ListenAddress | null {
+  if (text === 'off') return null;
+  const address = parseListen(text);
+  if (address === null) throw new InvalidArgumentError(`Expected ${listenExpected}, or off.`);
+  return address;
 }
 
 /** The number of a dead letter. */

@@ -2,9 +2,15 @@
  * Every command: its words, options and arguments. What a command does is in commands/ and dlq/, loaded when it is
  * called, so that `--help` and mistakes are answered without loading PostgreSQL or Temporal.
  */
-import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
-import { collectHeader, parseEventId, parseMoment, parseMs, textOf } from './arguments.ts';
+import {
+  collectHeader,
+  parseEventId,
+  parseMetricsListen,
+  parseMoment,
+  parseMs,
+  textOf,
+} from './arguments.ts';
 import type { DemoOptions } from './commands/demo.ts';
 import type { DevOptions } from './commands/dev.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
@@ -15,6 +21,7 @@ import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
+import { version } from '../version.ts';
 
 export function createProgram(asJson: boolean, setExitCode: SetExitCode): Command {
   const program = new Command('temporal-outbox')
@@ -46,6 +53,7 @@ Environment:
   OUTBOX_CONFIG        the configuration file, outbox.yaml if not set
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the others of Temporal's own clients
   TEMPORAL_UI_URL      where the Temporal UI is, for links
+  OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay and worker, where the options are not given
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reached.
 `;
@@ -53,19 +61,6 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reach
 function forAll(command: Command, act: (command: Command) => void): void {
   act(command);
   for (const child of command.commands) forAll(child, act);
-}
-
-function version(): string {
-  const require = createRequire(import.meta.url);
-  // Up from src/cli, or from dist/src/cli.
-  for (const place of ['../../package.json', '../../../package.json']) {
-    try {
-      return (require(place) as { version: string }).version;
-    } catch {
-      continue;
-    }
-  }
-  return 'unknown';
 }
 
 function configOption(): Option {
@@ -96,7 +91,20 @@ function addServing(program: Command, out: Output): void {
       .description(description)
       .addOption(configOption())
       .option('--wait <duration>', 'how long to wait for both servers at start (default: 60s)', parseMs)
-      .addOption(new Option('--log-level <level>', 'least important line').choices(logLevels).default('info'))
+      .addOption(
+        new Option('--log-level <level>', 'least important line')
+          .choices(logLevels)
+          .env('OUTBOX_LOG_LEVEL')
+          .default('info'),
+      )
+      .addOption(
+        new Option(
+          '--metrics-listen <address>',
+          'where /metrics, /healthz and /readyz are served, or off (default: metrics.listen of the configuration, else off)',
+        )
+          .env('OUTBOX_METRICS_LISTEN')
+          .argParser(parseMetricsListen),
+      )
       .action(async (options: ServeOptions) => (await import('./commands/run.ts')).serve(out, name, options));
   }
 }

@@ -13,6 +13,7 @@ import type { FileInput, HttpDestinationInput } from './schema.ts';
 export function normalise(file: FileInput): OutboxConfig {
   return {
     name: file.name ?? null,
+    metrics: file.metrics ?? null,
     destinations: Object.entries(file.destinations).map(([name, input]) => normaliseHttp(name, input)),
     routes: (file.routes ?? []).map(({ match, where, to }): RouteConfig => ({
       match,

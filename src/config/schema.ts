@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { durationExpected, durationPattern, formatDuration, parseDuration } from '../core/duration.ts';
+import { listenExpected, listenPattern, parseListen } from '../core/listen.ts';
 import { bounds, defaults } from './limits.ts';
 
 interface Range {
@@ -193,6 +194,8 @@ const routeSchema = section({
   to: list(name(), { min: 1, max: 1000 }, 'destination names such as [billing]'),
 });
 
+const listenExpectation = `expected ${listenExpected}`;
+
 const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
 
 export const fileSchema = section({
@@ -201,6 +204,13 @@ export const fileSchema = section({
     error: destinationsExpected,
   }),
   routes: list(routeSchema, { min: 0, max: 10_000 }, 'routes').optional(),
+  metrics: section({
+    listen: z
+      .string({ error: listenExpectation })
+      .regex(listenPattern, { error: listenExpectation, abort: true })
+      .refine((text) => parseListen(text) !== null, { error: listenExpectation })
+      .describe('Where /metrics, /healthz and /readyz are served, such as 127.0.0.1:9464.'),
+  }).optional(),
 });
 
 export type FileInput = z.infer<typeof fileSchema>;

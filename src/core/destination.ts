@@ -73,6 +73,8 @@ export interface RouteConfig {
 }
 
 export interface OutboxConfig {
+  /** Where run, relay and worker serve /metrics, /healthz and /readyz, unless told otherwise at their start; null for nowhere. */
+  readonly metrics: { readonly listen: string } | null;
   /** Prefixes workflow ids and the task queue; null for the default queue. */
   readonly name: string | null;
   readonly destinations: readonly DestinationConfig[];

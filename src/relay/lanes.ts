@@ -17,6 +17,7 @@ export class Lanes {
   readonly #label: string;
   readonly #leaseMs: number;
   #lanes = new Map<string, Lane>();
+  #heldAt = performance.now();
 
   constructor(db: Queryable, relayId: string, label: string, leaseMs: number) {
     this.#db = db;
@@ -29,10 +30,16 @@ export class Lanes {
     return [...this.#lanes.keys()];
   }
 
+  /** Milliseconds since the last heartbeat that was written. */
+  get heartbeatMs(): number {
+    return performance.now() - this.#heldAt;
+  }
+
   /** Heartbeat: renews, takes over and gives up lanes. */
   async hold(): Promise<void> {
     const names = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs);
     this.#lanes = new Map(names.map((name) => [name, this.#lanes.get(name) ?? { mark: '0', sweptAt: 0 }]));
+    this.#heldAt = performance.now();
   }
 
   async leave(): Promise<void> {

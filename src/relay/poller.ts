@@ -1,4 +1,5 @@
 import type { Log } from '../../activities/index.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { claimBatches, claimOpenBatches, promoteDue } from '../storage/claims.ts';
 import { chunk } from '../storage/attempts.ts';
 import type { Queryable } from '../storage/connect.ts';
@@ -23,6 +24,7 @@ export class Poller {
   readonly #log: Log;
   readonly #pollMs: { readonly busy: number; readonly idle: number };
   readonly #handover: Handover | undefined;
+  readonly #telemetry: Telemetry;
   #stopping = false;
   #polling: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -30,6 +32,7 @@ export class Poller {
   #lastClaimAt = -Infinity;
   #lastPromotionAt = -Infinity;
   #failures = 0;
+  #roundAt = performance.now();
 
   constructor(
     db: Queryable,
@@ -39,7 +42,9 @@ export class Poller {
     log: Log,
     pollMs: { readonly busy: number; readonly idle: number },
     handover: Handover | undefined,
+    telemetry: Telemetry,
   ) {
+    this.#telemetry = telemetry;
     this.#handover = handover;
     this.#db = db;
     this.#relayId = relayId;
@@ -47,6 +52,11 @@ export class Poller {
     this.#starter = starter;
     this.#log = log;
     this.#pollMs = pollMs;
+  }
+
+  /** Milliseconds since the last round ended, well or not: a loop that hangs shows here. */
+  get silentMs(): number {
+    return performance.now() - this.#roundAt;
   }
 
   start(): void {
@@ -72,6 +82,7 @@ export class Poller {
         (claimed) => this.#paceAfter(claimed),
         (error: unknown) => this.#backOff(error),
       );
+      this.#roundAt = performance.now();
       if (pauseMs > 0 && !this.#woken) await this.#pause(pauseMs);
     }
   }
@@ -87,11 +98,14 @@ export class Poller {
     const lanes = this.#lanes.held.filter((lane) => !this.#starter.isHeldUp(lane));
     if (lanes.length === 0) return 0;
     const marks = this.#lanes.marks(lanes, now);
+    const askedAt = performance.now();
     const batches =
       this.#handover === undefined
         ? await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs)
         : await claimOpenBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs, chunk);
+    this.#telemetry.polled(performance.now() - askedAt);
     for (const batch of batches) {
+      this.#telemetry.claimed(batch.size);
       this.#lanes.advance(batch.lane, batch.lastSeq);
       if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened);
       this.#starter.start(batch);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Log } from '../../activities/index.ts';
+import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { makePartitions } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
@@ -26,14 +27,27 @@ export interface RelayOptions {
   readonly leaseMs?: number;
   /** Age at which a claim's workflow is looked for, milliseconds. Default 15,000. */
   readonly claimAgeMs?: number;
+  /** Told what is done. Default: nobody is. */
+  readonly telemetry?: Telemetry;
 }
 
 export interface Relay {
   readonly id: string;
+  /** How it stands at this moment. */
+  standing(): RelayStanding;
   /** Rows of a lane left their first attempt: there may be room for the next batch. */
   nudge(): void;
   /** Claims nothing more, ends starts under way, gives the lanes to the others. */
   stop(): Promise<void>;
+}
+
+export interface RelayStanding {
+  readonly lanes: number;
+  /** Milliseconds since its heartbeat was last written, and how long its lanes stay without one. */
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+  /** Milliseconds since it last ended a round of asking for work. */
+  readonly silentMs: number;
 }
 
 const hourMs = 3_600_000;
@@ -41,10 +55,10 @@ const reconcileEveryMs = 5_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
-  const { pool, log, leaseMs = 6_000 } = options;
+  const { pool, log, leaseMs = 6_000, telemetry = noTelemetry } = options;
   const id = randomUUID();
   const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
-  const starter = new Starter(options);
+  const starter = new Starter({ ...options, telemetry });
   const poller = new Poller(
     pool,
     id,
@@ -53,6 +67,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     log,
     options.pollMs ?? { busy: 5, idle: 20 },
     options.handover,
+    telemetry,
   );
   const reconciler = new Reconciler(pool, options.temporal, starter, log, options.claimAgeMs ?? 15_000);
 
@@ -67,6 +82,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   log.info({ relay: id, lanes: lanes.held }, 'relay started');
   return {
     id,
+    standing: () => ({
+      lanes: lanes.held.length,
+      heartbeatMs: lanes.heartbeatMs,
+      leaseMs,
+      silentMs: poller.silentMs,
+    }),
     nudge: () => poller.wake(),
     stop: async () => {
       await poller.stop();

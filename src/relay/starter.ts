@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
@@ -18,6 +19,7 @@ export interface StarterOptions {
   readonly log: Log;
   /** Where the claimed batches were left for a worker in this process. */
   readonly handover?: Pick<Handover, 'take'>;
+  readonly telemetry: Telemetry;
 }
 
 type Startable = Pick<ClaimedBatch, 'batchId' | 'workflowId' | 'lane'>;
@@ -70,11 +72,14 @@ export class Starter {
 
   /** Repeats the start under the same id until it is certain: already started means started. */
   async #startAnyhow(batch: ClaimedBatch): Promise<void> {
-    const { log } = this.#options;
+    const { log, telemetry } = this.#options;
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
+      const askedAt = performance.now();
       try {
-        return await this.startOnce(batch, 'local');
+        await this.startOnce(batch, 'local');
+        return telemetry.started('started', performance.now() - askedAt);
       } catch (error) {
+        telemetry.started('failed', performance.now() - askedAt);
         if (this.#stopped) return;
         log.warn(
           { workflowId: batch.workflowId, error: reasonOf(error) },

@@ -44,6 +44,8 @@ export interface OpenedRows {
 
 export interface FailureRow {
   readonly seq: string;
+  readonly eventId: string;
+  readonly destination: string;
   /** The tries the row had when it was loaded; a repeated write finds more and changes nothing. */
   readonly tries: number;
   readonly charged: boolean;

@@ -63,6 +63,16 @@ export async function isApplied(db: Queryable, config: OutboxConfig): Promise<bo
   return row?.checksum === checksumOf(storedForm(config));
 }
 
+/** `metrics.listen` of what is applied; null when it says nothing. */
+export async function readMetricsListen(db: Queryable): Promise<string | null> {
+  const row = await firstOf<{ listen: string | null }>(
+    db,
+    `select c.config #>> '{metrics,listen}' as listen
+     from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
+  );
+  return row?.listen ?? null;
+}
+
 function storedForm(config: OutboxConfig): string {
   const routes = config.routes.map((route) => ({ ...route, like: likePattern(route.match) }));
   return JSON.stringify({ ...config, routes });

@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly applicationName?: string;
   /** Connections at most. Default 10. */
   readonly max?: number;
+  /** What to wait for a connection, and for an answer, milliseconds. Default 10,000 and 60,000. */
+  readonly patienceMs?: { readonly connect: number; readonly answer: number };
   /** Told about connections that broke while idle; the pool replaces them by itself. */
   readonly onIdleError?: (error: Error) => void;
 }
@@ -24,11 +26,11 @@ export function connect(url: string, options: ConnectOptions = {}): Pool {
     connectionString: url,
     max: options.max ?? 10,
     application_name: options.applicationName ?? 'temporal-outbox',
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: options.patienceMs?.connect ?? 10_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     // A relay's statements take milliseconds; one that takes a minute is stuck behind something.
-    query_timeout: 60_000,
+    query_timeout: options.patienceMs?.answer ?? 60_000,
   });
   pool.on('error', options.onIdleError ?? (() => undefined));
   return pool;
@@ -51,6 +53,21 @@ export async function inTransaction<T>(pool: Pool, work: (client: pg.PoolClient)
   } finally {
     client.release(broken);
   }
+}
+
+/**
+ * Runs `work`, which only reads, with a limit for each statement that PostgreSQL itself keeps: an answer that nobody waits for any more
+ * must not go on costing something.
+ */
+export async function inReadOnly<T>(
+  pool: Pool,
+  statementMs: number,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return inTransaction(pool, async (client) => {
+    await client.query(`set transaction read only; set local statement_timeout = ${Math.trunc(statementMs)}`);
+    return work(client);
+  });
 }
 
 export async function rowsOf<T>(db: Queryable, text: string, values: unknown[] = []): Promise<T[]> {

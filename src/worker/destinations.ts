@@ -20,6 +20,12 @@ export class LiveDestinations implements Destinations {
     this.#log = log;
   }
 
+  /** The latest revision; what there is to send to, sorted by name. Called once at the start, `find` reads again by itself. */
+  async load(): Promise<DestinationConfig[]> {
+    await this.#load();
+    return [...this.#byName.values()].map(({ config }) => config);
+  }
+
   async find(name: string, configRevision: number): Promise<Reachable | undefined> {
     while (this.#revision < configRevision)
       await (this.#loading ??= this.#load().finally(() => (this.#loading = undefined)));

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
-import { createActivities, type Log } from '../../activities/index.ts';
+import { createActivities, OutcomeLog, type Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
+import type { DestinationConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
+import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { problemOf } from '../destination/index.ts';
 import { OutboxError } from '../errors.ts';
-import { readDestinations } from '../storage/configuration.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { LiveDestinations } from './destinations.ts';
@@ -27,9 +28,15 @@ export interface OutboxWorkerOptions {
   readonly onProgress?: (lane: string) => void;
   /** How long requests under way may go on at shutdown. Default 20 s. */
   readonly shutdownGraceMs?: number;
+  /** Told what is done. Default: nobody is. */
+  readonly telemetry?: Telemetry;
 }
 
 export interface OutboxWorker {
+  /** Of the destinations at its start. */
+  readonly destinations: readonly string[];
+  /** Temporal's name for how it stands: `RUNNING`, `DRAINING`, `FAILED`, … */
+  state(): string;
   /** Resolves when the worker has stopped; rejects when it failed. */
   readonly finished: Promise<void>;
   /** Takes no new work, lets what is under way end within the grace time. */
@@ -40,8 +47,7 @@ export interface OutboxWorker {
  * Refuses to send from a process that lacks what a destination needs: each of its messages would be parked for good.
  * @throws OutboxError OUTBOX_SECRET_MISSING naming every destination and what it lacks
  */
-async function requireSendable(pool: Pool, env: Environment): Promise<void> {
-  const { destinations } = await readDestinations(pool);
+function requireSendable(destinations: readonly DestinationConfig[], env: Environment): void {
   const problems = destinations.flatMap((config) => {
     const problem = problemOf(config, { env });
     return problem === null ? [] : [`${config.name}: ${problem}`];
@@ -55,8 +61,10 @@ async function requireSendable(pool: Pool, env: Environment): Promise<void> {
 /** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
   const { pool, temporal, log, env = process.env } = options;
-  await requireSendable(pool, env);
   const destinations = new LiveDestinations(pool, env, log);
+  const configs = await destinations.load();
+  requireSendable(configs, env);
+  const outcomes = new OutcomeLog(log);
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
   const worker = await Worker.create({
@@ -76,13 +84,20 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
+      telemetry: options.telemetry ?? noTelemetry,
+      outcomes,
     }),
   });
-  const finished = worker.run().finally(() => destinations.close());
+  const finished = worker.run().finally(() => {
+    outcomes.close();
+    return destinations.close();
+  });
   // Whoever awaits `finished` sees a failure; until then it must not end the process as unhandled.
   finished.catch(() => undefined);
   return {
     finished,
+    destinations: configs.map(({ name }) => name),
+    state: () => worker.getState(),
     stop: async () => {
       asked.abort();
       // The SDK's grace time is for ordinary activities only; first attempts run in local ones.

@@ -36,7 +36,8 @@ test('every key of outbox.yaml has its row, and no other has', () => {
   const route = properties['routes']?.items as Schema;
   const groups = ['destinations.<name>.', 'routes[].'];
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
-  expect(written).toEqual(['name', ...leaves(destination), ...leaves(route)]);
+  const metrics = properties['metrics'] as Schema;
+  expect(written).toEqual(['name', ...leaves(metrics, 'metrics'), ...leaves(destination), ...leaves(route)]);
 });
 
 test('the defaults are those of the code', () => {

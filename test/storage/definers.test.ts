@@ -53,6 +53,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.days_ahead',
     'outbox.enqueue_all',
     'outbox.make_partitions',
+    'outbox.oldest_transaction_seconds',
     'outbox.prepare_revision',
     'outbox.route_new_events',
   ]);

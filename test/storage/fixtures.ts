@@ -113,11 +113,13 @@ export interface DeliveryState {
 
 /** A refusal of a row as the worker reports it; `park` to give it up. */
 export function failure(
-  row: Pick<DeliveryState, 'seq' | 'tries'>,
+  row: Pick<DeliveryState, 'seq' | 'tries'> & Partial<Pick<DeliveryState, 'eventId'>>,
   over: Partial<FailureRow> = {},
 ): FailureRow {
   return {
     seq: row.seq,
+    eventId: row.eventId ?? '',
+    destination: 'billing',
     tries: row.tries,
     charged: true,
     park: null,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../../activities/index.ts';
+import type { ListenAddress } from '../../core/listen.ts';
 import { isOutboxError } from '../../errors.ts';
 import { run, type Running } from '../../run.ts';
 import { isApplied, readSettings } from '../../storage/configuration.ts';
@@ -17,6 +18,8 @@ export interface ServeOptions {
   /** Milliseconds. */
   readonly wait?: number;
   readonly logLevel: LogLevel;
+  /** Null: nowhere. Undefined: as the configuration says. */
+  readonly metricsListen?: ListenAddress | null;
 }
 
 export type ServingCommand = 'run' | 'relay' | 'worker';
@@ -33,7 +36,12 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
   );
   routeTemporalLog(log);
   const start = (): Promise<Running> =>
-    run({ databaseUrl: url, log, roles: { relay: command !== 'worker', worker: command !== 'relay' } });
+    run({
+      databaseUrl: url,
+      log,
+      roles: { relay: command !== 'worker', worker: command !== 'relay' },
+      ...(options.metricsListen === undefined ? {} : { metricsListen: options.metricsListen }),
+    });
   const running = await startPatiently(start, options.wait ?? defaultWaitMs, interruption.signal, log);
   if (running === undefined) return;
   await warnAboutConfig(out, options.config, log);

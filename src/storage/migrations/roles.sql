@@ -41,7 +41,7 @@ begin
   -- What an operator writes goes through these two, and through signals to workflows; no table is open to changes by hand.
   alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
   grant execute on function outbox.prepare_revision(uuid, text, text, text, text, text), outbox.sent_now(uuid, text),
-    outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text), outbox.days_ahead(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
+    outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
   grant execute on function outbox.apply_config(jsonb, text, text, text) to outbox_operator;
 end $$;
@@ -55,6 +55,8 @@ begin
      or not exists (select from pg_roles where rolname = 'outbox_migrator') then
     return;
   end if;
+  -- For outbox.oldest_transaction_seconds alone; without it one metric is missing, and nothing else.
+  grant pg_read_all_stats to outbox_migrator;
   for v_object in
     select format('alter %s outbox.%I owner to outbox_migrator', case c.relkind when 'S' then 'sequence' else 'table' end, c.relname) as ddl
     from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p', 'S')

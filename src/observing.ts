@@ -1,0 +1,178 @@
+/** What a running process shows of itself: /metrics, /healthz, /readyz. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { ListenAddress } from './core/listen.ts';
+import type { Check } from './health/checks.ts';
+import { healthRoutes, type HealthLooks } from './health/group.ts';
+import type { RouteGroup } from './http/server.ts';
+import type { Scraped } from './metrics/families.ts';
+import { metricsRoutes } from './metrics/group.ts';
+import { Latest } from './metrics/latest.ts';
+import { watchStandings } from './metrics/standing.ts';
+import type { Tally } from './metrics/tally.ts';
+import type { Relay } from './relay/relay.ts';
+import { readSettings } from './storage/configuration.ts';
+import { connect, type Pool } from './storage/connect.ts';
+import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
+import { requireSchema } from './storage/migrate.ts';
+import { readWritable } from './storage/standing.ts';
+import type { Temporal } from './temporal/connect.ts';
+import { readNamespaceId } from './temporal/namespace.ts';
+import { version } from './version.ts';
+import type { OutboxWorker } from './worker/worker.ts';
+
+export interface Observed {
+  readonly databaseUrl: string;
+  readonly temporal: Temporal;
+  readonly tally: Tally;
+  readonly relay: Relay | undefined;
+  readonly worker: OutboxWorker | undefined;
+  /** Hides secrets in texts that are not ours. */
+  readonly redact: (text: string) => string;
+}
+
+export interface Observing {
+  readonly group: RouteGroup;
+  close(): Promise<void>;
+}
+
+const temporalDeadlineMs = 2_000;
+/** A relay whose loop has not come round for so long hangs: every wait in it is shorter. */
+const hangsAfterMs = 180_000;
+
+/** Connections of its own, two at most: a pool that is used up must not make a process look dead. */
+export function observe(observed: Observed, listen: ListenAddress): Observing {
+  const pool = connect(observed.databaseUrl, {
+    applicationName: 'temporal-outbox watching',
+    max: 2,
+    patienceMs: { connect: 2_500, answer: 10_000 },
+  });
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const scrape = scraperOf(observed, pool);
+  const health = healthRoutes(looksOf(observed, pool, () => delayOf(delay)));
+  return {
+    group: {
+      name: 'metrics',
+      listen,
+      register: (app) => {
+        metricsRoutes(scrape)(app);
+        health(app);
+      },
+    },
+    close: async () => {
+      delay.disable();
+      await pool.end();
+    },
+  };
+}
+
+function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): () => Promise<Scraped> {
+  const { standing, counts } = watchStandings(pool);
+  const reached = new Latest(() => readNamespaceId(temporal, temporalDeadlineMs), {
+    freshMs: 5_000,
+    patienceMs: temporalDeadlineMs,
+    staleMs: 10_000,
+  });
+  return async () => {
+    const [lanes, rows] = await Promise.all([standing.get(), counts.get(), reached.get()]);
+    return {
+      version: version(),
+      tally,
+      // What was true before the database went away would hide that it did.
+      standing: standing.error === undefined ? lanes : undefined,
+      counts: rows,
+      databaseUp: lanes !== undefined && standing.error === undefined,
+      temporalUp: reached.error === undefined,
+      lanesHeld: relay?.standing().lanes,
+      workerUp: worker === undefined ? undefined : worker.state() === 'RUNNING',
+    };
+  };
+}
+
+function looksOf(
+  { databaseUrl, temporal, relay, worker, redact }: Observed,
+  pool: Pool,
+  delayMs: () => number,
+): HealthLooks {
+  const workerCheck = (): Check => {
+    const state = worker?.state() ?? '';
+    return state === 'RUNNING'
+      ? { ok: true }
+      : { ok: false, says: `the Temporal worker is ${state.toLowerCase()}` };
+  };
+  return {
+    inWords: (error) => inWords(error, databaseUrl, redact),
+    alive: {
+      eventLoop: () => ({ ok: true, says: `late by ${delayMs()} ms at the 99th percentile` }),
+      ...(worker === undefined
+        ? {}
+        : { worker: () => (worker.state() === 'FAILED' ? workerCheck() : { ok: true }) }),
+      ...(relay === undefined ? {} : { relay: () => relayAlive(relay) }),
+    },
+    ready: {
+      database: () => checkDatabase(pool, databaseUrl),
+      schema: async () => {
+        await requireSchema(pool);
+        return { ok: true };
+      },
+      configuration: () => checkConfiguration(pool),
+      temporal: () => checkTemporal(pool, temporal),
+      ...(worker === undefined ? {} : { worker: workerCheck }),
+      ...(relay === undefined ? {} : { lanes: () => checkLanes(relay) }),
+    },
+  };
+}
+
+function relayAlive(relay: Relay): Check {
+  const { silentMs } = relay.standing();
+  if (silentMs < hangsAfterMs) return { ok: true };
+  return { ok: false, says: `the relay has not asked for work for ${Math.round(silentMs / 1000)} s` };
+}
+
+async function checkDatabase(pool: Pool, url: string): Promise<Check> {
+  const { readOnly } = await readWritable(pool);
+  return readOnly ? { ok: false, says: `${describeDatabase(url)} is read-only` } : { ok: true };
+}
+
+async function checkConfiguration(pool: Pool): Promise<Check> {
+  const { configRevision } = await readSettings(pool);
+  if (configRevision === 0) return { ok: false, says: 'none is applied: temporal-outbox config apply' };
+  return { ok: true, says: `revision ${configRevision}` };
+}
+
+/** Reached, and the store that these rows belong to. */
+async function checkTemporal(pool: Pool, temporal: Temporal): Promise<Check> {
+  const id = await readNamespaceId(temporal, temporalDeadlineMs);
+  // Where the database is away, that is for its own check to say.
+  const bound = await readSettings(pool).then(
+    ({ temporalNamespaceId }) => temporalNamespaceId,
+    () => id,
+  );
+  if (bound === id) return { ok: true };
+  return {
+    ok: false,
+    says: `the rows belong to another Temporal store than namespace ${temporal.namespace}`,
+  };
+}
+
+function checkLanes(relay: Relay): Check {
+  const { lanes, heartbeatMs, leaseMs } = relay.standing();
+  if (heartbeatMs <= leaseMs) return { ok: true, says: `holds ${lanes}` };
+  return {
+    ok: false,
+    says: `the heartbeat is ${Math.round(heartbeatMs / 1000)} s old; others may have taken the lanes`,
+  };
+}
+
+function inWords(error: unknown, databaseUrl: string, redact: (text: string) => string): string {
+  const explained = explainDatabaseError(error, describeDatabase(databaseUrl));
+  const text = explained instanceof Error ? explained.message : String(explained);
+  return redact(text.split('\n')[0] ?? '');
+}
+
+/** Milliseconds, since last asked; whoever asks every few seconds sees each stall once. */
+function delayOf(delay: ReturnType<typeof monitorEventLoopDelay>): number {
+  const ms = Math.round(delay.percentile(99) / 1e6);
+  delay.reset();
+  return ms;
+}

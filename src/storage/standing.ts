@@ -1,0 +1,80 @@
+/** How things stand, for those who watch: cheap however many rows wait, but for the counts, which look at every row. */
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+/** One destination, as its lane stands. */
+export interface LaneStanding {
+  readonly destination: string;
+  /**
+   * Seconds that the oldest due delivery has waited for its first attempt to end, pending or claimed, on the database's clock. What
+   * was scheduled counts from its `deliver_at`; what is scheduled, retrying, blocked or parked does not count. 0 when nothing waits.
+   */
+  readonly lagSeconds: number;
+  readonly paused: boolean;
+  /** Whether a relay owns the lane now. */
+  readonly held: boolean;
+}
+
+/** Three index probes a destination, whatever waits there. */
+export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> {
+  return rowsOf<LaneStanding>(
+    db,
+    `select d.name as destination, d.paused_at is not null as paused, coalesce(l.lease_until > now(), false) as held,
+            coalesce(extract(epoch from now() - least(${dueOf('p')}, ${dueOf('c')})), 0)::float8 as "lagSeconds"
+     from outbox.destinations d
+     left join outbox.lanes l on l.name = d.name
+     left join lateral (select event_id from outbox.deliveries
+                        where destination = d.name and state = 'pending' order by seq limit 1) p on true
+     left join lateral (select r.event_id from outbox.batches b
+                        cross join lateral (select event_id from outbox.deliveries
+                                            where batch_id = b.id and state = 'claimed' order by seq limit 1) r
+                        where b.lane = d.name and b.active and b.open > 0 order by b.claimed_at limit 1) c on true
+     order by d.name`,
+  );
+}
+
+/** When the event of row `alias` became due. */
+function dueOf(alias: string): string {
+  const from = (table: string): string =>
+    `select greatest(created_at, deliver_at) as at from outbox.${table} where id = ${alias}.event_id`;
+  return `(select at from (${from('events')} union all ${from('events_kept')}) e limit 1)`;
+}
+
+export interface DatabaseStanding {
+  readonly configRevision: number;
+  /** Relays heard of within the last 15 seconds. */
+  readonly relays: number;
+  readonly partitionsAheadDays: number;
+  /** Of the oldest transaction that holds dead rows back; null where the database does not tell. */
+  readonly oldestTransactionSeconds: number | null;
+  /** By table, as PostgreSQL's statistics have it. */
+  readonly deadTuples: Readonly<Record<string, number>>;
+}
+
+export async function readDatabaseStanding(db: Queryable): Promise<DatabaseStanding> {
+  const row = await firstOf<DatabaseStanding>(
+    db,
+    `select s.config_revision as "configRevision",
+            (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
+            outbox.days_ahead() as "partitionsAheadDays",
+            outbox.oldest_transaction_seconds() as "oldestTransactionSeconds",
+            (select jsonb_object_agg(relname, n_dead_tup) from pg_stat_user_tables
+             where schemaname = 'outbox' and relname in ('deliveries', 'batches')) as "deadTuples"
+     from outbox.settings s`,
+  );
+  if (row === undefined) throw new Error('outbox.settings has no row');
+  return row;
+}
+
+export interface Writable {
+  /** A standby, or set to read-only. */
+  readonly readOnly: boolean;
+}
+
+/** One round trip that tells whether this server could be written to. */
+export async function readWritable(db: Queryable): Promise<Writable> {
+  const row = await firstOf<Writable>(
+    db,
+    `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as "readOnly"`,
+  );
+  return row ?? { readOnly: true };
+}
