@@ -9,6 +9,7 @@ import {
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
 import { batchIdOf } from '../src/core/ids.ts';
+import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { deliverRows } from './deliverRows.ts';
@@ -38,6 +39,7 @@ export async function attempt(
   const opened = dependencies.takeOpened(workflowId) ?? (await openBatch(pool, workflowId, chunk));
   if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
 
+  await failpoint('after-load');
   const { batch, rows } = opened;
   const summary =
     batch.fruitless > maximumFruitless

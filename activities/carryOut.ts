@@ -1,5 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import type { ParsedCommand } from '../src/core/command.ts';
+import { failpoint } from '../src/failpoints.ts';
 import { isTransient } from '../src/storage/errors.ts';
 import { resolve, type ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -30,8 +31,10 @@ async function carryOutOne(
 ): Promise<ResolutionAnswer> {
   const { action, actor, reason } = command;
   const about = { workflowId, action, actor, reason, via };
+  await failpoint('before-resolve');
   try {
     const answer = await resolve(pool, workflowId, command, via);
+    await failpoint('after-resolve');
     telemetry.resolved(action, answer.outcome);
     log.info({ ...about, ...answer }, `resolution ${answer.outcome}`);
     return answer;

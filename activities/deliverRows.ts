@@ -1,5 +1,6 @@
 import { retryDecision } from '../src/core/retry.ts';
 import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
+import { failpoint } from '../src/failpoints.ts';
 import {
   chunk,
   loadRows,
@@ -120,6 +121,8 @@ async function deliverRow(
     return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
   telemetry.sending();
   const outcome = await reachable.sender.send(messageOf(row, row.type), signal);
+  const held = failpoint('after-send');
+  if (held !== undefined) await held;
   telemetry.sent(row.destination, outcome.kind, outcome.kind === 'aborted' ? null : outcome.durationMs);
   if (outcome.kind === 'acknowledged') {
     if (outcomes.verbose) outcomes.acknowledged(workflowIdHere(), row, outcome.status, outcome.durationMs);

@@ -6,6 +6,7 @@ import {
   type BatchSummary,
   type FailureRow,
 } from '../src/storage/attempts.ts';
+import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { persist } from './persist.ts';
@@ -62,18 +63,22 @@ export class Ledger {
     const { pool, keepDelivered: keep } = this.#dependencies;
     const { signal } = this.#stop;
     if (!this.fenced && this.#error === undefined && this.#failures.length > 0) {
+      await failpoint('before-failures');
       const ok = await this.#timed(() =>
         persist(() => recordFailures(pool, this.#run, this.#failures), signal),
       );
       if (ok) this.#tellFailures();
       else this.#fence();
+      await failpoint('after-failures');
     }
     if (this.#error !== undefined) throw asError(this.#error);
     if (this.fenced) return null;
     const last = this.#acknowledged.splice(0);
+    await failpoint('before-finish');
     const summary = await this.#timed(() =>
       persist(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }), signal),
     );
+    await failpoint('after-finish');
     if (summary !== null) this.#dependencies.telemetry.settled(this.#run.lane, 'delivered', last.length);
     return summary;
   }
@@ -92,9 +97,11 @@ export class Ledger {
     this.#acknowledged = [];
     const { pool, keepDelivered, onProgress, telemetry } = this.#dependencies;
     try {
+      await failpoint('before-flush');
       const ok = await this.#timed(() =>
         persist(() => acknowledge(pool, this.#run, seqs, keepDelivered), this.#stop.signal),
       );
+      await failpoint('after-flush');
       if (ok) telemetry.settled(this.#run.lane, 'delivered', seqs.length);
       else this.#fence();
       onProgress(this.#run.lane);

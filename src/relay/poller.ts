@@ -2,6 +2,7 @@ import type { Log } from '../../activities/index.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import { claimBatches, claimOpenBatches, promoteDue } from '../storage/claims.ts';
 import { chunk } from '../storage/attempts.ts';
+import { failpoint } from '../failpoints.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Handover } from '../worker/handover.ts';
 import type { Lanes } from './lanes.ts';
@@ -104,6 +105,7 @@ export class Poller {
         ? await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs)
         : await claimOpenBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs, chunk);
     this.#telemetry.polled(performance.now() - askedAt);
+    if (batches.length > 0) await failpoint('after-claim');
     for (const batch of batches) {
       this.#telemetry.claimed(batch.size);
       this.#lanes.advance(batch.lane, batch.lastSeq);

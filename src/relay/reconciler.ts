@@ -1,5 +1,6 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
+import { failpoint } from '../failpoints.ts';
 import { batchesToCheck, laneOfWorkflow, parkBatch, type BatchToCheck } from '../storage/recovery.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
@@ -39,6 +40,7 @@ export class Reconciler {
     const suspects = new Map<string, BatchToCheck>();
     for (const batch of await batchesToCheck(this.#db, this.#claimAgeMs, checksPerPass))
       suspects.set(batch.workflowId, batch);
+    if (suspects.size > 0) await failpoint('after-look');
     for (const batch of await this.#endedFromOutside()) suspects.set(batch.workflowId, batch);
     for (const batch of suspects.values()) await this.#settle(batch);
   }
@@ -81,9 +83,11 @@ export class Reconciler {
         'workflow was ended from outside: its deliveries are parked',
       );
       if (left === 0) return;
+      await failpoint('after-park');
     } else {
       this.#log.warn({ workflowId: batch.workflowId }, 'rows without a workflow: starting it again');
     }
+    await failpoint('before-restart');
     await this.#starter.startOnce(batch, 'activity');
   }
 

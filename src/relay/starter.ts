@@ -3,6 +3,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { Telemetry } from '../core/telemetry.ts';
+import { failpoint } from '../failpoints.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
@@ -102,6 +103,7 @@ export class Starter {
       timeoutMs,
       searchAttributes,
     };
+    await failpoint('before-start');
     try {
       await temporal.client.withDeadline(Date.now() + startDeadlineMs, () =>
         temporal.client.workflow.start('deliver', {
@@ -117,6 +119,7 @@ export class Starter {
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
+    await failpoint('after-start');
   }
 
   /**

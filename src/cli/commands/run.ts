@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../../activities/index.ts';
 import type { ListenAddress } from '../../core/listen.ts';
 import { isOutboxError } from '../../errors.ts';
+import { armFailpoints } from '../../failpoints.ts';
 import { run, type Running } from '../../run.ts';
 import { isApplied, readSettings } from '../../storage/configuration.ts';
 import { readConfigFile } from '../configFile.ts';
@@ -30,7 +31,10 @@ const defaultWaitMs = 60_000;
 export async function serve(out: Output, command: ServingCommand, options: ServeOptions): Promise<void> {
   keepHeapSmall();
   const url = databaseUrl();
+  const failpoints = armFailpoints(process.env);
   const log = await createLog(process.stdout, options.logLevel);
+  if (failpoints.length > 0)
+    log.warn({ failpoints }, 'this process will fail on purpose: OUTBOX_FAILPOINTS is set');
   const interruption = listenForInterruption((why) =>
     log.info({ why }, 'stopping: requests under way end first; a second signal ends at once'),
   );
