@@ -45,6 +45,10 @@ export const errorCatalogue = {
     when: 'the database belongs to another Temporal namespace, or the namespace to another database',
     exitCode: 1,
   },
+  OUTBOX_DATABASE_RESTORED: {
+    when: 'the database was restored from a copy, or is a copy beside the first, and nobody has confirmed it',
+    exitCode: 1,
+  },
   OUTBOX_SERVER_DOWNLOAD: { when: 'a server binary for dev or demo cannot be found or fetched', exitCode: 3 },
   OUTBOX_SERVER_START: { when: 'an embedded server does not start', exitCode: 3 },
   OUTBOX_SECRET_MISSING: {

@@ -11,9 +11,15 @@ import { readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
-import { adoptTemporal, bindTemporal } from './storage/recovery.ts';
+import { adoptTemporal, bindHome, bindTemporal, knowsMark, makeMark } from './storage/recovery.ts';
 import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
-import { claimNamespace, inspectNamespace } from './temporal/namespace.ts';
+import {
+  claimNamespace,
+  inspectNamespace,
+  namespaceIdOf,
+  restoredDatabase,
+  type Claimant,
+} from './temporal/namespace.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
 import { createWorker, type OutboxWorker } from './worker/worker.ts';
@@ -81,6 +87,8 @@ interface Base {
 
 async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOptions): Promise<Base> {
   const settings = await readSettings(pool);
+  if (!(await bindHome(pool)))
+    throw restoredDatabase('it lives in another server or under another number than before');
   const facts = await inspectNamespace(temporal);
   const bound = await bindTemporal(pool, facts.id);
   if (bound !== facts.id) {
@@ -91,7 +99,7 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
       'adopted by another Temporal store: claims returned to pending',
     );
   }
-  await claimNamespace(temporal, settings.name, settings.databaseId);
+  await claimNamespace(temporal, settings.name, await claimantOf(pool));
   if (!facts.hasSearchAttributes)
     log.info({}, 'search attributes are not registered; workflow ids serve instead');
   return {
@@ -102,6 +110,34 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
     revision: settings.configRevision,
     telemetry: new Tally(),
   };
+}
+
+async function claimantOf(pool: Pool): Promise<Claimant> {
+  const { databaseId } = await readSettings(pool);
+  return { databaseId, mark: await makeMark(pool), knows: (mark) => knowsMark(pool, mark) };
+}
+
+const markAgainMs = 3_600_000;
+const verifyDeadlineMs = 5_000;
+
+/**
+ * For the relay to ask now and then. Leaves a new mark every hour, so that a copy of the database does not stay unnoticed for long, and
+ * at once in a store that was emptied and adopted while we run.
+ */
+function verifierOf({ pool, temporal, name }: Base): () => Promise<void> {
+  let markedAt = performance.now();
+  const verify = async (): Promise<void> => {
+    const { temporalNamespaceId } = await readSettings(pool);
+    if (temporalNamespaceId !== (await namespaceIdOf(temporal))) {
+      markedAt = -Infinity;
+      throw otherTemporal(temporal);
+    }
+    if (performance.now() - markedAt < markAgainMs) return;
+    await claimNamespace(temporal, name, await claimantOf(pool));
+    markedAt = performance.now();
+  };
+  // A server that swallows packets must not hold up a relay that is asked to stop.
+  return () => temporal.client.withDeadline(Date.now() + verifyDeadlineMs, verify);
 }
 
 async function assemble(
@@ -225,6 +261,7 @@ function startRelay(base: Base, { log, pollMs }: RunOptions, handover: Handover 
   return createRelay({
     ...base,
     log,
+    verifyBinding: verifierOf(base),
     ...(handover === undefined ? {} : { handover }),
     ...(pollMs === undefined ? {} : { pollMs }),
   });

@@ -54,4 +54,7 @@ export const updates = Object.fromEntries(
 /** Internal: look at the rows again, something outside changed them. */
 export const recheckSignal = defineSignal('recheck');
 
+/** Internal, to `housekeeping`: the latest mark of its database. */
+export const markSignal = defineSignal<[mark: string]>('mark');
+
 export const stateQuery = defineQuery<DeliverState>('state');

@@ -150,6 +150,7 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     .description('check both servers, schema, roles, partitions, configuration and lanes')
     .addOption(configOption())
     .option('--adopt', 'hand the rows to the Temporal namespace at hand, when the old one is gone for good')
+    .option('--restored', 'go on in this database after it was set back to an earlier copy, or moved')
     .action(async (options: DoctorOptions) =>
       setExitCode(await (await import('./commands/doctor.ts')).doctor(out, options)),
     );

@@ -6,6 +6,7 @@ import { makePartitions } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import type { Handover } from '../worker/handover.ts';
+import { Binding } from './binding.ts';
 import { Lanes } from './lanes.ts';
 import { repeat, type Repeated } from './repeat.ts';
 import { Reconciler } from './reconciler.ts';
@@ -23,6 +24,8 @@ export interface RelayOptions {
   readonly handover?: Handover;
   /** Between polls while there is work, and while there is none, milliseconds. Default 5 and 20. */
   readonly pollMs?: { readonly busy: number; readonly idle: number };
+  /** Throws OUTBOX_TEMPORAL_MISMATCH while Temporal is not the one that the rows belong to; asked every 5 s. Default: never. */
+  readonly verifyBinding?: () => Promise<void>;
   /** How long a lane stays with a relay that is not heard of, milliseconds. Default 6,000. */
   readonly leaseMs?: number;
   /** Age at which a claim's workflow is looked for, milliseconds. Default 15,000. */
@@ -52,6 +55,8 @@ export interface RelayStanding {
 
 const hourMs = 3_600_000;
 const reconcileEveryMs = 5_000;
+const reconcileForMs = 20_000;
+const verifyEveryMs = 5_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
@@ -70,14 +75,27 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
   );
   const reconciler = new Reconciler(pool, options.temporal, starter, log, options.claimAgeMs ?? 15_000);
+  const binding = new Binding(options.verifyBinding ?? (() => Promise.resolve()), log);
+  const verify = async (): Promise<void> => {
+    await binding.check();
+    // Without lanes the poller claims nothing.
+    if (binding.broken) await lanes.leave();
+  };
 
   await makePartitions(pool);
   await lanes.hold();
   poller.start();
   const chores: Repeated[] = [
-    repeat('hold lanes', leaseMs / 3, log, () => lanes.hold()),
+    repeat('hold lanes', leaseMs / 3, log, async () => {
+      if (!binding.broken) await lanes.hold();
+    }),
     repeat('make partitions', hourMs, log, () => makePartitions(pool)),
-    repeat('reconcile', reconcileEveryMs, log, () => reconciler.pass()),
+    repeat('reconcile', reconcileEveryMs, log, async () => {
+      // What Temporal does not answer in time is looked at in a later round.
+      if (!binding.broken)
+        await options.temporal.client.withDeadline(Date.now() + reconcileForMs, () => reconciler.pass());
+    }),
+    repeat('verify the namespace', verifyEveryMs, log, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');
   return {

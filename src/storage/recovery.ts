@@ -55,3 +55,41 @@ export async function adoptTemporal(db: Queryable, namespaceId: string): Promise
   ]);
   return row?.returned ?? 0;
 }
+
+/** Binds the database to where it lives on first use; answers false for a copy that nobody has confirmed. */
+export async function bindHome(db: Queryable): Promise<boolean> {
+  const row = await firstOf<{ here: boolean }>(db, 'select outbox.bind_home() as here');
+  return row?.here === true;
+}
+
+/** Whether nothing says that this is a copy; changes nothing. */
+export async function isHome(db: Queryable): Promise<boolean> {
+  const row = await firstOf<{ here: boolean }>(
+    db,
+    'select home is null or home = outbox.home() as here from outbox.settings',
+  );
+  return row?.here === true;
+}
+
+/** A new mark, to be left in Temporal. */
+export async function makeMark(db: Queryable): Promise<string> {
+  const row = await firstOf<{ mark: string }>(db, 'select outbox.make_mark() as mark');
+  if (row === undefined) throw new Error('outbox.make_mark answered no row');
+  return row.mark;
+}
+
+/** Whether this database made the mark that was found in Temporal. */
+export async function knowsMark(db: Queryable, mark: string): Promise<boolean> {
+  return (await firstOf(db, 'select 1 from outbox.marks where mark::text = $1', [mark])) !== undefined;
+}
+
+/** After a restore: voids every claim and workflow; answers how many claims were returned to pending. */
+export async function settleRestored(db: Queryable): Promise<number> {
+  const row = await firstOf<{ returned: number }>(db, 'select outbox.settle_restored() as returned');
+  return row?.returned ?? 0;
+}
+
+/** The last step of a restore: work goes on in this database. */
+export async function acceptHome(db: Queryable): Promise<void> {
+  await db.query('select outbox.accept_home()');
+}

@@ -1,7 +1,8 @@
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import { taskQueueName, workflowPrefix } from '../core/ids.ts';
 import { OutboxError } from '../errors.ts';
 import { searchAttributeNames } from '../../workflows/attributes.ts';
+import { markSignal } from '../../workflows/contract.ts';
 import { unreachable, type Temporal } from './connect.ts';
 
 export interface NamespaceFacts {
@@ -13,13 +14,7 @@ export interface NamespaceFacts {
 
 /** @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE, also when the namespace does not exist */
 export async function inspectNamespace(temporal: Temporal): Promise<NamespaceFacts> {
-  const { connection, namespace, address } = temporal;
-  try {
-    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
-    return { id: namespaceInfo?.id ?? '', hasSearchAttributes: await hasSearchAttributes(temporal) };
-  } catch (error) {
-    throw unreachable(`${address}, namespace ${namespace}`, error);
-  }
+  return { id: await namespaceIdOf(temporal), hasSearchAttributes: await hasSearchAttributes(temporal) };
 }
 
 /**
@@ -51,29 +46,79 @@ async function hasSearchAttributes({ connection, namespace }: Temporal): Promise
   }
 }
 
+/** @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE */
+export async function namespaceIdOf({ connection, namespace, address }: Temporal): Promise<string> {
+  try {
+    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
+    return namespaceInfo?.id ?? '';
+  } catch (error) {
+    throw unreachable(`${address}, namespace ${namespace}`, error);
+  }
+}
+
+/** A database as the namespace remembers it. */
+export interface Claimant {
+  readonly databaseId: string;
+  /** A new mark of the database, to be left in the namespace. */
+  readonly mark: string;
+  /** Whether the database made the mark that is there. */
+  readonly knows: (mark: string) => Promise<boolean>;
+  /** Whether it was confirmed that an earlier state of the database is what goes on. */
+  readonly restored?: boolean;
+}
+
 /**
- * Marks the namespace as this database's, under this name: two databases under one name would fight over workflow ids. The
- * mark is the memo of a small workflow that runs for good.
- * @throws OutboxError OUTBOX_TEMPORAL_MISMATCH when another database was here first
+ * Marks the namespace as this database's, under this name: two databases under one name would fight over workflow ids. What is
+ * remembered is the memo of a small workflow that runs for good.
+ * @throws OutboxError OUTBOX_TEMPORAL_MISMATCH when another database was here first, OUTBOX_DATABASE_RESTORED when a later state
+ *   of this one was
  */
 export async function claimNamespace(
   temporal: Temporal,
   name: string | null,
-  databaseId: string,
+  claimant: Claimant,
 ): Promise<void> {
+  const { databaseId, mark, restored } = claimant;
   const workflowId = `${workflowPrefix(name)}housekeeping`;
+  if (restored === true) await requireClaim(temporal, name, claimant);
   try {
     await temporal.client.workflow.start('housekeeping', {
       workflowId,
       taskQueue: taskQueueName(name),
-      memo: { databaseId },
+      memo: { databaseId, mark },
       args: [],
+      // A signal would wait for a worker, and none may run yet.
+      ...(restored === true ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' as const } : {}),
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw unreachable(temporal.address, error);
-    const { memo } = await temporal.client.workflow.getHandle(workflowId).describe();
-    const owner = memo?.['databaseId'];
-    if (owner === databaseId) return;
+    await requireSame(temporal, workflowId, name, claimant);
+    await temporal.client.workflow.getHandle(workflowId).signal(markSignal, mark);
+  }
+}
+
+/** Looks, and changes nothing. @throws OutboxError as {@link claimNamespace} */
+export async function requireClaim(
+  temporal: Temporal,
+  name: string | null,
+  claimant: Omit<Claimant, 'mark'>,
+): Promise<void> {
+  try {
+    await requireSame(temporal, `${workflowPrefix(name)}housekeeping`, name, claimant);
+  } catch (error) {
+    // Ended by somebody: the next start makes it again.
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+async function requireSame(
+  temporal: Temporal,
+  workflowId: string,
+  name: string | null,
+  { databaseId, knows, restored }: Omit<Claimant, 'mark'>,
+): Promise<void> {
+  const { memo } = await temporal.client.workflow.getHandle(workflowId).describe();
+  if (memo?.['databaseId'] !== databaseId) {
     throw new OutboxError(
       'OUTBOX_TEMPORAL_MISMATCH',
       `namespace ${temporal.namespace} at ${temporal.address} serves another database under the name ${name ?? '(none)'}`,
@@ -84,4 +129,20 @@ export async function claimNamespace(
       },
     );
   }
+  const found = memo['mark'];
+  if (restored !== true && typeof found === 'string' && !(await knows(found)))
+    throw restoredDatabase('a later state of this database has worked with this namespace');
+}
+
+/** What was done since the copy is not in it, and its twin may still be at work: a person has to say which one goes on. */
+export function restoredDatabase(why: string): OutboxError {
+  return new OutboxError(
+    'OUTBOX_DATABASE_RESTORED',
+    `this database was restored from a copy, or is a copy beside the first: ${why}`,
+    {
+      hint:
+        'If this is the one to go on with, stop all processes of the other and run: temporal-outbox doctor --restored. ' +
+        'If it is a second one beside the first, do not: give it a namespace of its own.',
+    },
+  );
 }

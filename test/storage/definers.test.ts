@@ -47,15 +47,19 @@ test('tables belong to the migrator too, partitions made later included', async 
 test('those that act with their owner’s rights are the few known ones, with a search path of their own', async () => {
   const definers = (await functions()).filter(({ definer }) => definer);
   expect(definers.map(({ name }) => name.replace(/\(.*/, ''))).toEqual([
+    'outbox.accept_home',
     'outbox.adopt_temporal',
     'outbox.apply_config',
+    'outbox.bind_home',
     'outbox.bind_temporal',
     'outbox.days_ahead',
     'outbox.enqueue_all',
+    'outbox.make_mark',
     'outbox.make_partitions',
     'outbox.oldest_transaction_seconds',
     'outbox.prepare_revision',
     'outbox.route_new_events',
+    'outbox.settle_restored',
   ]);
   for (const { name, settings } of definers) {
     expect(settings, name).toContain('search_path=pg_catalog, outbox, pg_temp');

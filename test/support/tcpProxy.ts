@@ -5,9 +5,17 @@ import { atEnd } from './cleanup.ts';
 /**
  * `pass`: all goes through. `refuse`: nobody listens, open connections break. `reset`: connections are taken and reset at once.
  * `blackhole`: connections stand, and nothing passes either way. `drop-reply`: requests arrive and are acted on, their
- * answers never come back.
+ * answers never come back. `delayMs`: everything arrives so much later, in order. `cutAfter`: each connection is reset once so many
+ * more bytes have passed on it, either way.
  */
-export type ProxyMode = 'pass' | 'refuse' | 'reset' | 'blackhole' | 'drop-reply';
+export type ProxyMode =
+  | 'pass'
+  | 'refuse'
+  | 'reset'
+  | 'blackhole'
+  | 'drop-reply'
+  | { readonly delayMs: number }
+  | { readonly cutAfter: number };
 
 export interface TcpProxy {
   /** `127.0.0.1:port`, the same for as long as it lives. */
@@ -31,16 +39,30 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const cut = (): void => {
     for (const socket of open) socket.resetAndDestroy();
   };
+  const delayMs = (): number => (typeof mode === 'object' && 'delayMs' in mode ? mode.delayMs : 0);
+  const passes = (direction: 'request' | 'reply'): boolean =>
+    mode === 'pass' || typeof mode === 'object' || (mode === 'drop-reply' && direction === 'request');
   const server = createServer((client) => {
     keep(client);
     if (mode === 'reset') return void client.resetAndDestroy();
     const upstream = keep(connect(Number(targetPort), hostname));
-    client.on('data', (bytes) => {
-      if (mode !== 'pass' && mode !== 'drop-reply') return;
+    const [toServer, toClient] = [inOrder(upstream, delayMs), inOrder(client, delayMs)];
+    let passed = 0;
+    const count = (bytes: Buffer): void => {
+      passed = typeof mode === 'object' && 'cutAfter' in mode ? passed + bytes.length : 0;
+      if (typeof mode === 'object' && 'cutAfter' in mode && passed > mode.cutAfter) client.resetAndDestroy();
+    };
+    client.on('data', (bytes: Buffer) => {
+      if (!passes('request')) return;
       sent += bytes.length;
-      upstream.write(bytes);
+      toServer(bytes);
+      count(bytes);
     });
-    upstream.on('data', (bytes) => void (mode === 'pass' && client.write(bytes)));
+    upstream.on('data', (bytes: Buffer) => {
+      if (!passes('reply')) return;
+      toClient(bytes);
+      count(bytes);
+    });
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
@@ -80,5 +102,23 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       if (!server.listening) await listen(port);
       if (next === 'reset') cut();
     },
+  };
+}
+
+/** Writes to a socket after the delay of the moment; what came first goes first, whatever the delay has become. */
+function inOrder(to: Socket, delayMs: () => number): (bytes: Buffer) => void {
+  const waiting: { readonly at: number; readonly bytes: Buffer }[] = [];
+  const release = (): void => {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const leftMs = next.at - performance.now();
+      if (leftMs > 0) return void setTimeout(release, leftMs);
+      waiting.shift();
+      if (!to.destroyed) to.write(next.bytes);
+    }
+  };
+  return (bytes) => {
+    if (waiting.length === 0 && delayMs() === 0) return void to.write(bytes);
+    waiting.push({ at: performance.now() + delayMs(), bytes });
+    if (waiting.length === 1) release();
   };
 }

@@ -8,13 +8,17 @@ import { databaseUrl } from '../database.ts';
 export interface DoctorOptions {
   readonly config?: string;
   readonly adopt?: boolean;
+  readonly restored?: boolean;
 }
 
 /** `doctor`: looks at everything, goes on after what fails. Answers the exit code. */
 export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1 | 3> {
   const url = databaseUrl();
   const { findings: database, settings } = await checkDatabase(url, options.config, out);
-  const temporal = await checkTemporal(out, url, settings, options.adopt === true);
+  const temporal = await checkTemporal(out, url, settings, {
+    adopt: options.adopt === true,
+    restored: options.restored === true,
+  });
   const findings = [...database, ...temporal];
   const exitCode = exitCodeOf(findings);
   out.result({ ok: exitCode === 0, checks: findings }, (colours) => {

@@ -9,13 +9,21 @@ import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectForCommand } from '../temporal.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
+import { checkOrigin } from './origin.ts';
 
-/** With `adopt` the rows are handed over to the namespace at hand when they belong to another one. */
+/** What is to be done, not only looked at. */
+export interface Mending {
+  readonly adopt: boolean;
+  readonly restored: boolean;
+}
+
+/** With `adopt` the rows are handed over to the namespace at hand when they belong to another one; with `restored` work goes on in this
+ * database, an earlier state of itself. */
 export async function checkTemporal(
   out: Output,
   url: string,
   settings: Settings | null,
-  adopt: boolean,
+  { adopt, restored }: Mending,
 ): Promise<Finding[]> {
   let temporal: Temporal;
   try {
@@ -26,7 +34,11 @@ export async function checkTemporal(
   try {
     const { id, hasSearchAttributes } = await inspectNamespace(temporal);
     const findings = [ok('Temporal', `namespace ${temporal.namespace} at ${temporal.address}`)];
-    if (settings !== null) findings.push(await checkBinding(url, settings, id, temporal, adopt));
+    if (settings !== null) {
+      const binding = await checkBinding(url, settings, id, temporal, adopt);
+      findings.push(binding);
+      if (binding.level !== 'fail') findings.push(await checkOrigin(url, settings, temporal, restored, out));
+    }
     findings.push(
       hasSearchAttributes
         ? ok('search attributes', 'registered')

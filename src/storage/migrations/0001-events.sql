@@ -9,6 +9,8 @@ create table outbox.settings (
   temporal_namespace_id text collate "C",
   -- Raised when the rows are adopted by another Temporal store; claims of an older epoch are void.
   temporal_epoch        integer not null default 1,
+  -- The server and database that this one lives in, as outbox.home() says: a copy of it lives elsewhere.
+  home                  text collate "C",
   config_revision       integer not null default 0,
   constraint settings_has_one_row check (only_row)
 );

@@ -46,22 +46,84 @@ language sql volatile security definer set search_path = pg_catalog, outbox, pg_
   returning temporal_namespace_id
 $$;
 
--- Another Temporal store takes over (the old one is gone): claims of the old one return to pending, retrying and parked rows keep
--- their batch, whose workflow is made again. Answers how many deliveries were returned.
-create function outbox.adopt_temporal(p_namespace_id text) returns integer
-language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
+-- No workflow that was started so far counts any more: claims return to pending; retrying and parked rows keep their batch, whose workflow is
+-- looked for soon and made again where it is missing. Answers how many deliveries were returned.
+-- `run` leaps, not steps: executions of a future that a restore took away may still name the runs that come next.
+create function outbox.void_workflows() returns integer
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_count integer;
 begin
-  update outbox.settings set temporal_namespace_id = p_namespace_id, temporal_epoch = temporal_epoch + 1
+  update outbox.settings set temporal_epoch = temporal_epoch + 1;
+  update outbox.batches set run = run + 1000 + (random() * 1000000)::int, fruitless = 0, checked_at = null,
+    epoch = (select temporal_epoch from outbox.settings), active = false, open = 0;
+  update outbox.deliveries set state = 'pending', batch_id = null where state = 'claimed';
+  get diagnostics v_count = row_count;
+  delete from outbox.batches b where not exists (select from outbox.deliveries d where d.batch_id = b.id);
+  return v_count;
+end $$;
+
+-- Another Temporal store takes over, the old one is gone. Answers how many deliveries were returned.
+create function outbox.adopt_temporal(p_namespace_id text) returns integer
+language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
+begin
+  update outbox.settings set temporal_namespace_id = p_namespace_id
   where temporal_namespace_id is distinct from p_namespace_id;
   if not found then
     return 0;
   end if;
-  update outbox.batches set run = run + 1, fruitless = 0, checked_at = null, epoch = (select temporal_epoch from outbox.settings);
-  update outbox.deliveries set state = 'pending', batch_id = null where state = 'claimed';
-  get diagnostics v_count = row_count;
-  update outbox.batches set active = false, open = 0;
-  delete from outbox.batches b where not exists (select from outbox.deliveries d where d.batch_id = b.id);
-  return v_count;
+  return outbox.void_workflows();
 end $$;
+
+-- Which server and database this is. A dump that was restored, or a copy beside the first, has another one; a copy of a whole server has the
+-- same, for which there are the marks below.
+create function outbox.home() returns text
+language plpgsql stable set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_server text;
+begin
+  begin
+    select system_identifier::text into v_server from pg_control_system();
+  exception when insufficient_privilege then
+    v_server := 'unknown'; -- somebody revoked it; the database's own number has to do
+  end;
+  return v_server || '/' || (select oid from pg_database where datname = current_database());
+end $$;
+
+-- Answers whether work may go on here: false for a copy that nobody has confirmed.
+create function outbox.bind_home() returns boolean
+language sql volatile security definer set search_path = pg_catalog, outbox, pg_temp as $$
+  update outbox.settings set home = outbox.home() where home is null;
+  select home = outbox.home() from outbox.settings
+$$;
+
+-- Every process that starts writes a new mark here and then into Temporal. The one found there is always among these, unless this database was
+-- set back to before it was written, or is a copy made before: a clone of a whole server, too.
+create table outbox.marks (
+  mark    uuid primary key,
+  made_at timestamptz not null default now()
+);
+
+create function outbox.make_mark() returns uuid
+language sql volatile security definer set search_path = pg_catalog, outbox, pg_temp as $$
+  delete from outbox.marks where made_at < now() - interval '1 year';
+  insert into outbox.marks (mark) values (gen_random_uuid()) returning mark;
+$$;
+
+-- After a restore, before anything runs: no workflow counts any more, and numbers that the lost future gave out are not given again. Receivers
+-- compare outbox-sequence, and people may still hold the number of a dead letter. Answers how many deliveries were returned to pending.
+create function outbox.settle_restored() returns integer
+language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
+begin
+  perform setval('outbox.delivery_seq', last_value + 1000000000) from outbox.delivery_seq;
+  perform setval('outbox.dead_letters_id_seq', last_value + 10000) from outbox.dead_letters_id_seq;
+  update outbox.lanes set owner = null, lease_until = '-infinity';
+  delete from outbox.relays;
+  return outbox.void_workflows();
+end $$;
+
+-- The last step of a restore: from now on this database is the one.
+create function outbox.accept_home() returns void
+language sql volatile security definer set search_path = pg_catalog, outbox, pg_temp as $$
+  update outbox.settings set home = outbox.home()
+$$;

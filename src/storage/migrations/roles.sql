@@ -41,7 +41,8 @@ begin
   -- What an operator writes goes through these two, and through signals to workflows; no table is open to changes by hand.
   alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
   grant execute on function outbox.prepare_revision(uuid, text, text, text, text, text), outbox.sent_now(uuid, text),
-    outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
+    outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text),
+    outbox.bind_home(), outbox.home(), outbox.settle_restored(), outbox.accept_home(), outbox.make_mark(), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
   grant execute on function outbox.apply_config(jsonb, text, text, text) to outbox_operator;
 end $$;

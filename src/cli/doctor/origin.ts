@@ -1,0 +1,54 @@
+import type { Settings } from '../../storage/configuration.ts';
+import { connect, type Pool } from '../../storage/connect.ts';
+import { acceptHome, isHome, knowsMark, makeMark, settleRestored } from '../../storage/recovery.ts';
+import type { Temporal } from '../../temporal/connect.ts';
+import { claimNamespace, requireClaim, restoredDatabase } from '../../temporal/namespace.ts';
+import { recheckAll } from '../../temporal/recheck.ts';
+import type { Output } from '../output.ts';
+import { failedBy, ok, type Finding } from './finding.ts';
+
+const check = 'origin';
+
+/** Whether this database is the one that has worked with the namespace so far. With `restored` it is from now on. */
+export async function checkOrigin(
+  url: string,
+  settings: Settings,
+  temporal: Temporal,
+  restored: boolean,
+  out: Output,
+): Promise<Finding> {
+  const pool = connect(url, { max: 1 });
+  try {
+    return restored ? await goOn(pool, settings, temporal, out) : await look(pool, settings, temporal);
+  } catch (error) {
+    return failedBy(check, error);
+  } finally {
+    await pool.end();
+  }
+}
+
+async function look(pool: Pool, { name, databaseId }: Settings, temporal: Temporal): Promise<Finding> {
+  if (!(await isHome(pool))) throw restoredDatabase('it lives elsewhere than before');
+  await requireClaim(temporal, name, { databaseId, knows: (mark) => knowsMark(pool, mark) });
+  return ok(check, 'no copy: the namespace knows this database as it is');
+}
+
+/** Safe to repeat: broken off half-way, `run` goes on refusing to start. */
+async function goOn(
+  pool: Pool,
+  { name, databaseId }: Settings,
+  temporal: Temporal,
+  out: Output,
+): Promise<Finding> {
+  const returned = await settleRestored(pool);
+  const asked = await recheckAll(temporal, name, (count) =>
+    out.note(`asked ${count} workflows to look again …`),
+  );
+  const knows = (mark: string): Promise<boolean> => knowsMark(pool, mark);
+  await claimNamespace(temporal, name, { databaseId, mark: await makeMark(pool), knows, restored: true });
+  await acceptHome(pool);
+  return ok(
+    check,
+    `work goes on in this database: ${returned} claimed deliveries went back to pending, ${asked} workflows were asked to look again`,
+  );
+}
