@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 const root = new URL('..', import.meta.url).pathname;
 
 /** Folders whose tests need no running servers, or start their own: a filtered run of these starts at once. */
-const serverless = ['core', 'config', 'destination', 'embedded', 'docs', 'http'].map(
+const serverless = ['core', 'config', 'destination', 'embedded', 'docs', 'http', 'chaos'].map(
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 

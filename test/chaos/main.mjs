@@ -1,0 +1,40 @@
+/** npm run chaos -- --seed S --minutes M [--rate EVENTS_PER_SECOND]. What it did and saw stays in .outbox/chaos. */
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { startVitest } from 'vitest/node';
+
+const options = {
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  minutes: { type: 'string', default: '5' },
+  rate: { type: 'string', default: '300' },
+};
+const usage = 'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND]';
+
+let values;
+try {
+  ({ values } = parseArgs({ options }));
+} catch (error) {
+  refuse(error.message);
+}
+for (const [name, value] of Object.entries(values))
+  if (!(Number(value) > 0)) refuse(`--${name} is a number above 0, not ${value}`);
+
+const { seed, minutes, rate } = values;
+const directory = fileURLToPath(new URL(`../../.outbox/chaos/${seed}-${Date.now()}/`, import.meta.url));
+mkdirSync(directory, { recursive: true });
+Object.assign(process.env, {
+  CHAOS_SEED: seed,
+  CHAOS_MINUTES: minutes,
+  CHAOS_RATE: rate,
+  CHAOS_DIRECTORY: directory,
+});
+const config = fileURLToPath(new URL('../vitest.config.ts', import.meta.url));
+const vitest = await startVitest('test', ['test/chaos/chaos.test.ts'], { config, run: true, watch: false });
+await vitest.close();
+process.exit(process.exitCode ?? 0);
+
+function refuse(why) {
+  console.error(`${why}\n${usage}`);
+  process.exit(2);
+}
