@@ -6,6 +6,7 @@ import {
   loadRows,
   type DeliveryRow,
   type FailureRow,
+  type LateSuccessRow,
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
@@ -100,10 +101,14 @@ class Slots {
 }
 
 type RowOutcome =
-  { readonly acknowledged: true } | { readonly failure: FailureRow } | { readonly aborted: true };
+  | { readonly acknowledged: true }
+  | { readonly late: LateSuccessRow }
+  | { readonly failure: FailureRow }
+  | { readonly aborted: true };
 
 function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
   if ('acknowledged' in outcome) ledger.acknowledged(row.seq);
+  if ('late' in outcome) ledger.acknowledgedLate(outcome.late);
   if ('failure' in outcome) ledger.failed(outcome.failure);
 }
 
@@ -120,16 +125,21 @@ async function deliverRow(
   if (row.type === null)
     return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
   telemetry.sending();
-  const outcome = await reachable.sender.send(messageOf(row, row.type), signal);
+  const message = messageOf(row, row.type);
+  const outcome = await reachable.sender.send(message, signal);
   const held = failpoint('after-send');
   if (held !== undefined) await held;
   telemetry.sent(row.destination, outcome.kind, outcome.kind === 'aborted' ? null : outcome.durationMs);
   if (outcome.kind === 'acknowledged') {
-    if (outcomes.verbose) outcomes.acknowledged(workflowIdHere(), row, outcome.status, outcome.durationMs);
-    return { acknowledged: true };
+    const { status, durationMs } = outcome;
+    if (outcomes.verbose) outcomes.acknowledged(workflowIdHere(), row, status, durationMs);
+    if (row.tries === 0) return { acknowledged: true };
+    return { late: { seq: row.seq, status, durationMs, ...reachable.sender.describe?.(message) } };
   }
   if (outcome.kind === 'aborted') return { aborted: true };
-  return { failure: failureOf(row, outcome, reachable, random()) };
+  return {
+    failure: { ...failureOf(row, outcome, reachable, random()), ...reachable.sender.describe?.(message) },
+  };
 }
 
 function messageOf(row: DeliveryRow, type: string): OutgoingMessage {

@@ -1,27 +1,33 @@
 import type { BatchSummary } from '../src/storage/attempts.ts';
+import type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import { attempt, type AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { carryOut, type SentCommand } from './carryOut.ts';
+import { housekeep } from './housekeep.ts';
 
 export type { ActivityDependencies, Destinations, Leaving, Log, Reachable } from './dependencies.ts';
 export { OutcomeLog } from './outcomeLog.ts';
 export type { AttemptInput } from './attempt.ts';
 export type { SentCommand } from './carryOut.ts';
 export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';
+export type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 
-/** The activities of the `deliver` workflow. */
+/** The activities of our workflows. */
 export interface Activities {
   /** Sends what is due of the workflow's batch and answers what is left of it. */
   attempt(input: AttemptInput): Promise<BatchSummary>;
   /** Carries out resolutions one after another, an answer for each; refusals are answers, not errors. */
   resolve(commands: readonly SentCommand[]): Promise<ResolutionAnswer[]>;
+  /** One pass of housekeeping; null when another one is under way. */
+  housekeep(): Promise<HousekeepingReport | null>;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
   return {
     attempt: (input) => attempt(dependencies, input),
     resolve: (commands) => carryOut(dependencies, commands),
+    housekeep: () => housekeep(dependencies),
   };
 }

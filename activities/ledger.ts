@@ -1,10 +1,12 @@
 import {
   acknowledge,
+  acknowledgeLate,
   finishAttempt,
   recordFailures,
   type BatchRun,
   type BatchSummary,
   type FailureRow,
+  type LateSuccessRow,
 } from '../src/storage/attempts.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -28,6 +30,7 @@ export class Ledger {
   readonly #stop: AbortController;
   readonly #failures: FailureRow[] = [];
   #acknowledged: string[] = [];
+  #late: LateSuccessRow[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #error: unknown;
@@ -46,6 +49,12 @@ export class Ledger {
     this.#acknowledged.push(seq);
     if (this.#acknowledged.length >= flushRows) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
+  }
+
+  /** Of a delivery that had failed before: how it went is history worth keeping. */
+  acknowledgedLate(success: LateSuccessRow): void {
+    this.#late.push(success);
+    this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
   }
 
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
@@ -71,6 +80,7 @@ export class Ledger {
       else this.#fence();
       await failpoint('after-failures');
     }
+    await this.#writeLate();
     if (this.#error !== undefined) throw asError(this.#error);
     if (this.fenced) return null;
     const last = this.#acknowledged.splice(0);
@@ -86,8 +96,8 @@ export class Ledger {
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#acknowledged.length === 0) return;
-    this.#writing = this.#writing.then(() => this.#write());
+    if (this.#late.length > 0) this.#writing = this.#writing.then(() => this.#writeLate());
+    if (this.#acknowledged.length > 0) this.#writing = this.#writing.then(() => this.#write());
   }
 
   /** One write at a time; what gathers meanwhile goes with the next. */
@@ -95,14 +105,25 @@ export class Ledger {
     const seqs = this.#acknowledged;
     if (seqs.length === 0 || this.fenced || this.#error !== undefined) return;
     this.#acknowledged = [];
-    const { pool, keepDelivered, onProgress, telemetry } = this.#dependencies;
+    const { pool, keepDelivered } = this.#dependencies;
+    await this.#settle(seqs.length, () => acknowledge(pool, this.#run, seqs, keepDelivered));
+  }
+
+  async #writeLate(): Promise<void> {
+    const late = this.#late;
+    if (late.length === 0 || this.fenced || this.#error !== undefined) return;
+    this.#late = [];
+    const { pool, keepDelivered } = this.#dependencies;
+    await this.#settle(late.length, () => acknowledgeLate(pool, this.#run, late, keepDelivered));
+  }
+
+  async #settle(count: number, write: () => Promise<boolean>): Promise<void> {
+    const { onProgress, telemetry } = this.#dependencies;
     try {
       await failpoint('before-flush');
-      const ok = await this.#timed(() =>
-        persist(() => acknowledge(pool, this.#run, seqs, keepDelivered), this.#stop.signal),
-      );
+      const ok = await this.#timed(() => persist(write, this.#stop.signal));
       await failpoint('after-flush');
-      if (ok) telemetry.settled(this.#run.lane, 'delivered', seqs.length);
+      if (ok) telemetry.settled(this.#run.lane, 'delivered', count);
       else this.#fence();
       onProgress(this.#run.lane);
     } catch (error) {

@@ -7,6 +7,7 @@ import type { HttpServers, RouteGroup } from './http/server.ts';
 import { Tally } from './metrics/tally.ts';
 import type { Observing } from './observing.ts';
 import { createRelay, type Relay } from './relay/relay.ts';
+import { repeat, type Repeated } from './relay/repeat.ts';
 import { readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
@@ -20,6 +21,7 @@ import {
   restoredDatabase,
   type Claimant,
 } from './temporal/namespace.ts';
+import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
 import { createWorker, type OutboxWorker } from './worker/worker.ts';
@@ -158,10 +160,12 @@ async function assemble(
     throw error;
   }
   sayWhatRuns(base, options, relay, worker, served.endpoints);
+  const scheduling = await keepSchedule(base, options.log);
   let settle: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (settle = resolve));
   const stop = async (): Promise<void> => {
     try {
+      await scheduling.stop();
       await relay?.stop();
       await worker?.stop();
     } finally {
@@ -240,6 +244,19 @@ function sayWhatRuns(
 }
 
 const destinationsShown = 20;
+
+const scheduleEveryMs = 3_600_000;
+
+/** Made now, and again where somebody deleted it. Without it events are delivered all the same: never a reason not to start. */
+async function keepSchedule({ temporal, name }: Base, log: Log): Promise<Repeated> {
+  const ensure = async (): Promise<void> => {
+    if (await ensureHousekeepingSchedule(temporal, name)) log.info({}, 'housekeeping schedule made');
+  };
+  await ensure().catch((error: unknown) =>
+    log.warn({ error: String(error) }, 'no housekeeping schedule: it is tried again every hour'),
+  );
+  return repeat('housekeeping schedule', scheduleEveryMs, log, ensure);
+}
 
 function startWorker(
   base: Base,

@@ -51,6 +51,13 @@ export function parseEventId(text: string): string {
   return text.toLowerCase();
 }
 
+/** Commander hands over one at a time. */
+export function collectEventId(text: string, previous: string[] | undefined): string[] {
+  const ids = [...(previous ?? []), parseEventId(text)];
+  if (ids.length > idsMax) throw new InvalidArgumentError(`At most ${idsMax} ids.`);
+  return [...new Set(ids)];
+}
+
 export function parseDestination(text: string): string {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(text)) {
     throw new InvalidArgumentError('Expected the name of a destination: lower case letters, digits and -.');

@@ -19,6 +19,7 @@ import type { ServeOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
+import { addKeepingCommands } from './keepingProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
 import { version } from '../version.ts';
@@ -38,6 +39,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     out,
     setExitCode,
   );
+  addKeepingCommands(program, out);
   forAll(program, (command) => {
     command.exitOverride().showHelpAfterError().allowExcessArguments(false);
     if (asJson) command.configureOutput({ writeErr: () => undefined });
@@ -163,7 +165,7 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     .option('-k, --key <key>', 'what the event belongs to, such as an order id', textOf(1024))
     .option('-H, --header <name=value>', 'sent with every delivery; repeatable', collectHeader)
     .option('--id <uuid>', 'a UUIDv7 of your own', parseEventId)
-    .option('--dedup-key <key>', 'a key of your own that names this event for ever', textOf(1024))
+    .option('--dedup-key <key>', 'a key of your own that names this event', textOf(1024))
     .option('--deliver-at <moment>', 'not before: 2030-01-31T08:00:00Z, or 10m from now', parseMoment)
     .action(async (type: string, options: SendOptions) =>
       (await import('./commands/send.ts')).send(out, type, options),

@@ -16,6 +16,20 @@ export function advise(config: OutboxConfig, findings: Findings): void {
     const cut = attemptsCutOff(destination);
     if (cut !== null) findings.warning([...path, 'retry'], cut);
   }
+  adviseRetention(config, findings);
+}
+
+/** What is still being retried is copied aside, one by one, when its day is dropped: right, but not meant for whole days. */
+function adviseRetention({ destinations, retention }: OutboxConfig, findings: Findings): void {
+  const [longest] = [...destinations].sort(
+    (one, other) => other.retry.scheduleToCloseTimeoutMs - one.retry.scheduleToCloseTimeoutMs,
+  );
+  if (longest === undefined || longest.retry.scheduleToCloseTimeoutMs <= retention.eventsMs) return;
+  findings.warning(
+    ['retention', 'events'],
+    `${describeDuration(retention.eventsMs)} is shorter than the longest retry.scheduleToCloseTimeout ` +
+      `(${describeDuration(longest.retry.scheduleToCloseTimeoutMs)}, of ${longest.name}): in a long outage whole days are copied to outbox.events_kept`,
+  );
 }
 
 function attemptsCutOff({ retry }: DestinationConfig): string | null {

@@ -5,7 +5,7 @@
 import type { Findings, KeyPath } from './findings.ts';
 import { isMapping, type Mapping } from './mapping.ts';
 
-const laterAtTop = ['retention'];
+const laterAtTop: readonly string[] = [];
 const laterInDestination = ['onPark', 'rateLimit', 'circuit'];
 const laterTypes = ['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'];
 

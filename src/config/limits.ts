@@ -1,6 +1,6 @@
 /** Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. */
 import { timerLimitMs } from '../core/duration.ts';
-import type { BatchConfig } from '../core/destination.ts';
+import type { BatchConfig, RetentionConfig } from '../core/destination.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -26,6 +26,14 @@ export const defaults = {
   batch: { maximum: 2000, inFlight: 2, splitUpTo: 5 } satisfies BatchConfig,
   network: { allowPrivate: true },
   responseExcerpt: 512,
+  retention: {
+    eventsMs: 7 * day,
+    deliveredMs: 7 * day,
+    attemptsMs: 7 * day,
+    deadLettersMs: 90 * day,
+    auditMs: 365 * day,
+    dedupKeysMs: 90 * day,
+  } satisfies RetentionConfig,
 } as const;
 
 export const bounds = {
@@ -46,6 +54,8 @@ export const bounds = {
   responseExcerpt: { min: 0, max: 4096 },
   /** Several only while keys rotate; receivers compare each. */
   signingSecrets: { min: 1, max: 5 },
+  /** A partition holds a day; ten years is an archive's task. */
+  retentionMs: { min: day, max: 3650 * day },
   patternLength: { min: 1, max: 255 },
   whereLength: { min: 1, max: 4096 },
   urlLength: { min: 1, max: 2048 },

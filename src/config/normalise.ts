@@ -3,6 +3,7 @@ import type {
   CredentialsConfig,
   HttpDestinationConfig,
   OutboxConfig,
+  RetentionConfig,
   RetryPolicy,
   RouteConfig,
 } from '../core/destination.ts';
@@ -20,6 +21,19 @@ export function normalise(file: FileInput): OutboxConfig {
       where: where ?? null,
       to,
     })),
+    retention: normaliseRetention(file.retention ?? {}),
+  };
+}
+
+function normaliseRetention(input: NonNullable<FileInput['retention']>): RetentionConfig {
+  const { retention } = defaults;
+  return {
+    eventsMs: ms(input.events, retention.eventsMs),
+    deliveredMs: input.delivered === 0 ? 0 : ms(input.delivered, retention.deliveredMs),
+    attemptsMs: ms(input.attempts, retention.attemptsMs),
+    deadLettersMs: ms(input.deadLetters, retention.deadLettersMs),
+    auditMs: ms(input.audit, retention.auditMs),
+    dedupKeysMs: ms(input.dedupKeys, retention.dedupKeysMs),
   };
 }
 

@@ -20,7 +20,20 @@ export function checkRules(file: Mapping, context: RuleContext): void {
       if (isMapping(destination)) checkDestination(['destinations', name], destination, context);
     }
   }
+  checkRetention(file['retention'], findings);
   checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
+}
+
+/** A repeat whose event is still there must be recognised: its content would otherwise be written a second time. */
+function checkRetention(retention: unknown, findings: Findings): void {
+  if (!isMapping(retention)) return;
+  const events = written(retention, 'events', defaults.retention.eventsMs);
+  const dedupKeys = written(retention, 'dedupKeys', defaults.retention.dedupKeysMs);
+  if (events.ms === null || dedupKeys.ms === null || events.ms <= dedupKeys.ms) return;
+  findings.problem(
+    ['retention', dedupKeys.isDefault ? 'events' : 'dedupKeys'],
+    `expected dedupKeys (${dedupKeys.spoken}) to be at least events (${events.spoken})`,
+  );
 }
 
 function checkDestination(path: KeyPath, destination: Mapping, context: RuleContext): void {

@@ -35,12 +35,17 @@ function decimal({ min, max }: Range) {
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
-function duration({ min, max }: Range) {
+function duration({ min, max }: Range, otherwise = '') {
   const range = `from ${formatDuration(min)} to ${describeLimit(max)}`;
   return z
-    .string({ error: `expected ${durationExpected}` })
-    .regex(durationPattern, { error: `expected ${durationExpected}`, abort: true })
-    .refine((text) => withinRange(text, { min, max }), { error: `expected a duration ${range}` });
+    .string({ error: `expected ${otherwise}${durationExpected}` })
+    .regex(durationPattern, { error: `expected ${otherwise}${durationExpected}`, abort: true })
+    .refine((text) => withinRange(text, { min, max }), { error: `expected ${otherwise}a duration ${range}` });
+}
+
+/** `0` or a duration: what is zero is not kept at all. */
+function durationOrNone(range: Range) {
+  return z.union([z.literal(0), duration(range, '0 or ')], { error: `expected 0 or ${durationExpected}` });
 }
 
 function withinRange(text: string, { min, max }: Range): boolean {
@@ -196,6 +201,27 @@ const routeSchema = section({
 
 const listenExpectation = `expected ${listenExpected}`;
 
+const retentionSchema = section({
+  events: duration(bounds.retentionMs)
+    .optional()
+    .describe('Payloads, from when they were written. What is unsettled stays longer. Default 7d.'),
+  delivered: durationOrNone(bounds.retentionMs)
+    .optional()
+    .describe('Which event reached which destination; 0 keeps no record. Default 7d.'),
+  attempts: duration(bounds.retentionMs)
+    .optional()
+    .describe('Failed attempts, and the success that ended them. Default 7d.'),
+  deadLetters: duration(bounds.retentionMs)
+    .optional()
+    .describe('Resolved dead letters, from their resolution. Default 90d.'),
+  audit: duration(bounds.retentionMs)
+    .optional()
+    .describe('Who did what, and configurations that were replaced. Default 365d.'),
+  dedupKeys: duration(bounds.retentionMs)
+    .optional()
+    .describe('How long a dedup_key is remembered. Default 90d.'),
+});
+
 const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
 
 export const fileSchema = section({
@@ -204,6 +230,7 @@ export const fileSchema = section({
     error: destinationsExpected,
   }),
   routes: list(routeSchema, { min: 0, max: 10_000 }, 'routes').optional(),
+  retention: retentionSchema.optional(),
   metrics: section({
     listen: z
       .string({ error: listenExpectation })

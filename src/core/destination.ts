@@ -72,6 +72,19 @@ export interface RouteConfig {
   readonly to: readonly string[];
 }
 
+/** How long what is settled stays, milliseconds; days go whole. What is unsettled or parked always stays. */
+export interface RetentionConfig {
+  /** Payloads. */
+  readonly eventsMs: number;
+  /** Which event reached which destination and when; 0 keeps no such record. */
+  readonly deliveredMs: number;
+  readonly attemptsMs: number;
+  /** Resolved ones, from their resolution. */
+  readonly deadLettersMs: number;
+  readonly auditMs: number;
+  readonly dedupKeysMs: number;
+}
+
 export interface OutboxConfig {
   /** Where run, relay and worker serve /metrics, /healthz and /readyz, unless told otherwise at their start; null for nowhere. */
   readonly metrics: { readonly listen: string } | null;
@@ -79,4 +92,5 @@ export interface OutboxConfig {
   readonly name: string | null;
   readonly destinations: readonly DestinationConfig[];
   readonly routes: readonly RouteConfig[];
+  readonly retention: RetentionConfig;
 }

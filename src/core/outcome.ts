@@ -45,8 +45,18 @@ export interface FailureDetails {
   readonly durationMs: number;
 }
 
+/** What a request looked like, for the history of attempts: no secret, no signature, not its body. */
+export interface SentRequest {
+  /** Where it went, without query and credentials: `POST https://host/path`. */
+  readonly address: string;
+  /** Long values cut. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Sends messages to one destination. Implementations never throw: a failure is an outcome. */
 export interface Sender {
   send(message: OutgoingMessage, signal: AbortSignal): Promise<SendOutcome>;
+  /** How that message is sent. Only asked for attempts that go into the history. */
+  describe?(message: OutgoingMessage): SentRequest;
   close(): Promise<void>;
 }

@@ -23,7 +23,7 @@ export interface NewEvent {
   readonly subject?: string;
   /** Default `application/json`. */
   readonly contentType?: string;
-  /** A key of your own that names this event for ever, for instance an id of another system. */
+  /** A key of your own that names this event for as long as `retention.dedupKeys` says, for instance an id of another system. */
   readonly dedupKey?: string;
 }
 

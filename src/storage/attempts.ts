@@ -1,3 +1,4 @@
+import type { SentRequest } from '../core/outcome.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 /** The fencing token: one execution of one batch. Every write names it and does nothing once it is not the latest. */
@@ -42,7 +43,14 @@ export interface OpenedRows {
   readonly rows: readonly DeliveryRow[];
 }
 
-export interface FailureRow {
+/** The success that followed a failure. One at the first try is not written down but in outbox.delivered. */
+export interface LateSuccessRow extends Partial<SentRequest> {
+  readonly seq: string;
+  readonly status: number;
+  readonly durationMs: number;
+}
+
+export interface FailureRow extends Partial<SentRequest> {
   readonly seq: string;
   readonly eventId: string;
   readonly destination: string;
@@ -157,6 +165,22 @@ export async function acknowledge(
     db,
     'select outbox.acknowledge($1, $2, $3::bigint[], $4) as ok',
     [run.batchId, run.run, seqs, keep],
+  );
+  return row?.ok === true;
+}
+
+/** Acknowledges as {@link acknowledge}, and writes down the attempts of those that had failed before. */
+export async function acknowledgeLate(
+  db: Queryable,
+  run: BatchRun,
+  late: readonly LateSuccessRow[],
+  keep: boolean,
+): Promise<boolean> {
+  const seqs = late.map(({ seq }) => seq);
+  const row = await firstOf<{ ok: boolean }>(
+    db,
+    'select outbox.acknowledge_late($1, $2, $3::bigint[], $4, $5) as ok',
+    [run.batchId, run.run, seqs, keep, JSON.stringify(late)],
   );
   return row?.ok === true;
 }

@@ -85,15 +85,19 @@ function checksumOf(text: string): string {
 export interface StoredDestinations {
   readonly revision: number;
   readonly destinations: readonly DestinationConfig[];
+  /** Whether outbox.delivered remembers what was acknowledged: `retention.delivered` is not 0. */
+  readonly keepDelivered: boolean;
 }
 
 export async function readDestinations(db: Queryable): Promise<StoredDestinations> {
-  const rows = await rowsOf<{ revision: number; config: DestinationConfig | null }>(
+  const rows = await rowsOf<{ revision: number; keep: boolean; config: DestinationConfig | null }>(
     db,
-    `select s.config_revision as revision, d.config from outbox.settings s left join outbox.destinations d on true order by d.name`,
+    `select s.config_revision as revision, r.keep > interval '0' as keep, d.config
+     from outbox.settings s join outbox.retention r on r.what = 'delivered' left join outbox.destinations d on true order by d.name`,
   );
   return {
     revision: rows[0]?.revision ?? 0,
     destinations: rows.flatMap(({ config }) => (config === null ? [] : [config])),
+    keepDelivered: rows[0]?.keep ?? true,
   };
 }

@@ -137,32 +137,40 @@ export async function readDeadLetterEvent(db: Queryable, id: number): Promise<De
   );
 }
 
-export interface FailedAttempt {
+/** A failed attempt, or the success that ended them. */
+export interface RecordedAttempt {
   readonly at: string;
   readonly try: number;
   readonly revision: number;
   readonly status: number | null;
-  readonly errorClass: string;
-  readonly message: string;
+  /** Null, as is the message, for the attempt that was acknowledged after others had failed. */
+  readonly errorClass: string | null;
+  readonly message: string | null;
   /** What the receiver answered, cut. */
   readonly excerpt: string | null;
   readonly durationMs: number | null;
+  /** Where it was sent, without query and credentials. */
+  readonly address: string | null;
+  /** With which headers, secrets left out. */
+  readonly headers: Readonly<Record<string, string>> | null;
   /** Whether it was charged to maximumAttempts; being unreachable is not. */
   readonly charged: boolean;
 }
 
-/** The latest `limit` failed attempts of a delivery, oldest first. */
+/** The latest `limit` attempts of a delivery that were written down, oldest first: those of days that were dropped while it was unsettled too. */
 export async function readAttempts(
   db: Queryable,
   eventId: string,
   destination: string,
   limit: number,
-): Promise<FailedAttempt[]> {
-  const latest = await rowsOf<FailedAttempt>(
+): Promise<RecordedAttempt[]> {
+  const latest = await rowsOf<RecordedAttempt>(
     db,
     `select ${iso('a.at')} as at, a.try, a.revision, a.status, a.error_class as "errorClass", a.message, a.excerpt,
-            a.duration_ms as "durationMs", a.charged
-     from outbox.attempts a where a.event_id = $1 and a.destination = $2 order by a.at desc, a.try desc limit $3`,
+            a.duration_ms as "durationMs", a.charged, a.address, a.headers
+     from (select * from outbox.attempts where event_id = $1 and destination = $2
+           union select * from outbox.attempts_kept where event_id = $1 and destination = $2) a
+     order by a.at desc, a.try desc limit $3`,
     [eventId, destination, limit],
   );
   return latest.reverse();

@@ -10,6 +10,8 @@ export class LiveDestinations implements Destinations {
   readonly #db: Queryable;
   readonly #env: Environment;
   readonly #log: Log;
+  /** As of the configuration loaded last. */
+  keepDelivered = true;
   #revision = 0;
   #byName = new Map<string, Reachable>();
   #loading: Promise<void> | undefined;
@@ -37,10 +39,11 @@ export class LiveDestinations implements Destinations {
   }
 
   async #load(): Promise<void> {
-    const { revision, destinations } = await readDestinations(this.#db);
+    const { revision, destinations, keepDelivered } = await readDestinations(this.#db);
     const previous = this.#byName;
     this.#byName = new Map(destinations.map((config) => [config.name, this.#reuse(previous, config)]));
     this.#revision = revision;
+    this.keepDelivered = keepDelivered;
     this.#log.info({ revision, destinations: destinations.length }, 'configuration loaded');
     for (const [name, old] of previous) {
       if (this.#byName.get(name) !== old) void old.sender.close();

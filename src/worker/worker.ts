@@ -79,7 +79,9 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       pool,
       destinations,
       log,
-      keepDelivered: true,
+      get keepDelivered() {
+        return destinations.keepDelivered;
+      },
       random: Math.random,
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       leaving: { asked: asked.signal, over: over.signal },

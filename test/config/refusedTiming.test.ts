@@ -175,7 +175,6 @@ const notYet: Row[] = [
     'not available',
   ],
   ['circuit', withLines('circuit: {}'), later, 5, 'destinations.billing.circuit', 'not available'],
-  ['retention', `${withLines()}retention: { events: 7d }\n`, later, 7, 'retention', 'not available'],
   ...['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'].map((type): Row => [
     type,
     withLines('topic: a').replace('type: http', `type: ${type}`),

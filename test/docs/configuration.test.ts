@@ -34,11 +34,23 @@ test('every key of outbox.yaml has its row, and no other has', () => {
   const { properties = {} } = configJsonSchema() as Schema;
   const destination = properties['destinations']?.additionalProperties as Schema;
   const route = properties['routes']?.items as Schema;
-  const groups = ['destinations.<name>.', 'routes[].'];
+  const retention = properties['retention'] as Schema;
+  const groups = ['destinations.<name>.', 'routes[].', 'retention.'];
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
   const metrics = properties['metrics'] as Schema;
-  expect(written).toEqual(['name', ...leaves(metrics, 'metrics'), ...leaves(destination), ...leaves(route)]);
+  expect(written).toEqual([
+    'name',
+    ...leaves(metrics, 'metrics'),
+    ...leaves(destination),
+    ...leaves(route),
+    ...leaves(retention),
+  ]);
 });
+
+function spokenRetention(): Record<string, string> {
+  const entries = Object.entries(defaults.retention);
+  return Object.fromEntries(entries.map(([key, ms]) => [key.replace(/Ms$/, ''), formatDuration(ms)]));
+}
 
 test('the defaults are those of the code', () => {
   const { retry } = defaults;
@@ -62,6 +74,7 @@ test('the defaults are those of the code', () => {
     'batch.splitUpTo': String(defaults.batch.splitUpTo),
     'network.allowPrivate': String(defaults.network.allowPrivate),
     responseExcerpt: String(defaults.responseExcerpt),
+    ...spokenRetention(),
   });
   expect(written['retry.scheduleToCloseTimeout']).toBe('72h');
   expect(retry.scheduleToCloseTimeoutMs).toBe(72 * 3_600_000);

@@ -9,6 +9,7 @@ import {
   readEpisodes,
   type DeadLetter,
 } from '../../storage/deadLetters.ts';
+import { attemptTable } from '../attemptTable.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
@@ -66,7 +67,9 @@ function detailsText(details: Details, colours: Colours): string {
   return [
     `${colours.bold(title)}\n${facts(headLines(details, colours), colours)}`,
     eventText(details, colours),
-    section('failed attempts', details.attemptHistory.map(attemptText), colours),
+    details.attemptHistory.length === 0
+      ? ''
+      : `${colours.bold('attempts')}\n${attemptTable(details.attemptHistory, colours)}`,
     section('other episodes', details.otherEpisodes.map(episodeText), colours),
     section('commands', details.audit.map(auditText), colours),
     details.resolvedAt === null ? whatNext(details.id, colours) : '',
@@ -115,14 +118,6 @@ function eventText({ event }: Details, colours: Colours): string {
 
 function section(title: string, lines: readonly string[], colours: Colours): string {
   return lines.length === 0 ? '' : `${colours.bold(title)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
-}
-
-function attemptText(attempt: Details['attemptHistory'][number]): string {
-  const charged = attempt.charged ? '' : ' (not charged)';
-  const excerpt =
-    attempt.excerpt === null || attempt.excerpt === '' ? '' : ` | ${printable(attempt.excerpt)}`;
-  const took = attempt.durationMs === null ? '' : ` in ${attempt.durationMs} ms`;
-  return `${shortTime(attempt.at)}  try ${attempt.try}: ${printable(attempt.message)}${took}${charged}${excerpt}`;
 }
 
 function episodeText(episode: DeadLetter): string {

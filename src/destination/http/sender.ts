@@ -1,11 +1,12 @@
 /** Sends messages to one HTTP destination, `concurrency` at a time. */
 import { Client } from 'undici';
 import type { HttpDestinationConfig } from '../../core/destination.ts';
-import type { OutgoingMessage, Sender, SendOutcome } from '../../core/outcome.ts';
+import type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../../core/outcome.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from './cancellations.ts';
 import { guardedConnector } from './connector.ts';
 import { Deadlines } from './deadlines.ts';
+import { describeRequest } from './describe.ts';
 import { impossibleOutcome } from './outcomes.ts';
 import { buildRequest, type HttpRequest } from './request.ts';
 import { WaitingLine } from './waitingLine.ts';
@@ -84,6 +85,10 @@ class HttpSender implements Sender, AttemptOwner {
       this.waiting.push(attempt);
       this.pump();
     });
+  }
+
+  describe(message: OutgoingMessage): SentRequest {
+    return describeRequest(this.target, message);
   }
 
   /** Takes no more messages, waits for the outcome of those handed in, and closes the connections. */

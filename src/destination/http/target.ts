@@ -98,7 +98,7 @@ function destinationUrl(written: string, env: Environment): URL {
 }
 
 /** Headers whose value is a secret even where it is written in the file. */
-const confidentialName = /^(authorization|cookie)$|token|secret|api-?key|password/;
+export const confidentialName = /^(authorization|cookie)$|token|secret|api-?key|password/;
 
 function pushStaticHeaders(
   headers: string[],

@@ -16,6 +16,23 @@ create table outbox.settings (
 );
 insert into outbox.settings default values;
 
+-- How long what is settled stays; `config apply` writes it from `retention:`. Zero keeps none, which only `delivered` may be.
+create table outbox.retention (
+  what text collate "C" primary key,
+  keep interval not null,
+  constraint retention_is_known check (what in ('events', 'delivered', 'attempts', 'deadLetters', 'audit', 'dedupKeys')),
+  constraint retention_is_a_day_at_least check (keep >= interval '1 day' or what = 'delivered' and keep = interval '0')
+);
+insert into outbox.retention (what, keep) values
+  ('events', '7 days'), ('delivered', '7 days'), ('attempts', '7 days'), ('deadLetters', '90 days'), ('audit', '365 days'),
+  ('dedupKeys', '90 days');
+
+-- A partition holds a day, so nothing is dropped sooner than a day after it.
+create function outbox.retention_of(p_what text) returns interval
+language sql stable set search_path = pg_catalog, outbox, pg_temp as $$
+  select greatest(keep, interval '1 day') from outbox.retention where what = p_what
+$$;
+
 -- UUIDv7 (RFC 9562): 48 bits of unix milliseconds, version, 74 random bits. PostgreSQL 18 brings its own, which
 -- is monotonic within a session; before 18 two ids of one millisecond may sort either way, which nothing relies on.
 do $$
@@ -54,6 +71,8 @@ create table outbox.events (
   content_type text not null default 'application/json',
   dedup_key    text,
   created_at   timestamptz not null default now(),
+  -- Payload, headers, key, subject and dedup_key were taken away (outbox.erase); such an event is sent nowhere.
+  erased_at    timestamptz,
   primary key (id),
   constraint events_id_is_uuid7 check ((get_byte(uuid_send(id), 6) >> 4) = 7),
   constraint events_type_is_named check (octet_length(type) between 1 and 255),
@@ -102,6 +121,8 @@ create table outbox.event_dedup_keys (
   event_id  uuid not null,
   constraint event_dedup_keys_are_unique primary key (dedup_key)
 );
+-- By age, as ids begin with their time: for `retention.dedupKeys`.
+create index event_dedup_keys_by_event on outbox.event_dedup_keys (event_id);
 
 -- Events no route took: one narrow row each, so that they can be counted by type and routed later.
 create table outbox.unrouted (

@@ -120,7 +120,7 @@ create table outbox.delivered (
 ) partition by range (delivered_at);
 create index delivered_by_event on outbox.delivered (event_id);
 
--- Failed attempts, for people.
+-- Failed attempts, for people, and the success that ended them. Of each delivery the first five and the last twenty.
 create table outbox.attempts (
   event_id    uuid not null,
   destination text collate "C" not null,
@@ -128,13 +128,22 @@ create table outbox.attempts (
   try         integer not null,
   at          timestamptz not null default now(),
   duration_ms integer,
+  -- Where it was sent, without query and credentials, and with which headers, secrets left out.
+  address     text,
+  headers     jsonb,
   status      integer,
-  error_class text not null,
-  message     text not null,
+  -- Null for the attempt that was acknowledged after others had failed; a success at the first try is written nowhere here.
+  error_class text,
+  message     text,
   excerpt     text,
-  charged     boolean not null
+  charged     boolean not null,
+  constraint attempts_failed_or_delivered check ((error_class is null) = (message is null))
 ) partition by range (at);
 create index attempts_by_event on outbox.attempts (event_id, destination);
+
+-- Attempts of deliveries that were still unsettled when their day was dropped.
+create table outbox.attempts_kept (like outbox.attempts including defaults including constraints);
+create index attempts_kept_by_event on outbox.attempts_kept (event_id, destination);
 
 -- One row per park episode. `retention.deadLetters` removes resolved ones only.
 create table outbox.dead_letters (
@@ -159,12 +168,13 @@ create table outbox.dead_letters (
   redirected_to     text collate "C",
   command_id        text,
   constraint dead_letters_one_per_episode unique (event_id, destination, park_no),
-  constraint dead_letters_resolution_is_known check (resolution in ('retry', 'edit', 'redirect', 'discard')),
+  constraint dead_letters_resolution_is_known check (resolution in ('retry', 'edit', 'redirect', 'discard', 'erase')),
   constraint dead_letters_resolved_whole check ((resolved_at is null) = (resolution is null))
 );
 create unique index dead_letters_one_open on outbox.dead_letters (event_id, destination) where resolved_at is null;
 create index dead_letters_open_newest on outbox.dead_letters (id) where resolved_at is null;
 create index dead_letters_by_workflow on outbox.dead_letters (workflow_id) where resolved_at is null;
+create index dead_letters_resolved_oldest on outbox.dead_letters (resolved_at) where resolved_at is not null;
 
 -- An edit keeps the original: the new text stands here, under the next revision.
 create table outbox.revisions (

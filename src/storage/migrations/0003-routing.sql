@@ -29,7 +29,7 @@ begin
     if found then
       raise exception 'dedup key % names another event', quote_literal(v_taken)
         using errcode = 'unique_violation', constraint = 'event_dedup_keys_are_unique', schema = 'outbox', table = 'event_dedup_keys',
-              hint = 'It names one event for ever. outbox.enqueue(…) answers a repeat with the event it names.';
+              hint = 'It names one event. outbox.enqueue(…) answers a repeat with the event it names.';
     end if;
   end if;
 
@@ -134,7 +134,7 @@ begin
   limit 1;
   if v_conflict is not null then
     raise exception 'event % exists with other content', v_conflict
-      using errcode = 'OB001', hint = 'An id or dedup key names one event for ever; give the new content a new one.';
+      using errcode = 'OB001', hint = 'An id or dedup key names one event; give the new content a new one.';
   end if;
 end $$;
 

@@ -29,6 +29,8 @@ begin
     v_day := date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' + i * interval '24 hours';
     v_next := v_day + interval '24 hours';
     v_tag := to_char(v_day at time zone 'UTC', 'YYYYMMDD');
+    -- What housekeeping dropped stays dropped.
+    continue when v_next <= now() - outbox.retention_of('events');
     v_made := v_made
       + outbox.make_partition('events', 'events_' || v_tag, outbox.uuid7_floor(v_day)::text, outbox.uuid7_floor(v_next)::text)::int;
     if i >= -1 then

@@ -51,8 +51,8 @@ begin
                   else (select r.headers from outbox.revisions r
                         where r.event_id = d.event_id and r.destination = d.destination and r.revision = d.revision) end::text as headers
       from outbox.deliveries d
-      left join outbox.events e on e.id = d.event_id and e.id = any (v_ids) and e.id between v_ids[1] and v_ids[cardinality(v_ids)]
-      left join outbox.events_kept k on k.id = d.event_id and k.id = any (v_ids)
+      left join outbox.events e on e.id = d.event_id and e.id = any (v_ids) and e.id between v_ids[1] and v_ids[cardinality(v_ids)] and e.erased_at is null
+      left join outbox.events_kept k on k.id = d.event_id and k.id = any (v_ids) and k.erased_at is null
       where d.batch_id = p_batch and d.seq = any (v_seqs)
       offset 0 -- Else the payload is turned into text three times.
     ) w
@@ -81,6 +81,22 @@ begin
     delete from outbox.deliveries where batch_id = p_batch and seq = any (p_seqs);
   end if;
   return true;
+end $$;
+
+-- Acknowledges rows whose earlier attempts had failed, and writes the one that succeeded: p_rows is an array of
+-- { seq, status, durationMs, address, headers }.
+create function outbox.acknowledge_late(p_batch uuid, p_run integer, p_seqs bigint[], p_keep boolean, p_rows jsonb) returns boolean
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+begin
+  perform from outbox.batches where id = p_batch and run = p_run for update;
+  if not found then
+    return false;
+  end if;
+  insert into outbox.attempts (event_id, destination, revision, try, duration_ms, address, headers, status, charged)
+  select d.event_id, d.destination, d.revision, d.tries + 1, round(g."durationMs"), g.address, g.headers, g.status, false
+  from jsonb_to_recordset(p_rows) as g(seq bigint, status integer, "durationMs" double precision, address text, headers jsonb)
+  join outbox.deliveries d on d.batch_id = p_batch and d.seq = g.seq;
+  return outbox.acknowledge(p_batch, p_run, p_seqs, p_keep);
 end $$;
 
 -- Parks rows of a batch: p_rows is an array of { seq, reason, status, errorClass, message }.
@@ -113,7 +129,7 @@ begin
   return v_count;
 end $$;
 
--- Writes failures: p_rows is an array of { seq, tries, charged, park, delayMs, status, errorClass, message, excerpt, durationMs };
+-- Writes failures: p_rows is an array of { seq, tries, charged, park, delayMs, status, errorClass, message, excerpt, durationMs, address, headers };
 -- park is the reason to park, or null to retry after delayMs. `tries` is what the row had when it was loaded: a write repeated
 -- because its answer was lost finds more, and charges nothing twice.
 create function outbox.record_failures(p_batch uuid, p_run integer, p_rows jsonb) returns boolean
@@ -127,7 +143,7 @@ begin
 
   with given as (
     select * from jsonb_to_recordset(p_rows) as g(seq bigint, tries integer, charged boolean, park text, "delayMs" double precision, status integer,
-      "errorClass" text, message text, excerpt text, "durationMs" double precision)
+      "errorClass" text, message text, excerpt text, "durationMs" double precision, address text, headers jsonb)
   ), tried as (
     update outbox.deliveries d
     set tries = d.tries + 1, attempts = d.attempts + g.charged::int, unreachable = case when g.charged then 0 else d.unreachable + 1 end,
@@ -137,9 +153,17 @@ begin
     where d.batch_id = p_batch and d.seq = g.seq and d.tries = g.tries and d.state in ('claimed', 'retry')
     returning d.event_id, d.destination, d.revision, d.tries, d.seq
   )
-  insert into outbox.attempts (event_id, destination, revision, try, duration_ms, status, error_class, message, excerpt, charged)
-  select t.event_id, t.destination, t.revision, t.tries, round(g."durationMs"), g.status, g."errorClass", g.message, g.excerpt, g.charged
+  insert into outbox.attempts (event_id, destination, revision, try, duration_ms, address, headers, status, error_class, message, excerpt, charged)
+  select t.event_id, t.destination, t.revision, t.tries, round(g."durationMs"), g.address, g.headers, g.status, g."errorClass", g.message,
+         g.excerpt, g.charged
   from tried t join given g on g.seq = t.seq;
+  -- The first five and the last twenty of a delivery are kept. Rare: a policy has a dozen attempts.
+  if exists (select from jsonb_array_elements(p_rows) r where (r ->> 'tries')::integer >= 25) then
+    delete from outbox.attempts a
+    using outbox.deliveries d
+    where d.batch_id = p_batch and d.tries > 25
+      and a.event_id = d.event_id and a.destination = d.destination and a.at <= now() and a.try = d.tries - 20;
+  end if;
 
   perform outbox.park_rows(p_batch, parked.rows)
   from (select jsonb_agg(jsonb_build_object('seq', r -> 'seq', 'reason', r -> 'park', 'status', r -> 'status',
@@ -236,7 +260,8 @@ language sql stable set search_path = pg_catalog, outbox, pg_temp as $$
                                                'eventId', d.event_id, 'eventType', e.type) order by d.seq), '[]')
   from outbox.batches c
   left join lateral (select * from outbox.deliveries where batch_id = c.id limit 1) d on true
-  left join lateral (select type from outbox.events where id = d.event_id limit 1) e on true
+  left join lateral (select type from outbox.events where id = d.event_id
+                     union all select type from outbox.events_kept where id = d.event_id limit 1) e on true
   where c.parent = p_batch and c.run = 0
 $$;
 

@@ -229,7 +229,8 @@ begin
     delete from outbox.deliveries where event_id = v_row.event_id and destination = v_row.destination;
     insert into outbox.deliveries (event_id, destination, seq, state, revision, key)
     select v_row.event_id, p_to, nextval('outbox.delivery_seq'), 'pending', v_row.revision,
-           case when d.ordering = 'key' then (select e.key from outbox.events e where e.id = v_row.event_id) end
+           case when d.ordering = 'key' then (select e.key from outbox.events e where e.id = v_row.event_id
+                                              union all select k.key from outbox.events_kept k where k.id = v_row.event_id limit 1) end
     from outbox.destinations d where d.name = p_to;
   end loop;
   return format('%s redirected to %s',

@@ -73,6 +73,8 @@ begin
   from jsonb_array_elements(p_config -> 'routes') with ordinality r(value, position)
   cross join lateral (select outbox.parse_filter(r.value ->> 'where') as filter offset 0) f
   cross join lateral jsonb_array_elements_text(r.value -> 'to') t(destination);
+  update outbox.retention r set keep = (p_config -> 'retention' ->> (r.what || 'Ms'))::float8 * interval '1 ms'
+  where p_config -> 'retention' ? (r.what || 'Ms');
   insert into outbox.config_revisions (revision, checksum, source, config, applied_by)
   values (v_settings.config_revision, p_checksum, p_source, p_config, p_actor);
   update outbox.settings set name = v_name, config_revision = v_settings.config_revision;

@@ -33,16 +33,20 @@ begin
   grant select on all tables in schema outbox to outbox_relay, outbox_operator;
   grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays to outbox_relay;
   grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.audit, outbox.revisions to outbox_relay;
-  grant update on outbox.dead_letters, outbox.settings to outbox_relay;
+  grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
+  grant delete on outbox.attempts to outbox_relay;
   grant usage on sequence outbox.delivery_seq to outbox_relay;
   grant execute on all functions in schema outbox to outbox_relay;
-  revoke execute on function outbox.apply_config(jsonb, text, text, text) from outbox_relay;
+  revoke execute on function outbox.apply_config(jsonb, text, text, text), outbox.erase(uuid[], text, text, text),
+    outbox.events_of_key(text) from outbox_relay;
 
-  -- What an operator writes goes through these two, and through signals to workflows; no table is open to changes by hand.
+  -- What an operator writes goes through these three, and through signals to workflows; no table is open to changes by hand.
   alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
   grant execute on function outbox.prepare_revision(uuid, text, text, text, text, text), outbox.sent_now(uuid, text),
     outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text),
-    outbox.bind_home(), outbox.home(), outbox.settle_restored(), outbox.accept_home(), outbox.make_mark(), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath) to outbox_operator;
+    outbox.bind_home(), outbox.home(), outbox.settle_restored(), outbox.accept_home(), outbox.make_mark(), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath),
+    outbox.partitions_past_retention(), outbox.day_of(text), outbox.retention_of(text), outbox.may_detach() to outbox_operator;
+  grant execute on function outbox.erase(uuid[], text, text, text), outbox.events_of_key(text) to outbox_operator;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
   grant execute on function outbox.apply_config(jsonb, text, text, text) to outbox_operator;
 end $$;

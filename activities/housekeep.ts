@@ -1,0 +1,37 @@
+import { cancellationSignal, getClient, heartbeat } from '@temporalio/activity';
+import { keepHouse, type HousekeepingReport } from '../src/housekeeping/pass.ts';
+import { workflowsWithoutRows } from '../src/storage/housekeeping.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+
+/** In one pass; an erasure of thousands of parked events tells its workflows itself. */
+const wokenPerPass = 1_000;
+
+/** One pass of housekeeping, with heartbeats that say how far it is. Answers null when another one is under way. */
+export async function housekeep({
+  pool,
+  log,
+  leaving,
+}: ActivityDependencies): Promise<HousekeepingReport | null> {
+  let step = 'starting';
+  const beat = setInterval(() => heartbeat(step), 5_000);
+  try {
+    const report = await keepHouse({
+      pool,
+      log,
+      onStep: (next) => heartbeat((step = next)),
+      signal: AbortSignal.any([cancellationSignal(), leaving.over]),
+    });
+    for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass)) await wake(workflowId);
+    return report;
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+/** Its rows were erased, and whoever did it ended before telling it. One that is gone is the reconciler's to find. */
+async function wake(workflowId: string): Promise<void> {
+  await getClient()
+    .workflow.getHandle(workflowId)
+    .signal('recheck')
+    .catch(() => undefined);
+}

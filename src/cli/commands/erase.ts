@@ -1,0 +1,89 @@
+import { OutboxError } from '../../errors.ts';
+import type { Pool } from '../../storage/connect.ts';
+import { eraseEvents, eventsOfKey, type Erased } from '../../storage/erase.ts';
+import { withDatabase } from '../database.ts';
+import { refuseUsage } from '../failure.ts';
+import type { Output } from '../output.ts';
+import { systemUser } from '../systemUser.ts';
+import { connectForCommand } from '../temporal.ts';
+
+export interface EraseOptions {
+  readonly event?: readonly string[];
+  readonly key?: string;
+  readonly reason?: string;
+  readonly actor?: string;
+  readonly yes?: boolean;
+}
+
+/** Each portion is a transaction: stopped half-way, what was erased stays erased, and again goes on with the rest. */
+const portion = 100;
+/** Looking for a key reads every event. */
+const searchMs = 60 * 60_000;
+
+/** `erase`: payload, headers, key, edits and answers of events; the audit stays. */
+export async function erase(out: Output, options: EraseOptions): Promise<void> {
+  const { event = [], key } = options;
+  if ((event.length === 0) === (key === undefined))
+    refuseUsage('name events or a key: --event ID… or --key KEY');
+  const who = { actor: options.actor ?? systemUser(), reason: options.reason ?? null };
+  await withDatabase(async (pool) => {
+    const ids = key === undefined ? event : await idsOf(out, pool, key, options.yes === true);
+    const sum: Mutable<Erased> = { erased: [], unknown: [], deliveries: [], workflows: [] };
+    for (let at = 0; at < ids.length; at += portion) {
+      const answer = await eraseEvents(pool, ids.slice(at, at + portion), who);
+      sum.erased.push(...answer.erased);
+      sum.unknown.push(...answer.unknown);
+      sum.deliveries.push(...answer.deliveries);
+      sum.workflows.push(...answer.workflows);
+      if (answer.workflows.length > 0) await tell(out, answer.workflows);
+    }
+    if (sum.erased.length === 0 && sum.unknown.length > 0) throw unknownEvents(sum.unknown);
+    for (const id of sum.unknown) out.warn(`nothing is known of event ${id}`);
+    const { erased, unknown, deliveries } = sum;
+    out.result({ erased, unknown, deliveries }, (colours) => {
+      const dropped =
+        deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped with them`;
+      return `${colours.green('erased')} ${erased.length === 1 ? 'event' : `${erased.length} events`}${erased.length === 1 ? ` ${erased[0]}` : ''}${dropped}\n`;
+    });
+  });
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K] };
+
+async function idsOf(out: Output, pool: Pool, key: string, confirmed: boolean): Promise<string[]> {
+  out.note('reading all events for this key …');
+  const ids = await eventsOfKey(pool, key, searchMs);
+  if (ids.length === 0) out.note('no events have this key: nothing was done');
+  else if (!confirmed)
+    refuseUsage(`this would erase ${ids.length} events; nothing was done`, 'Add --yes to do it.');
+  return ids;
+}
+
+/** Their workflows wait for rows that are gone. Untold, they are told by the next pass of housekeeping. */
+async function tell(out: Output, workflows: readonly string[]): Promise<void> {
+  try {
+    const temporal = await connectForCommand(out);
+    try {
+      for (const id of workflows) {
+        await temporal.client.workflow
+          .getHandle(id)
+          .signal('recheck')
+          .catch(() => undefined);
+      }
+    } finally {
+      await temporal.close();
+    }
+  } catch {
+    out.warn('Temporal cannot be reached: the workflows of what was erased end with the next housekeeping');
+  }
+}
+
+function unknownEvents(ids: readonly string[]): OutboxError {
+  return new OutboxError(
+    'OUTBOX_NOT_FOUND',
+    ids.length === 1
+      ? `nothing is known of event ${ids[0]}`
+      : `nothing is known of these ${ids.length} events`,
+    { hint: 'Look for the id in your own tables or logs; send and enqueue print it.' },
+  );
+}

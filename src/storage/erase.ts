@@ -1,0 +1,48 @@
+import { firstOf, type Queryable } from './connect.ts';
+
+export interface Erased {
+  /** Events of which something was known. */
+  readonly erased: readonly string[];
+  readonly unknown: readonly string[];
+  /** Unsettled deliveries that were dropped: an erased event is sent nowhere. */
+  readonly deliveries: readonly {
+    readonly eventId: string;
+    readonly destination: string;
+    readonly state: string;
+  }[];
+  /** Workflows that held them; told to look again they end. */
+  readonly workflows: readonly string[];
+}
+
+/** Erases what was written into these events and said about them, at most 1,000, in one transaction. Again is harmless. */
+export async function eraseEvents(
+  db: Queryable,
+  eventIds: readonly string[],
+  { actor, reason }: { readonly actor: string; readonly reason: string | null },
+): Promise<Erased> {
+  const row = await firstOf<{ answer: Erased }>(
+    db,
+    `select outbox.erase($1::uuid[], $2, 'cli', $3) as answer`,
+    [eventIds, actor, reason],
+  );
+  if (row === undefined) throw new Error('outbox.erase answered no row');
+  return row.answer;
+}
+
+interface TimedQueryable {
+  query(config: {
+    readonly text: string;
+    readonly values: unknown[];
+    readonly query_timeout: number;
+  }): Promise<{ rows: unknown[] }>;
+}
+
+/** Ids of a key's events that were not erased; reads every event there is, which may take minutes. */
+export async function eventsOfKey(db: TimedQueryable, key: string, timeoutMs: number): Promise<string[]> {
+  const { rows } = await db.query({
+    text: 'select outbox.events_of_key($1) as id',
+    values: [key],
+    query_timeout: timeoutMs,
+  });
+  return (rows as { id: string }[]).map(({ id }) => id);
+}
