@@ -188,6 +188,7 @@ language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp 
 declare
   v_table      text;
   v_known      uuid[];
+  v_found      uuid[];
   v_workflows  text[];
   v_deliveries jsonb;
 begin
@@ -218,8 +219,11 @@ begin
     union all select (g ->> 'eventId')::uuid from jsonb_array_elements(v_deliveries) g) known;
 
   for v_table in select 'events' union all select 'events_kept' union all select outbox.days_out_of_sight('events') loop
-    execute format('update outbox.%I set payload = ''null'', headers = ''{}'', key = null, subject = null, dedup_key = null, erased_at = now()
-                    where id = any ($1) and erased_at is null', v_table) using p_events;
+    execute format('with emptied as (
+        update outbox.%I set payload = ''null'', headers = ''{}'', key = null, subject = null, dedup_key = null, erased_at = now()
+        where id = any ($1) and erased_at is null returning id)
+      select coalesce(array_agg(id), ''{}'') from emptied where not id = any ($2)', v_table) into v_found using p_events, v_known;
+    v_known := v_known || v_found; -- those of a day out of sight are found only now
   end loop;
   for v_table in select 'attempts' union all select 'attempts_kept' union all select outbox.days_out_of_sight('attempts') loop
     execute format('update outbox.%I set message = case when message is null then null else ''(erased)'' end, excerpt = null, headers = null
