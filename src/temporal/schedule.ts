@@ -10,6 +10,8 @@ import type { HousekeepingInput } from '../../workflows/housekeeping.ts';
 import type { Temporal } from './connect.ts';
 
 const everyMs = 3_600_000;
+/** A server that swallows packets must not hold up a start. */
+const deadlineMs = 10_000;
 
 export function housekeepingScheduleId(name: string | null): string {
   return `${workflowPrefix(name)}housekeeping-schedule`;
@@ -41,7 +43,7 @@ export async function ensureHousekeepingSchedule(
   name: string | null,
 ): Promise<boolean> {
   try {
-    await client.schedule.create(optionsOf(name));
+    await client.withDeadline(Date.now() + deadlineMs, () => client.schedule.create(optionsOf(name)));
     return true;
   } catch (error) {
     if (error instanceof ScheduleAlreadyRunning) return false;
