@@ -109,7 +109,7 @@ export class Poller {
     for (const batch of batches) {
       this.#telemetry.claimed(batch.size);
       this.#lanes.advance(batch.lane, batch.lastSeq);
-      if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened);
+      if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened, askedAt);
       this.#starter.start(batch);
     }
     return batches.length;

@@ -11,14 +11,15 @@ const freshMs = 5_000;
 export class Handover {
   readonly #waiting = new Map<string, OpenedRows & { readonly since: number }>();
 
-  put(workflowId: string, opened: OpenedRows): void {
+  /** `since`: when the claim was asked for (performance.now()). A process that was stopped after it must not take it for fresh. */
+  put(workflowId: string, opened: OpenedRows, since: number): void {
     const now = performance.now();
     // In order of arrival: the stale ones come first.
-    for (const [id, { since }] of this.#waiting) {
-      if (now - since < freshMs) break;
+    for (const [id, earlier] of this.#waiting) {
+      if (now - earlier.since < freshMs) break;
       this.#waiting.delete(id);
     }
-    this.#waiting.set(workflowId, { ...opened, since: now });
+    this.#waiting.set(workflowId, { ...opened, since });
   }
 
   /** Each batch at most once. */

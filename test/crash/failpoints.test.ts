@@ -2,6 +2,7 @@
  * A process dies at every step between claim and acknowledgement, between parking and waiting, in a command, in the reconciler; another
  * one takes over. Each named place is reached for certain: the dying process says which it was.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { failpoints, type Failpoint } from '../../src/failpoints.ts';
 import {
@@ -57,9 +58,14 @@ async function startVictim({ database }: Stage, point: Failpoint): Promise<Spawn
   return victim;
 }
 
-async function death({ database }: Stage, victim: SpawnedRun): Promise<void> {
+async function death({ database, receiver }: Stage, victim: SpawnedRun): Promise<void> {
   await victim.ended;
   await connectionsGone(database.pool);
+  // What was still in the sockets.
+  for (let before = -1; before !== receiver.requests.length;) {
+    before = receiver.requests.length;
+    await sleep(1_000);
+  }
 }
 
 /** Dies while it delivers; what had arrived unacknowledged comes again, and nothing else. */
