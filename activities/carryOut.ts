@@ -1,4 +1,4 @@
-import { activityInfo } from '@temporalio/activity';
+import { activityInfo, heartbeat } from '@temporalio/activity';
 import type { ParsedCommand } from '../src/core/command.ts';
 import { failpoint } from '../src/failpoints.ts';
 import { isTransient } from '../src/storage/errors.ts';
@@ -16,11 +16,16 @@ export async function carryOut(
   commands: readonly SentCommand[],
 ): Promise<ResolutionAnswer[]> {
   const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
+  const beat = setInterval(() => heartbeat(), 2_000);
   const answers: ResolutionAnswer[] = [];
-  for (const { command, via } of commands) {
-    answers.push(await carryOutOne(dependencies, workflowId, command, via));
+  try {
+    for (const { command, via } of commands) {
+      answers.push(await carryOutOne(dependencies, workflowId, command, via));
+    }
+    return answers;
+  } finally {
+    clearInterval(beat);
   }
-  return answers;
 }
 
 async function carryOutOne(

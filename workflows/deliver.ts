@@ -36,7 +36,12 @@ const infrastructureRetry = {
  * reset, a restart or a lost result changes nothing.
  */
 export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
-  const { resolve } = proxyActivities<Activities>({ startToCloseTimeout: '1m', retry: infrastructureRetry });
+  // A worker that died over it is noticed by its silence: somebody waits for the answer.
+  const { resolve } = proxyActivities<Activities>({
+    startToCloseTimeout: '5m',
+    heartbeatTimeout: '15s',
+    retry: infrastructureRetry,
+  });
   const desk = new CommandDesk(
     resolve,
     input.signalsBefore ?? 0,

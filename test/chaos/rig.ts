@@ -172,7 +172,10 @@ function figures({ ordered }: World, { entries }: History, settledMs: number): R
   const events = all(entries, 'rows').flatMap((rows) => rows.events).length;
   const unknown = all(entries, 'outcome').filter(({ outcome }) => outcome === 'unknown').length;
   const probes = all(entries, 'healed').map(({ at, probe }) => {
-    const arrivals = acknowledged.filter(({ event }) => event === probe).map((request) => request.at - at);
+    const arrivals = routes['order.created'].flatMap((destination) => {
+      const first = acknowledged.find((each) => each.event === probe && each.destination === destination);
+      return first === undefined ? [] : [first.at - at];
+    });
     return arrivals.length < routes['order.created'].length ? Infinity : Math.max(...arrivals);
   });
   return {

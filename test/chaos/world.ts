@@ -160,7 +160,7 @@ async function configure(
       ...destinations.map((each) => {
         const own = each === 'ledger' ? `, ordering: ${ordering}` : '';
         const url = `http://${receivers[each]?.address ?? ''}/`;
-        return `  ${each}: { type: http, url: '${url}', timeout: 2s, retry: ${retry}${own} }`;
+        return `  ${each}: { type: http, url: '${url}', timeout: 8s, retry: ${retry}${own} }`;
       }),
       'routes:',
       ...Object.entries(routes).map(([match, to]) => `  - { match: '${match}', to: [${to.join(', ')}] }`),
