@@ -52,7 +52,7 @@ export const errorCatalogue = {
   OUTBOX_SERVER_DOWNLOAD: { when: 'a server binary for dev or demo cannot be found or fetched', exitCode: 3 },
   OUTBOX_SERVER_START: { when: 'an embedded server does not start', exitCode: 3 },
   OUTBOX_SECRET_MISSING: {
-    when: 'a secret that a destination names is not in the environment, or unusable',
+    when: 'a secret that a destination or receiver needs is not in the environment, or unusable',
     exitCode: 2,
   },
   OUTBOX_ADDRESS_BLOCKED: {
@@ -62,6 +62,30 @@ export const errorCatalogue = {
   OUTBOX_LISTEN_FAILED: { when: 'an address to serve HTTP at cannot be listened at', exitCode: 1 },
   OUTBOX_NOT_FOUND: { when: 'no dead letter, event or destination has that id', exitCode: 1 },
   OUTBOX_NO_ANSWER: { when: 'no worker answered a command in time', exitCode: 3 },
+  OUTBOX_INBOX_NO_TRANSACTION: {
+    when: 'a message is to be processed once, and its client is in no open transaction',
+    exitCode: 1,
+  },
+  OUTBOX_INBOX_IN_PROGRESS: { when: 'another transaction is at work on the same message', exitCode: 1 },
+  OUTBOX_INBOX_CONFLICT: {
+    when: 'a message came with the id and revision of one that was applied, and another payload',
+    exitCode: 1,
+  },
+  OUTBOX_INBOX_REVISION: {
+    when: 'an edited message came after the one it replaces was applied, and the consumer refuses such',
+    exitCode: 1,
+  },
+  OUTBOX_INBOX_EXPIRED: { when: 'a message is older than what the inbox remembers', exitCode: 1 },
+  OUTBOX_INBOX_INVALID: { when: 'what the inbox or a receiver was given cannot be right', exitCode: 2 },
+  OUTBOX_INBOX_RETENTION: {
+    when: 'the inbox forgets messages sooner than their sender may send them again',
+    exitCode: 1,
+  },
+  OUTBOX_SIGNATURE_INVALID: { when: 'a request is not signed as it has to be', exitCode: 1 },
+  OUTBOX_RECEIVER_BODY: {
+    when: 'another middleware read the body of a request before the receiver could verify it',
+    exitCode: 1,
+  },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;
 

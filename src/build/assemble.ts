@@ -9,7 +9,8 @@ const dist = new URL('../../', import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, dist));
 
 await removeStale(['src', 'workflows', 'activities']);
-await cp(at('../src/storage/migrations'), at('src/storage/migrations'), { recursive: true });
+for (const folder of ['src/storage/migrations', 'src/inbox/migrations'])
+  await cp(at(`../${folder}`), at(folder), { recursive: true });
 await chmod(at('src/cli/main.js'), 0o755).catch(() => undefined);
 await writeBundle();
 

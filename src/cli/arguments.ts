@@ -28,6 +28,14 @@ export function parseMetricsListen(text: string): ListenAddress | null {
   return address;
 }
 
+/** For what is compared with clocks and feeds no timer: up to ten years. */
+export function parseLongMs(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null || ms > 3650 * 86_400_000)
+    throw new InvalidArgumentError(`Expected ${durationExpected}, at most 3650d.`);
+  return ms;
+}
+
 /** The number of a dead letter. */
 export function parseDeadLetterId(text: string): number {
   const id = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;

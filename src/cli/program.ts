@@ -20,6 +20,7 @@ import type { SendOptions } from './commands/send.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
+import { addInboxCommands } from './inboxProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
 import { version } from '../version.ts';
@@ -40,6 +41,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     setExitCode,
   );
   addKeepingCommands(program, out);
+  addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);
   forAll(program, (command) => {
     command.exitOverride().showHelpAfterError().allowExcessArguments(false);
     if (asJson) command.configureOutput({ writeErr: () => undefined });

@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { OutboxError } from '../errors.ts';
 import { firstOf, inTransaction, rowsOf, type Pool, type Queryable } from './connect.ts';
+import { readMigrationsIn, type Migration } from './migrationFiles.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
-const versionedName = /^(\d{4})-[a-z-]+\.sql$/;
-
-export interface Migration {
-  readonly version: number;
-  readonly name: string;
-  readonly sql: string;
-}
 
 export interface MigrationReport {
   readonly from: number;
@@ -18,15 +12,8 @@ export interface MigrationReport {
   readonly applied: readonly string[];
 }
 
-export async function readMigrations(): Promise<Migration[]> {
-  const names = (await readdir(folder)).filter((name) => versionedName.test(name)).sort();
-  return Promise.all(
-    names.map(async (name) => ({
-      version: Number(name.slice(0, 4)),
-      name,
-      sql: await readFile(new URL(name, folder), 'utf8'),
-    })),
-  );
+export function readMigrations(): Promise<Migration[]> {
+  return readMigrationsIn(folder);
 }
 
 /**

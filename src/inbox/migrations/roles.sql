@@ -1,0 +1,40 @@
+-- Two groups without login. outbox_consumer: what a consuming service needs; grant it to its user. outbox_inbox_owner: owns
+-- the schema where a superuser migrated, so that SECURITY DEFINER functions never run as one.
+-- Where the migrating user may not create roles, the schema stays its own and granting is left to the administrator.
+do $$
+declare
+  v_role text;
+  v_object record;
+begin
+  revoke all on all functions in schema outbox_inbox from public;
+  foreach v_role in array array['outbox_consumer', 'outbox_inbox_owner'] loop
+    if exists (select from pg_roles where rolname = v_role) then continue; end if;
+    if not (select rolsuper or rolcreaterole from pg_roles where rolname = current_user) then
+      raise notice 'role % does not exist and % may not create it: roles are skipped', v_role, current_user;
+      return;
+    end if;
+    begin
+      execute format('create role %I nologin', v_role);
+    exception when duplicate_object or unique_violation then null; -- a migration of another database was quicker
+    end;
+  end loop;
+
+  grant usage on schema outbox_inbox to outbox_consumer;
+  grant select on all tables in schema outbox_inbox to outbox_consumer;
+  grant insert, update on outbox_inbox.messages to outbox_consumer;
+  grant execute on all functions in schema outbox_inbox to outbox_consumer;
+  revoke execute on function outbox_inbox.forget() from outbox_consumer;
+
+  if not (select rolsuper from pg_roles where rolname = current_user) then return; end if;
+  for v_object in
+    select format('alter table outbox_inbox.%I owner to outbox_inbox_owner', c.relname) as ddl
+    from pg_class c where c.relnamespace = 'outbox_inbox'::regnamespace and c.relkind in ('r', 'p')
+    union all
+    select format('alter function %s owner to outbox_inbox_owner', p.oid::regprocedure)
+    from pg_proc p where p.pronamespace = 'outbox_inbox'::regnamespace
+    union all
+    select 'alter schema outbox_inbox owner to outbox_inbox_owner'
+  loop
+    execute v_object.ddl;
+  end loop;
+end $$;

@@ -1,0 +1,19 @@
+import type { SqlClient } from '../produce/enqueue.ts';
+
+/** Anything that runs SQL: a `pg` client, or an adapter around Knex, Kysely, Drizzle, Prisma, TypeORM. */
+export type { SqlClient };
+
+export async function firstRow<T>(
+  client: SqlClient,
+  text: string,
+  values: unknown[] = [],
+): Promise<T | undefined> {
+  return (await client.query(text, values)).rows[0] as T | undefined;
+}
+
+/** Text as a literal that no content can end. */
+export function dollarQuoted(text: string): string {
+  let tag = '$sql$';
+  for (let number = 2; text.includes(tag); number++) tag = `$sql${number}$`;
+  return `${tag}${text}${tag}`;
+}

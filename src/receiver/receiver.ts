@@ -1,0 +1,152 @@
+/** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { PoolClient } from 'pg';
+import { claimMessage, waitMs, type ClaimOptions } from '../inbox/claim.ts';
+import { checkedMessage, checkedText, hashPayload, invalid, type Message } from '../inbox/message.ts';
+import { runHandler } from '../inbox/processOnce.ts';
+import { acknowledgement, answerTo, isFault, refusal, type Answer } from './answers.ts';
+import { fastifyPlugin, type FastifyReceiver } from './fastify.ts';
+import { headerOf, type HeaderSource } from './headers.ts';
+import { nodeListener } from './listener.ts';
+import { ReceivedMessage } from './message.ts';
+import type { ReceiverRequest } from './request.ts';
+import { createVerifier } from './signature.ts';
+import { inTransaction, type ReceiverClient, type ReceiverPool } from './transaction.ts';
+
+export interface ReceiverOptions<Client extends ReceiverClient = PoolClient> extends ClaimOptions {
+  /** Who consumes, 1 to 255 bytes: each consumer does each message once. */
+  readonly consumer: string;
+  /** `whsec_…`; several while they rotate. */
+  readonly secrets: readonly string[];
+  /** Of `pg`, with a `connectionTimeoutMillis`: without one, requests wait for a database that is away. */
+  readonly pool: ReceiverPool<Client>;
+  /**
+   * Does the work through `client`, whose transaction the receiver began and ends. What it throws rolls back; throw a
+   * {@link Refusal} to choose the answer. It may be called again after a serialization failure or deadlock.
+   */
+  readonly handler: (client: Client, message: ReceivedMessage) => unknown;
+  /** As in processOnce, but by default 2,000 ms: the sender waits for the answer meanwhile. */
+  readonly wait?: boolean | number;
+  /** Default `read committed`. */
+  readonly isolation?: (typeof isolations)[number];
+  /** Of `webhook-timestamp`. Default 300. */
+  readonly toleranceSeconds?: number;
+  /** Larger bodies are answered 413. Default 2 MiB; payloads of our sender have at most 1 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Messages at work at once; more are answered 429, which costs them nothing. Default 200. */
+  readonly maxInFlight?: number;
+  /** Told of what went wrong here and was answered 500 or 503. Default: a line on stderr. */
+  readonly onError?: (error: unknown, message: { readonly webhookId: string | null }) => void;
+}
+
+export interface Receiver {
+  /** Verifies and processes one request. Never throws. */
+  readonly answer: (request: ReceiverRequest) => Promise<Answer>;
+  /** For `createServer(receiver.listener)` of node:http, and as a handler of Express: `app.post('/hooks', receiver.listener)`. */
+  readonly listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /** For Fastify: `app.register(receiver.fastify, { path: '/hooks' })`. */
+  readonly fastify: FastifyReceiver;
+}
+
+const mebibyte = 1024 * 1024;
+const methods = ['POST', 'PUT', 'PATCH'];
+const isolations = ['read committed', 'repeatable read', 'serializable'] as const;
+
+/**
+ * A receiver for what this outbox sends, and for any sender of Standard Webhooks. The inbox has to be there
+ * (`temporal-outbox inbox migrate`).
+ *
+ * @throws OutboxError OUTBOX_SECRET_MISSING, OUTBOX_INBOX_INVALID when an option cannot be right
+ */
+export function createReceiver<Client extends ReceiverClient = PoolClient>(
+  options: ReceiverOptions<Client>,
+): Receiver {
+  const { consumer, pool, handler, isolation = 'read committed', onError = report } = options;
+  const { maxBodyBytes = 2 * mebibyte, maxInFlight = 200, wait = 2_000, onRevision = 'refuse' } = options;
+  checkedText('consumer', consumer);
+  assertCount('maxBodyBytes', maxBodyBytes);
+  assertCount('maxInFlight', maxInFlight);
+  waitMs(wait);
+  if (!isolations.includes(isolation)) throw invalid('isolation', isolations.join(' or '), isolation);
+  const verify = createVerifier(
+    options.secrets,
+    options.toleranceSeconds === undefined ? {} : { toleranceSeconds: options.toleranceSeconds },
+  );
+  let inFlight = 0;
+
+  const process = async (received: ReceivedMessage, message: Message): Promise<Answer> => {
+    let during: 'claim' | 'handler' = 'claim';
+    try {
+      const outcome = await inTransaction(pool, isolation, async (client) => {
+        during = 'claim';
+        const claim = await claimMessage(client, message, { onRevision, wait }, null);
+        if (claim.outcome !== 'taken') return claim.outcome;
+        during = 'handler';
+        const told = received.replacing(claim.replaces);
+        await runHandler(client, message, claim.replaces, () => handler(client, told));
+        return 'processed';
+      });
+      return acknowledgement(outcome);
+    } catch (error) {
+      if (isFault(error)) onError(error, { webhookId: received.webhookId });
+      return answerTo(error, during);
+    }
+  };
+
+  const answer = async ({ method, headers, body }: ReceiverRequest): Promise<Answer> => {
+    const unfit = judgeForm(method, headers) ?? (body.length > maxBodyBytes ? tooLarge(maxBodyBytes) : null);
+    if (unfit !== null) return unfit;
+    let received: ReceivedMessage;
+    let message: Message;
+    try {
+      const { id, timestamp } = verify(headers, body);
+      message = checkedMessage({ consumer, messageId: id, payloadHash: hashPayload(body) });
+      received = new ReceivedMessage(id, timestamp, message, headers, body);
+    } catch (error) {
+      return answerTo(error, 'claim');
+    }
+    if (inFlight >= maxInFlight) return refusal(429, 'too many messages at once', { 'retry-after': '1' });
+    inFlight++;
+    try {
+      return await process(received, message);
+    } finally {
+      inFlight--;
+    }
+  };
+
+  const fault = (error: unknown): Answer => {
+    onError(error, { webhookId: null });
+    return refusal(500, 'the receiver is set up wrongly');
+  };
+  return {
+    answer,
+    listener: nodeListener({ answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault }),
+    fastify: fastifyPlugin({ answer, maxBodyBytes, methods }),
+  };
+}
+
+/** Null when there is nothing wrong with it. */
+function judgeForm(method: string, headers: HeaderSource): Answer | null {
+  if (!methods.includes(method))
+    return refusal(405, 'expected POST, PUT or PATCH', { allow: methods.join(', ') });
+  const encoding = headerOf(headers, 'content-encoding');
+  if (encoding !== undefined && encoding !== 'identity')
+    return refusal(415, 'expected a body without encoding');
+  const [type = '', ...parameters] = (headerOf(headers, 'content-type') ?? '').toLowerCase().split(';');
+  const isJson = /^application\/([\w.!#$&^-]+\+)?json$/.test(type.trim());
+  const isUtf8 = parameters.every((each) => !/^\s*charset\s*=/.test(each) || /=\s*"?utf-8"?\s*$/.test(each));
+  return isJson && isUtf8 ? null : refusal(415, 'expected application/json in UTF-8');
+}
+
+function tooLarge(bytesMax: number): Answer {
+  return refusal(413, `expected a body of at most ${bytesMax} bytes`);
+}
+
+function assertCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) throw invalid(name, 'a whole number from 1', value);
+}
+
+function report(error: unknown, { webhookId }: { readonly webhookId: string | null }): void {
+  const { message = String(error) } = (error ?? {}) as Partial<Error>;
+  globalThis.process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}\n`);
+}

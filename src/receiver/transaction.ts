@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OutboxError } from '../errors.ts';
+import type { SqlClient } from '../inbox/sql.ts';
+
+/** A client of a `pg` pool. */
+export interface ReceiverClient extends SqlClient {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; command: string }>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error', listener: (error: Error) => void): unknown;
+  release(destroy?: Error | boolean): void;
+}
+
+export interface ReceiverPool<Client extends ReceiverClient> {
+  connect(): Promise<Client>;
+}
+
+const triesMax = 4;
+const ignore = (): void => undefined;
+
+/** Runs `work` in a transaction; again, a few times, where PostgreSQL asks for it: serialization failure or deadlock. */
+export async function inTransaction<T, Client extends ReceiverClient>(
+  pool: ReceiverPool<Client>,
+  isolation: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await tryOnce(pool, isolation, work);
+    } catch (error) {
+      const { code } = (error ?? {}) as { code?: unknown };
+      if (tries >= triesMax || (code !== '40001' && code !== '40P01')) throw error;
+      await sleep(Math.random() * 10 * 2 ** tries);
+    }
+  }
+}
+
+async function tryOnce<T, Client extends ReceiverClient>(
+  pool: ReceiverPool<Client>,
+  isolation: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  // The pool listens to idle clients only: a connection that breaks while the handler does something else would end
+  // the process.
+  client.on('error', ignore);
+  let broken = false;
+  try {
+    await client.query(`begin isolation level ${isolation}`);
+    const result = await work(client);
+    const { command } = await client.query('commit');
+    // PostgreSQL answers so, without an error, where an earlier statement had failed.
+    if (command !== 'COMMIT')
+      throw new OutboxError('OUTBOX_INBOX_NO_TRANSACTION', 'the transaction was rolled back at its end');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => (broken = true));
+    throw error;
+  } finally {
+    client.off('error', ignore);
+    client.release(broken);
+  }
+}
