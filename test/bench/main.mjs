@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- drain|latency|memory] [--events N] [--rounds N] [--only a,b]
+ * npm run bench [-- drain|latency|memory|inbox] [--events N] [--rounds N] [--only a,b]
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
 import { contestants } from './contestants/index.mjs';
 import { measureDrain } from './drain.mjs';
+import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
 import { openStage } from './stage.mjs';
@@ -21,7 +22,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const parts = positionals.length > 0 ? positionals : ['drain', 'latency', 'memory'];
+const parts = positionals.length > 0 ? positionals : ['drain', 'latency', 'memory', 'inbox'];
 const chosen =
   values.only === undefined
     ? contestants
@@ -43,6 +44,12 @@ try {
     });
   if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
+  if (parts.includes('inbox'))
+    report.parts.inbox = await measureInbox(stage, {
+      messages: Math.round(Number(values.events) / 2),
+      rounds: Number(values.rounds),
+      say,
+    });
 } finally {
   await stage.close();
 }

@@ -86,6 +86,20 @@ test('a service that writes events loads no Temporal module and no PostgreSQL cl
   );
 });
 
+test('a consumer loads no Temporal module, no PostgreSQL client and no web framework', async () => {
+  const read = `
+    import { migrateInbox, processOnce } from 'temporal-outbox/inbox';
+    import { createReceiver } from 'temporal-outbox/receiver';
+    const asked = [];
+    await migrateInbox({ query: async (text) => (asked.push(text), { rows: [{ present: false }] }) });
+    const secrets = ['whsec_' + Buffer.alloc(24).toString('base64')];
+    const receiver = createReceiver({ consumer: 'c', secrets, pool: {}, handler() {} });
+    const answer = await receiver.answer({ method: 'POST', headers: {}, body: new Uint8Array() });
+    console.log(JSON.stringify([asked.at(-1).includes('create table outbox_inbox.messages'), answer.status, typeof processOnce]));`;
+  const flags = await without('@temporalio', 'pg', 'fastify', 'express', 'hono', 'undici');
+  expect(JSON.parse(await inProject(read, flags))).toEqual([true, 415, 'function']);
+});
+
 test('every entry of the exports map can be imported, and nothing else', async () => {
   const { exports } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8')) as {
     exports: Record<string, { types: string; default: string } | string>;
@@ -110,6 +124,9 @@ test('its types hold under moduleResolution nodenext, as strict as a project may
     import { deliver } from 'temporal-outbox/workflows';
     import { createActivities } from 'temporal-outbox/activities';
     import { startServers, type Servers } from 'temporal-outbox/testing';
+    import { processOnce } from 'temporal-outbox/inbox';
+    import { createReceiver } from 'temporal-outbox/receiver';
+    import pg from 'pg';
     declare const client: SqlClient;
     const event: NewEvent = { type: 'order.created', payload: { total: 1 } };
     export const one: Promise<{ id: string; inserted: boolean }> = enqueue(client, event);
@@ -117,6 +134,11 @@ test('its types hold under moduleResolution nodenext, as strict as a project may
     export const started: Promise<Servers> = startServers();
     export const serve = (options: RunOptions) => run(options);
     export { deliver, createActivities, loadConfig, isOutboxError };
+    export const done: Promise<{ outcome: string }> = processOnce(client, { consumer: 'c', messageId: 'm' }, () => 1);
+    export const receiver = createReceiver({
+      consumer: 'c', secrets: [], pool: new pg.Pool(),
+      handler: async (client: pg.PoolClient, message) => (await client.query(message.text())).rowCount,
+    });
     // @ts-expect-error an event has a type
     export const wrong = enqueue(client, { payload: {} });`;
   await writeFile(join(project, 'program.ts'), program);
