@@ -18,7 +18,9 @@ export interface AppliedBefore {
  * `refuse` throws OUTBOX_INBOX_REVISION, so that a person looks at it; `apply` calls the handler with what was applied
  * before, for handlers that can make up the difference; `skip` acknowledges without a call.
  */
-export type OnRevision = 'refuse' | 'apply' | 'skip';
+export type OnRevision = (typeof policies)[number];
+
+const policies = ['refuse', 'apply', 'skip'] as const;
 
 export interface ClaimOptions {
   /** Default `refuse`. */
@@ -53,8 +55,8 @@ export async function claimMessage(
   transaction: string | null,
 ): Promise<Claim> {
   const { consumer, messageId, revision, payloadHash } = message;
-  const onRevision = options.onRevision ?? 'refuse';
-  const values = [consumer, messageId, revision, payloadHash, onRevision, waitMs(options.wait), transaction];
+  const { onRevision, waitMs } = checkedClaimOptions(options);
+  const values = [consumer, messageId, revision, payloadHash, onRevision, waitMs, transaction];
   try {
     const row = await firstRow<ClaimRow>(
       client,
@@ -68,12 +70,13 @@ export async function claimMessage(
   }
 }
 
-/** Null: for as long as it takes. */
-export function waitMs(wait: boolean | number = true): number | null {
-  if (wait === true) return null;
-  const ms = wait === false ? 0 : wait;
-  if (Number.isInteger(ms) && ms >= 0 && ms <= 2 ** 31 - 1) return ms;
-  throw invalid('wait', 'true, false or whole milliseconds', wait);
+/** @throws OutboxError OUTBOX_INBOX_INVALID */
+export function checkedClaimOptions({ onRevision = 'refuse', wait = true }: ClaimOptions) {
+  if (!policies.includes(onRevision)) throw invalid('onRevision', policies.join(' or '), onRevision);
+  const ms = wait === true ? null : wait === false ? 0 : wait;
+  if (ms !== null && !(Number.isInteger(ms) && ms >= 0 && ms <= 2 ** 31 - 1))
+    throw invalid('wait', 'true, false or whole milliseconds', wait);
+  return { onRevision, /** Null: for as long as it takes. */ waitMs: ms };
 }
 
 function verdict(row: ClaimRow, { messageId, revision }: Message): Claim {

@@ -1,7 +1,7 @@
 /** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PoolClient } from 'pg';
-import { claimMessage, waitMs, type ClaimOptions } from '../inbox/claim.ts';
+import { checkedClaimOptions, claimMessage, type ClaimOptions } from '../inbox/claim.ts';
 import { checkedMessage, checkedText, hashPayload, invalid, type Message } from '../inbox/message.ts';
 import { runHandler } from '../inbox/processOnce.ts';
 import { acknowledgement, answerTo, isFault, refusal, type Answer } from './answers.ts';
@@ -61,20 +61,22 @@ const isolations = ['read committed', 'repeatable read', 'serializable'] as cons
 export function createReceiver<Client extends ReceiverClient = PoolClient>(
   options: ReceiverOptions<Client>,
 ): Receiver {
-  const { consumer, pool, handler, isolation = 'read committed', onError = report } = options;
+  const { consumer, pool, handler, isolation = 'read committed' } = options;
   const { maxBodyBytes = 2 * mebibyte, maxInFlight = 200, wait = 2_000, onRevision = 'refuse' } = options;
   checkedText('consumer', consumer);
   assertCount('maxBodyBytes', maxBodyBytes);
   assertCount('maxInFlight', maxInFlight);
-  waitMs(wait);
+  checkedClaimOptions({ wait, onRevision });
   if (!isolations.includes(isolation)) throw invalid('isolation', isolations.join(' or '), isolation);
   const verify = createVerifier(
     options.secrets,
     options.toleranceSeconds === undefined ? {} : { toleranceSeconds: options.toleranceSeconds },
   );
+  const tell = teller(options.onError);
+  hearIdleErrors(pool, tell);
   let inFlight = 0;
 
-  const process = async (received: ReceivedMessage, message: Message): Promise<Answer> => {
+  const carryOut = async (received: ReceivedMessage, message: Message): Promise<Answer> => {
     let during: 'claim' | 'handler' = 'claim';
     try {
       const outcome = await inTransaction(pool, isolation, async (client) => {
@@ -88,7 +90,7 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
       });
       return acknowledgement(outcome);
     } catch (error) {
-      if (isFault(error)) onError(error, { webhookId: received.webhookId });
+      if (isFault(error)) tell(error, received.webhookId);
       return answerTo(error, during);
     }
   };
@@ -108,14 +110,14 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     if (inFlight >= maxInFlight) return refusal(429, 'too many messages at once', { 'retry-after': '1' });
     inFlight++;
     try {
-      return await process(received, message);
+      return await carryOut(received, message);
     } finally {
       inFlight--;
     }
   };
 
   const fault = (error: unknown): Answer => {
-    onError(error, { webhookId: null });
+    tell(error, null);
     return refusal(500, 'the receiver is set up wrongly');
   };
   return {
@@ -146,7 +148,26 @@ function assertCount(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) throw invalid(name, 'a whole number from 1', value);
 }
 
-function report(error: unknown, { webhookId }: { readonly webhookId: string | null }): void {
+type Tell = (error: unknown, webhookId: string | null) => void;
+
+/** A listener that throws must not cost the answer, nor the process. */
+function teller(onError: NonNullable<ReceiverOptions['onError']> | undefined): Tell {
+  return (error, webhookId) => {
+    try {
+      if (onError !== undefined) return onError(error, { webhookId });
+    } catch (another) {
+      report(another, webhookId);
+    }
+    report(error, webhookId);
+  };
+}
+
+function report(error: unknown, webhookId: string | null): void {
   const { message = String(error) } = (error ?? {}) as Partial<Error>;
-  globalThis.process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}\n`);
+  process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}\n`);
+}
+
+/** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */
+function hearIdleErrors(pool: Pick<ReceiverPool<ReceiverClient>, 'on' | 'listenerCount'>, tell: Tell): void {
+  if (pool.listenerCount?.('error') === 0) pool.on?.('error', (error) => tell(error, null));
 }

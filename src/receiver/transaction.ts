@@ -12,6 +12,8 @@ export interface ReceiverClient extends SqlClient {
 
 export interface ReceiverPool<Client extends ReceiverClient> {
   connect(): Promise<Client>;
+  on?(event: 'error', listener: (error: Error) => void): unknown;
+  listenerCount?(event: 'error'): number;
 }
 
 const triesMax = 4;

@@ -291,6 +291,7 @@ test.each([
   ['a revision beyond what is counted', { revision: 2 ** 31 }],
   ['an empty hash', { payloadHash: '' }],
   ['a wait of -1', { wait: -1 }],
+  ['a policy that does not exist', { onRevision: 'aply' }],
   ['a wait that is a word', { wait: 'long' }],
   ['an id of the year 2100', { messageId: uuid7(Date.UTC(2100, 0)) }],
 ])('%s is refused, and the transaction can be used on', async (_, wrong) => {

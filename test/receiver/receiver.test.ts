@@ -423,10 +423,35 @@ describe('when the database is away it is 503 with Retry-After, charged to nobod
     expect(await countOf(id)).toBe(1);
   });
 
+  test('an idle connection breaks, and the process lives on though nobody listens to the pool', async () => {
+    const pool = new pg.Pool({ connectionString: database.url, max: 1, application_name: 'idle one' });
+    atEnd(() => pool.end());
+    const url = await serve({ pool });
+    await deliver(url, uuid7());
+    await database.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'idle one'`,
+    );
+    await eventually(() =>
+      expect(faults.at(-1)).toMatchObject({ message: expect.stringMatching(/terminat/) as string }),
+    );
+    faults.pop();
+    expect((await deliver(url, uuid7())).status).toBe(204);
+  });
+
   test('there is no inbox in it', async () => {
     const { pool } = await createTestDatabase({ migrated: false });
     uncharging(await deliver(await serve({ pool }), uuid7()));
   });
+});
+
+test('an onError that throws costs neither the answer nor the process', async () => {
+  const url = await serve({
+    handler: () => Promise.reject(new Error('the first')),
+    onError: () => {
+      throw new Error('the second');
+    },
+  });
+  expect((await deliver(url, uuid7())).status).toBe(500);
 });
 
 test('a sender that breaks off in the middle of a body is no fault', async () => {
@@ -449,6 +474,7 @@ test.each([
   ['nothing in flight', { maxInFlight: -1 }, 'OUTBOX_INBOX_INVALID'],
   ['a tolerance of 0', { toleranceSeconds: 0 }, 'OUTBOX_INBOX_INVALID'],
   ['a wait of -1', { wait: -1 }, 'OUTBOX_INBOX_INVALID'],
+  ['a policy that does not exist', { onRevision: 'aply' as never }, 'OUTBOX_INBOX_INVALID'],
   [
     'an isolation that does not exist',
     { isolation: 'none; drop table effects' as never },
