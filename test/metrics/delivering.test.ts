@@ -72,7 +72,7 @@ test('delivered, retried and parked are counted as the tables have them', async 
   expect(done.value('outbox_relays')).toBe(1);
   expect(done.value('outbox_relay_lanes')).toBe(2);
   expect(done.value('outbox_lanes', { held: 'no' })).toBe(0);
-  expect(done.value('outbox_partitions_ahead_days')).toBe(30);
+  expect(done.value('outbox_partitions_ahead')).toBe(30);
   expect(done.value('outbox_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
   expect(done.value('outbox_dead_tuples', { table: 'deliveries' })).toBeGreaterThanOrEqual(0);
   for (const name of ['outbox_database_up', 'outbox_temporal_up', 'outbox_worker_up'])
