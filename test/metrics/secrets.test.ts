@@ -53,7 +53,7 @@ test('secrets in headers, addresses, errors and answers stay out of logs, metric
     const line = spawned
       .stdout()
       .split('\n')
-      .find((each) => each.includes('temporal-outbox is running'));
+      .find((each) => each.includes('"msg":"running"'));
     expect(line).toBeDefined();
     const { endpoints, ...running } = JSON.parse(line ?? '') as { endpoints: { metrics: string } };
     expect(running).toMatchObject({
