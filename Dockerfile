@@ -21,13 +21,16 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && ln -s /app/dist/src/cli/main.js /usr/local/bin/temporal-outbox
-ENV NODE_ENV=production
+ENV NODE_ENV=production \
+    OUTBOX_METRICS_LISTEN=0.0.0.0:9464
+EXPOSE 9464
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
-# That the process lives, the engine sees; this asks whether it can work: PostgreSQL reached, schema as needed.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["temporal-outbox", "status", "--json"]
+# Of `run`, `relay` and `worker`: whether they can work. That the process lives, the engine sees.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:9464/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["temporal-outbox"]
 CMD ["run"]

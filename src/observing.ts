@@ -16,7 +16,7 @@ import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { readWritable } from './storage/standing.ts';
 import type { Temporal } from './temporal/connect.ts';
-import { readNamespaceId } from './temporal/namespace.ts';
+import { namespaceIdOf } from './temporal/namespace.ts';
 import { version } from './version.ts';
 import type { OutboxWorker } from './worker/worker.ts';
 
@@ -68,7 +68,7 @@ export function observe(observed: Observed, listen: ListenAddress): Observing {
 
 function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): () => Promise<Scraped> {
   const { standing, counts } = watchStandings(pool);
-  const reached = new Latest(() => readNamespaceId(temporal, temporalDeadlineMs), {
+  const reached = new Latest(() => askTemporal(temporal), {
     freshMs: 5_000,
     patienceMs: temporalDeadlineMs,
     staleMs: 10_000,
@@ -142,7 +142,7 @@ async function checkConfiguration(pool: Pool): Promise<Check> {
 
 /** Reached, and the store that these rows belong to. */
 async function checkTemporal(pool: Pool, temporal: Temporal): Promise<Check> {
-  const id = await readNamespaceId(temporal, temporalDeadlineMs);
+  const id = await askTemporal(temporal);
   // Where the database is away, that is for its own check to say.
   const bound = await readSettings(pool).then(
     ({ temporalNamespaceId }) => temporalNamespaceId,
@@ -153,6 +153,10 @@ async function checkTemporal(pool: Pool, temporal: Temporal): Promise<Check> {
     ok: false,
     says: `the rows belong to another Temporal store than namespace ${temporal.namespace}`,
   };
+}
+
+function askTemporal(temporal: Temporal): Promise<string> {
+  return temporal.connection.withDeadline(Date.now() + temporalDeadlineMs, () => namespaceIdOf(temporal));
 }
 
 function checkLanes(relay: Relay): Check {

@@ -170,7 +170,9 @@ async function assemble(
       await worker?.stop();
     } finally {
       // To the last: that a process is stopping is worth knowing.
-      await served.close();
+      await served
+        .close()
+        .catch((error: unknown) => options.log.warn({ error: String(error) }, 'HTTP not closed in order'));
       await base.temporal.close();
       await base.pool.end();
       settle();
@@ -239,7 +241,7 @@ function sayWhatRuns(
       ...(relay === undefined ? {} : { lanes: relay.standing().lanes }),
       endpoints,
     },
-    'temporal-outbox is running',
+    'running',
   );
 }
 

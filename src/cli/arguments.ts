@@ -14,15 +14,20 @@ export function parseLimit(text: string): number {
   return limit;
 }
 
+export function parseCount(text: string): number {
+  if (!/^\d{1,12}$/.test(text)) throw new InvalidArgumentError('Expected a whole number, 0 or more.');
+  return Number(text);
+}
+
 export function parseMs(text: string): number {
   const ms = parseDuration(text);
   if (ms === null || ms > 2 ** 31 - 1) throw new InvalidArgumentError(`Expected ${durationExpected}.`);
   return ms;
 }
 
-/** Null: `off`. */
-export function parseMetricsListen(text: string): ListenAddress | null {
-  if (text === 'off') return null;
+/** Not null for `off`: Commander takes that for an option without a value. */
+export function parseMetricsListen(text: string): ListenAddress | 'off' {
+  if (text === 'off') return text;
   const address = parseListen(text);
   if (address === null) throw new InvalidArgumentError(`Expected ${listenExpected}, or off.`);
   return address;

@@ -5,6 +5,7 @@
 import { Command, Option } from 'commander';
 import {
   collectHeader,
+  parseCount,
   parseEventId,
   parseMetricsListen,
   parseMoment,
@@ -17,6 +18,7 @@ import type { DoctorOptions } from './commands/doctor.ts';
 import type { MigrateOptions } from './commands/migrate.ts';
 import type { ServeOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
+import type { StatusOptions } from './commands/status.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
@@ -148,7 +150,14 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
   program
     .command('status')
     .description('what waits, what is parked, who delivers')
-    .action(async () => (await import('./commands/status.ts')).status(out));
+    .option('--check', 'for monitors: one line, exit code 1 where a limit is exceeded or no relay is alive')
+    .option('--max-lag <duration>', 'with --check: age of the oldest due delivery (default: 5m)', parseMs)
+    .option('--max-parked <number>', 'with --check: per destination (default: 0)', parseCount)
+    .option('--max-retrying <number>', 'with --check: per destination (default: no limit)', parseCount)
+    .option('--max-unrouted <number>', 'with --check: in all (default: no limit)', parseCount)
+    .action(async (options: StatusOptions) =>
+      setExitCode(await (await import('./commands/status.ts')).status(out, options)),
+    );
   program
     .command('doctor')
     .description('check both servers, schema, roles, partitions, configuration and lanes')

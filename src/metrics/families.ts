@@ -127,8 +127,8 @@ function ofStanding(standing: Standing | undefined): Family[] {
       one(database.configRevision),
     ),
     gauge(
-      'outbox_partitions_ahead_days',
-      'Days from now for which events have partitions. At 0 inserts of producers fail.',
+      'outbox_partitions_ahead',
+      'Partitions, of a day each, made ahead. At 0 inserts of producers fail.',
       one(database.partitionsAheadDays),
     ),
     gauge(

@@ -1,5 +1,6 @@
 /** What stays cheap whatever the planner believes: looked at in buffers touched, which a busy machine does not change. */
 import { expect, test } from 'vitest';
+import { readLaneStandings } from '../../src/storage/standing.ts';
 import type { TestDatabase } from '../support/index.ts';
 import { claim, databaseWith, openRun, rowsOfBatch, soleRelay, writeEvents, failure } from './fixtures.ts';
 
@@ -43,6 +44,22 @@ test('an empty poll touches a few blocks, even when statistics say that most row
   const blocks = await blocksOf(database, poll, [relay]);
   expect(await blocksOfTable(database)).toBeGreaterThan(1000);
   expect(blocks).toBeLessThan(100);
+});
+
+test('how lanes stand is told from a few blocks, however many rows wait', async () => {
+  const database = await databaseWith({ billing: {}, audit: {} });
+  await writeEvents(database.pool, many);
+  const explaining = {
+    query: async (text: string, values?: unknown[]) => {
+      blocks = await blocksOf(database, text, values ?? []);
+      return database.pool.query(text, values);
+    },
+  };
+  let blocks = NaN;
+  await readLaneStandings(explaining);
+  const [, billing] = await readLaneStandings(explaining);
+  expect(billing?.lagSeconds).toBeGreaterThan(0);
+  expect(blocks).toBeLessThan(200);
 });
 
 test('a claim of 100 out of many touches what it takes, even when statistics know of no row', async () => {

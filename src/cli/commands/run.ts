@@ -19,8 +19,8 @@ export interface ServeOptions {
   /** Milliseconds. */
   readonly wait?: number;
   readonly logLevel: LogLevel;
-  /** Null: nowhere. Undefined: as the configuration says. */
-  readonly metricsListen?: ListenAddress | null;
+  /** Undefined: as the configuration says. */
+  readonly metricsListen?: ListenAddress | 'off';
 }
 
 export type ServingCommand = 'run' | 'relay' | 'worker';
@@ -30,6 +30,7 @@ const defaultWaitMs = 60_000;
 /** `run`, `relay`, `worker`: until SIGTERM, SIGINT, or the worker fails. */
 export async function serve(out: Output, command: ServingCommand, options: ServeOptions): Promise<void> {
   keepHeapSmall();
+  const { metricsListen } = options;
   const url = databaseUrl();
   const failpoints = armFailpoints(process.env);
   const log = await createLog(process.stdout, options.logLevel);
@@ -44,7 +45,9 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
       databaseUrl: url,
       log,
       roles: { relay: command !== 'worker', worker: command !== 'relay' },
-      ...(options.metricsListen === undefined ? {} : { metricsListen: options.metricsListen }),
+      ...(metricsListen === undefined
+        ? {}
+        : { metricsListen: metricsListen === 'off' ? null : metricsListen }),
     });
   const running = await startPatiently(start, options.wait ?? defaultWaitMs, interruption.signal, log);
   if (running === undefined) return;

@@ -8,34 +8,57 @@ import {
   type DestinationCounts,
   type LaneStanding,
 } from '../../storage/status.ts';
+import { readLaneStandings } from '../../storage/standing.ts';
 import { withDatabase } from '../database.ts';
+import { refuseUsage } from '../failure.ts';
 import type { Colours, Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { facts, printable, table } from '../table.ts';
 
-type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'>;
+/** `lagMs`: how long the oldest due delivery has waited, pending or in its first attempt; 0 when none does. */
+type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'> & { readonly lagMs: number };
 
 type Status = Awaited<ReturnType<typeof readStatus>>;
 
-/** `status` */
-export async function status(out: Output): Promise<void> {
+export interface StatusOptions {
+  readonly check?: boolean;
+  /** Milliseconds. */
+  readonly maxLag?: number;
+  readonly maxParked?: number;
+  readonly maxRetrying?: number;
+  readonly maxUnrouted?: number;
+}
+
+/** `status`, `status --check`. Answers the exit code. */
+export async function status(out: Output, options: StatusOptions): Promise<0 | 1> {
+  const { maxLag: maxLagMs, maxParked, maxRetrying, maxUnrouted } = options;
+  const limits = Object.entries({ maxLagMs, maxParked, maxRetrying, maxUnrouted }).filter(
+    ([, limit]) => limit !== undefined,
+  );
+  if (options.check === true)
+    return (await import('./statusCheck.ts')).checkStatus(out, Object.fromEntries(limits));
+  if (limits.length > 0) refuseUsage('--max-lag, --max-parked and the like set limits for --check; add it');
   const found = await withDatabase(readStatus);
   out.result(found, (colours) => statusText(found, colours));
+  return 0;
 }
 
 async function readStatus(pool: Pool) {
-  const [settings, counts, lanes, relays, unrouted] = await Promise.all([
+  const [settings, counts, lanes, relays, unrouted, standings] = await Promise.all([
     readSettings(pool),
     countDeliveries(pool),
     readLanes(pool),
     readRelays(pool),
     countUnrouted(pool),
+    readLaneStandings(pool),
   ]);
+  const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
   const none = { oldestPendingMs: null, relay: null, paused: false, pausedReason: null };
   const destinations: DestinationStatus[] = counts.map((count) => ({
     ...count,
     ...(byName.get(count.destination) ?? none),
+    lagMs: Math.round(lags.get(count.destination) ?? 0),
   }));
   return {
     name: settings.name,
@@ -92,9 +115,9 @@ function columnsFor(colours: Colours) {
         parked === 0 ? colours.dim('0') : colours.red(String(parked)),
     },
     {
-      title: 'OLDEST',
+      title: 'LAG',
       align: 'right' as const,
-      value: ({ oldestPendingMs }: DestinationStatus) => describeAge(oldestPendingMs),
+      value: ({ lagMs }: DestinationStatus) => describeAge(lagMs === 0 ? null : lagMs),
     },
     { title: 'RELAY', value: (row: DestinationStatus) => laneText(row, colours) },
   ];
