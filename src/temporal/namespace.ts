@@ -35,6 +35,13 @@ export async function readNamespaceId(
   }
 }
 
+/** How long completed workflows are kept, milliseconds; null where the server does not say. */
+export async function readNamespaceRetention({ connection, namespace }: Temporal): Promise<number | null> {
+  const { config } = await connection.workflowService.describeNamespace({ namespace });
+  const seconds = config?.workflowExecutionRetentionTtl?.seconds;
+  return seconds === undefined || seconds === null ? null : Number(seconds) * 1000;
+}
+
 /** Without the right to list them (or on a server that does not offer it) we do without. */
 async function hasSearchAttributes({ connection, namespace }: Temporal): Promise<boolean> {
   try {
