@@ -160,9 +160,10 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     );
   program
     .command('doctor')
-    .description('check both servers, schema, roles, partitions, configuration and lanes')
+    .description('check both servers and all that lies between, and say what to do')
     .addOption(configOption())
     .option('--adopt', 'hand the rows to the Temporal namespace at hand, when the old one is gone for good')
+    .option('--transaction-age <duration>', 'from when on an open transaction is old', parseMs, 300_000)
     .option('--restored', 'go on in this database after it was set back to an earlier copy, or moved')
     .action(async (options: DoctorOptions) =>
       setExitCode(await (await import('./commands/doctor.ts')).doctor(out, options)),

@@ -29,8 +29,13 @@ export default async function setup(project: TestProject): Promise<Stop> {
 
 async function postgres() {
   const given = process.env['OUTBOX_TEST_DATABASE_URL'];
-  // Nothing here must survive a power failure; 300 connections as in docker-compose.yml.
-  const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '300' };
+  // Nothing here must survive a power failure; 300 connections as in docker-compose.yml; a forgotten PREPARE TRANSACTION is a test.
+  const settings = {
+    fsync: 'off',
+    full_page_writes: 'off',
+    max_connections: '300',
+    max_prepared_transactions: '10',
+  };
   const server = given === undefined ? await startPostgres({ settings, onProgress }) : undefined;
   const databaseUrl = given ?? server?.url ?? '';
   const template = `outbox_test_${randomBytes(4).toString('hex')}`;

@@ -9,12 +9,14 @@ export interface DoctorOptions {
   readonly config?: string;
   readonly adopt?: boolean;
   readonly restored?: boolean;
+  /** Milliseconds. */
+  readonly transactionAge: number;
 }
 
 /** `doctor`: looks at everything, goes on after what fails. Answers the exit code. */
 export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1 | 3> {
   const url = databaseUrl();
-  const { findings: database, settings } = await checkDatabase(url, options.config, out);
+  const { findings: database, settings } = await checkDatabase(url, options, out);
   const temporal = await checkTemporal(out, url, settings, {
     adopt: options.adopt === true,
     restored: options.restored === true,

@@ -14,13 +14,29 @@ import { readConfigFile } from '../configFile.ts';
 import type { Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
+import {
+  checkClock,
+  checkDeadRows,
+  checkDue,
+  checkPrepared,
+  checkRetention,
+  checkSecrets,
+  checkSlots,
+  checkTransactions,
+} from './server.ts';
 
 type Check = readonly [name: string, look: (db: Pool) => Promise<Finding>];
+
+export interface DatabaseOptions {
+  readonly config?: string;
+  /** From which age, milliseconds, an open transaction is worth a warning. */
+  readonly transactionAge: number;
+}
 
 /** `settings` is null when the schema could not be read. */
 export async function checkDatabase(
   url: string,
-  configOption: string | undefined,
+  { config: configOption, transactionAge }: DatabaseOptions,
   out: Output,
 ): Promise<{ findings: Finding[]; settings: Settings | null }> {
   const pool = connect(url, { applicationName: 'temporal-outbox-doctor', max: 2 });
@@ -37,7 +53,12 @@ export async function checkDatabase(
     if (findings[0]?.level === 'fail') return { findings, settings: null };
     findings.push(await explained(['schema', checkSchema]));
     if (findings[1]?.level === 'fail') return { findings, settings: null };
-    const checks: Check[] = [...schemaChecks, ['configuration', checkConfig(configOption, out)]];
+    const checks: Check[] = [
+      ...schemaChecks,
+      ['configuration', checkConfig(configOption, out)],
+      ['transactions', (db) => checkTransactions(db, transactionAge)],
+      ['prepared transactions', (db) => checkPrepared(db, transactionAge)],
+    ];
     for (const check of checks) findings.push(await explained(check));
     return { findings, settings: await readSettings(pool) };
   } finally {
@@ -68,6 +89,12 @@ const schemaChecks: readonly Check[] = [
   ['waiting', checkWaiting],
   ['parked', checkParked],
   ['routing', checkRouting],
+  ['due', checkDue],
+  ['retention', checkRetention],
+  ['secrets', checkSecrets],
+  ['clock', checkClock],
+  ['dead rows', checkDeadRows],
+  ['replication slots', checkSlots],
 ];
 
 async function checkRoles(db: Pool): Promise<Finding> {

@@ -1,10 +1,12 @@
 import { pollersOf } from '../../deadletter/pollers.ts';
+import { describeDuration } from '../../core/duration.ts';
 import { taskQueueName } from '../../core/ids.ts';
 import type { Settings } from '../../storage/configuration.ts';
 import { connect } from '../../storage/connect.ts';
 import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
 import type { Temporal } from '../../temporal/connect.ts';
-import { inspectNamespace } from '../../temporal/namespace.ts';
+import { inspectNamespace, readNamespaceRetention } from '../../temporal/namespace.ts';
+import { describeHousekeepingSchedule, housekeepingScheduleId } from '../../temporal/schedule.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectForCommand } from '../temporal.ts';
@@ -49,7 +51,11 @@ export async function checkTemporal(
               '--name OutboxDestination --type Keyword --name OutboxEventType --type Keyword',
           ),
     );
-    if (settings !== null) findings.push(await checkWorkers(temporal, settings));
+    if (settings !== null) {
+      findings.push(await checkWorkers(temporal, settings));
+      findings.push(await checkSchedule(temporal, settings));
+    }
+    findings.push(await checkNamespaceRetention(temporal));
     return findings;
   } catch (error) {
     return [failedBy('Temporal', error)];
@@ -79,6 +85,33 @@ async function checkBinding(
   } finally {
     await pool.end();
   }
+}
+
+async function checkSchedule(temporal: Temporal, { name }: Settings): Promise<Finding> {
+  const check = 'housekeeping';
+  const schedule = await describeHousekeepingSchedule(temporal, name);
+  if (schedule === null) {
+    return warn(
+      check,
+      'its schedule is missing: nothing past retention goes',
+      'run and worker make it, at their start and every hour.',
+    );
+  }
+  if (schedule.paused) {
+    return warn(
+      check,
+      'its schedule is paused: nothing past retention goes',
+      `temporal schedule toggle --unpause --schedule-id ${housekeepingScheduleId(name)}`,
+    );
+  }
+  return ok(check, `scheduled, next at ${schedule.nextAt ?? 'no time'}`);
+}
+
+/** For information: nothing of ours relies on it. */
+async function checkNamespaceRetention(temporal: Temporal): Promise<Finding> {
+  const keptMs = await readNamespaceRetention(temporal);
+  const kept = keptMs === null ? 'for a time that is not told' : `for ${describeDuration(keptMs)}`;
+  return ok('Temporal retention', `completed workflows are kept ${kept}; open ones, parked too, for good`);
 }
 
 async function checkWorkers(temporal: Temporal, { name }: Settings): Promise<Finding> {

@@ -1,0 +1,137 @@
+/** What in PostgreSQL itself makes a queue slow or a disk full, and whether housekeeping keeps up. */
+import type { HousekeepingReport } from '../../housekeeping/pass.ts';
+import { problemOf } from '../../destination/index.ts';
+import { readDestinations } from '../../storage/configuration.ts';
+import type { Queryable } from '../../storage/connect.ts';
+import {
+  clockAheadMs,
+  idleSlots,
+  oldestTransaction,
+  preparedTransactions,
+  tablesFullOfDeadRows,
+} from '../../storage/health.ts';
+import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/housekeeping.ts';
+import { describeAge } from '../spokenTime.ts';
+import { printable } from '../table.ts';
+import { ok, warn, type Finding } from './finding.ts';
+
+export async function checkTransactions(db: Queryable, oldAfterMs: number): Promise<Finding> {
+  const check = 'transactions';
+  const oldest = await oldestTransaction(db);
+  if (oldest === undefined) return ok(check, 'none is open that holds dead rows');
+  const { pid, application, user, state, ageMs } = oldest;
+  const who = `pid ${pid}, ${printable(application) || 'no application name'}, user ${printable(user)}`;
+  if (ageMs === null)
+    return ok(check, `${who} has one open; its age is hidden (grant pg_read_all_stats to see it)`);
+  if (ageMs < oldAfterMs)
+    return ok(check, `the oldest is ${describeAge(ageMs)} old`.replace('is now old', 'is new'));
+  return warn(
+    check,
+    `${who} has one open for ${describeAge(ageMs)}, ${state ?? 'state unknown'}: dead rows cannot be removed`,
+    `Have it end, or end it: select pg_terminate_backend(${pid}). Against the next one: idle_in_transaction_session_timeout.`,
+  );
+}
+
+export async function checkPrepared(db: Queryable, oldAfterMs: number): Promise<Finding> {
+  const check = 'prepared transactions';
+  const old = (await preparedTransactions(db)).filter(({ ageMs }) => ageMs >= oldAfterMs);
+  const [oldest] = old;
+  if (oldest === undefined) return ok(check, 'none is forgotten');
+  const gid = printable(oldest.gid);
+  return warn(
+    check,
+    `${old.length}, the oldest ${gid} of ${printable(oldest.owner)} for ${describeAge(oldest.ageMs)}: dead rows cannot be removed`,
+    `Ask its transaction manager, then: commit prepared '${gid}' or rollback prepared '${gid}'.`,
+  );
+}
+
+export async function checkSlots(db: Queryable): Promise<Finding> {
+  const check = 'replication slots';
+  const idle = await idleSlots(db);
+  const [worst] = idle;
+  if (worst === undefined) return ok(check, 'none is idle');
+  const kept =
+    worst.retainedBytes === null ? 'no log' : `${(worst.retainedBytes / 2 ** 20).toFixed(0)} MiB of log`;
+  return warn(
+    check,
+    `${idle.length} that nobody reads; ${printable(worst.name)} keeps ${kept}`,
+    `Where its reader is gone for good: select pg_drop_replication_slot('${printable(worst.name)}'). Log kept for it fills the disk.`,
+  );
+}
+
+const deadRowsMany = 50_000;
+
+export async function checkDeadRows(db: Queryable): Promise<Finding> {
+  const check = 'dead rows';
+  const full = await tablesFullOfDeadRows(db, deadRowsMany);
+  if (full.length === 0) return ok(check, 'are removed in time');
+  const tables = full.map(({ table, live, dead }) => `${table} ${dead} (${live} live)`).join(', ');
+  return warn(
+    check,
+    `more than live ones: ${tables}`,
+    'Something keeps vacuum from removing them (transactions, slots above), or it is off. Then: vacuum (analyze) on these tables.',
+  );
+}
+
+/** A pass comes every hour, five minutes late at most. */
+const passOverdueMs = 2 * 3_600_000;
+
+export async function checkRetention(db: Queryable): Promise<Finding> {
+  const check = 'retention';
+  const past = await partitionsPastRetention(db);
+  const [oldest] = past;
+  if (oldest === undefined) return ok(check, 'no day is past it');
+  const { finishedAt, report } = await readLatestPass<HousekeepingReport>(db);
+  const found = `${past.length} days are past it, the oldest ${oldest.name}`;
+  const waiting = report?.waiting ?? [];
+  const recent = finishedAt !== null && Date.now() - Date.parse(finishedAt) < passOverdueMs;
+  if (recent && waiting.length === 0) return ok(check, `${found}; the next pass drops them`);
+  const why = waiting[0] === undefined ? 'no pass came by lately' : `${waiting[0].name}: ${waiting[0].why}`;
+  return warn(
+    check,
+    `${found} (${why})`,
+    'temporal-outbox housekeeping run; an open transaction is named above. Under a user who is not the owner of the tables a busy ' +
+      'producer can be in the way for long: run that command as the owner.',
+  );
+}
+
+const dueLateMs = 60_000;
+
+export async function checkDue(db: Queryable): Promise<Finding> {
+  const check = 'due';
+  const { staleClaims, oldestDueMs } = await readLag(db);
+  const status = 'temporal-outbox status shows where; workers, lanes and Temporal below and above say why.';
+  if (staleClaims > 0) return warn(check, `${staleClaims} claims are stuck in their first attempt`, status);
+  if (oldestDueMs === null || oldestDueMs < dueLateMs) return ok(check, 'nothing waits beyond its time');
+  return warn(check, `the oldest that should have been sent is ${describeAge(oldestDueMs)} late`, status);
+}
+
+const clockOffMs = 2_000;
+
+export async function checkClock(db: Queryable): Promise<Finding> {
+  const check = 'clock';
+  const { aheadMs, roundTripMs } = await clockAheadMs(db);
+  const off = Math.max(Math.abs(aheadMs) - roundTripMs / 2, 0);
+  if (off < clockOffMs) return ok(check, 'this machine and PostgreSQL agree');
+  return warn(
+    check,
+    `this machine is ${describeAge(off)} ${aheadMs > 0 ? 'ahead of' : 'behind'} PostgreSQL`,
+    'Synchronise both (NTP). Receivers refuse signatures whose webhook-timestamp is minutes off; due times go by PostgreSQL’s clock.',
+  );
+}
+
+export async function checkSecrets(db: Queryable): Promise<Finding> {
+  const check = 'secrets';
+  const { destinations } = await readDestinations(db);
+  const problems = destinations.flatMap((config) => {
+    const problem = problemOf(config, { env: process.env });
+    return problem === null ? [] : [`${config.name}: ${problem}`];
+  });
+  if (problems.length === 0) return ok(check, 'every destination has what it needs in this environment');
+  const more = problems.length > 3 ? `; and ${problems.length - 3} more` : '';
+  return warn(
+    check,
+    `missing in this environment: ${problems.slice(0, 3).join('; ')}${more}`,
+    'run and worker refuse to start without them; where they run elsewhere, look there.',
+  );
+}

@@ -1,0 +1,81 @@
+/** What holds PostgreSQL up, as its own views tell it. For doctor: none of this is on a busy path. */
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
+
+export interface HorizonHolder {
+  readonly pid: number;
+  readonly application: string;
+  readonly user: string;
+  /** `active`, `idle in transaction`, …; null where this user may not see it. */
+  readonly state: string | null;
+  /** Since its transaction began; null where this user may not see it. */
+  readonly ageMs: number | null;
+}
+
+/** The oldest transaction in this database that keeps dead rows from being removed; undefined when there is none but our own. */
+export async function oldestTransaction(db: Queryable): Promise<HorizonHolder | undefined> {
+  return firstOf<HorizonHolder>(
+    db,
+    `select pid, application_name as application, coalesce(usename, '?') as "user", state,
+            (extract(epoch from clock_timestamp() - xact_start) * 1000)::float8 as "ageMs"
+     from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and (backend_xmin is not null or backend_xid is not null)
+     order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last, xact_start limit 1`,
+  );
+}
+
+export interface PreparedTransaction {
+  readonly gid: string;
+  readonly owner: string;
+  readonly ageMs: number;
+}
+
+/** Two-phase transactions that nobody has ended, oldest first. */
+export async function preparedTransactions(db: Queryable): Promise<PreparedTransaction[]> {
+  return rowsOf<PreparedTransaction>(
+    db,
+    `select gid, owner, (extract(epoch from clock_timestamp() - prepared) * 1000)::float8 as "ageMs"
+     from pg_prepared_xacts where database = current_database() order by prepared`,
+  );
+}
+
+export interface IdleSlot {
+  readonly name: string;
+  /** Log that is kept for it; null when it holds none. */
+  readonly retainedBytes: number | null;
+}
+
+/** Replication slots that nobody reads: they keep log, and logical ones dead rows. */
+export async function idleSlots(db: Queryable): Promise<IdleSlot[]> {
+  return rowsOf<IdleSlot>(
+    db,
+    `select slot_name as name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 as "retainedBytes"
+     from pg_replication_slots where not active order by 2 desc nulls last, 1`,
+  );
+}
+
+export interface DeadRows {
+  readonly table: string;
+  readonly live: number;
+  readonly dead: number;
+}
+
+/** Tables of ours with more dead rows than live ones, and many. */
+export async function tablesFullOfDeadRows(db: Queryable, atLeast: number): Promise<DeadRows[]> {
+  return rowsOf<DeadRows>(
+    db,
+    `select relname as table, n_live_tup::float8 as live, n_dead_tup::float8 as dead from pg_stat_user_tables
+     where schemaname = 'outbox' and n_dead_tup >= $1 and n_dead_tup > n_live_tup order by n_dead_tup desc limit 5`,
+    [atLeast],
+  );
+}
+
+/** How far this machine's clock is ahead of the database's, milliseconds; negative when behind. Exact to half a round trip. */
+export async function clockAheadMs(db: Queryable): Promise<{ aheadMs: number; roundTripMs: number }> {
+  const sentAt = Date.now();
+  const row = await firstOf<{ at: number }>(
+    db,
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as at',
+  );
+  const roundTripMs = Date.now() - sentAt;
+  return { aheadMs: sentAt + roundTripMs / 2 - (row?.at ?? sentAt), roundTripMs };
+}

@@ -1,0 +1,45 @@
+/** A small run of what `npm run chaos:volume` does with millions. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { createTestDatabase, servers } from '../support/index.ts';
+
+interface VolumeReport {
+  readonly problems: string[];
+  readonly rows: { readonly dropped: number; readonly waiting: number; readonly kept: number }[];
+}
+
+const script = fileURLToPath(new URL('../chaos/volume.mjs', import.meta.url));
+
+test.each([
+  ['', []],
+  [' while somebody else’s transaction stays open', ['--open-transaction']],
+])(
+  'days come and go%s: each is dropped, what is parked outlives it and is delivered in the end',
+  async (_when, more) => {
+    const database = await createTestDatabase({ migrated: false });
+    const args = [
+      '--events',
+      '4000',
+      '--days',
+      '4',
+      '--parked',
+      '8',
+      '--name',
+      database.name,
+      '--json',
+      ...more,
+    ];
+    const at = ['--database', database.url, '--temporal', servers().temporalAddress];
+    const { stdout } = await promisify(execFile)(process.execPath, [script, ...args, ...at], {
+      env: { ...process.env, TEMPORAL_NAMESPACE: servers().temporalNamespace },
+    });
+    const { problems, rows } = JSON.parse(stdout) as VolumeReport;
+    expect(problems).toEqual([]);
+    expect(rows.map(({ dropped, waiting, kept }) => ({ dropped: dropped >= 1, waiting, kept }))).toEqual(
+      Array(2).fill({ dropped: true, waiting: 0, kept: 2 }),
+    );
+  },
+  150_000,
+);
