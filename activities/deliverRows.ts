@@ -1,3 +1,4 @@
+import { KeyChains } from '../src/core/keyChains.ts';
 import { retryDecision } from '../src/core/retry.ts';
 import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
 import { failpoint } from '../src/failpoints.ts';
@@ -20,7 +21,8 @@ export interface Limits {
 }
 
 /**
- * Sends the batch's due rows in order of seq, as many at once as their destination allows. `first`: those loaded already.
+ * Sends the batch's due rows in order of seq, as many at once as their destination allows; those of one key, where order is
+ * kept, one after another, and none behind one that failed. `first`: those loaded already.
  * However it ends, nothing is under way any more.
  */
 export async function deliverRows(
@@ -36,6 +38,20 @@ export async function deliverRows(
   const stopped = (): boolean =>
     signal.aborted || asked.aborted || performance.now() - startedAt >= softLimitMs;
   const reachables = new Map<string, Reachable | undefined>();
+  const chains = new KeyChains<DeliveryRow>();
+  /** Takes over a slot, which it gives back or hands on to the next row of its key. */
+  const begin = (row: DeliveryRow, reachable: Reachable | undefined): void => {
+    void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
+      note(ledger, row, outcome);
+      const next =
+        row.orderKey === null
+          ? undefined
+          : chains.settled(row.orderKey, 'acknowledged' in outcome || 'late' in outcome);
+      if (next === undefined || stopped()) slots.give();
+      else begin(next, reachable);
+      slots.stir();
+    });
+  };
   try {
     for (let rows = first; rows.length > 0 && !stopped();) {
       const loading = mayHaveMore(rows)
@@ -50,21 +66,22 @@ export async function deliverRows(
             await dependencies.destinations.find(row.destination, batch.configRevision),
           );
         }
+        if (row.orderKey !== null && !chains.admit(row.orderKey, row)) continue;
         const reachable = reachables.get(row.destination);
         const limit = reachable?.config.concurrency ?? 1;
         // No await where none is needed: this loop runs for every message.
-        if (slots.taken >= limit) await slots.below(limit);
+        if (slots.taken >= limit) await slots.until(() => slots.taken < limit);
         if (stopped()) break;
         slots.taken++;
-        void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
-          slots.give();
-          note(ledger, row, outcome);
-        });
+        begin(row, reachable);
       }
+      // Long chains: what waits in memory is not added to before half of it is gone.
+      const half = rows.length / 2;
+      if (chains.waiting > half) await slots.until(() => chains.waiting <= half || stopped());
       rows = await loading;
     }
   } finally {
-    await slots.below(1);
+    await slots.until(() => slots.taken === 0);
   }
 }
 
@@ -92,11 +109,15 @@ class Slots {
 
   give(): void {
     this.taken--;
+  }
+
+  /** Whoever waits looks again. */
+  stir(): void {
     this.#wake?.();
   }
 
-  async below(limit: number): Promise<void> {
-    while (this.taken >= limit) await new Promise<void>((resolve) => (this.#wake = resolve));
+  async until(met: () => boolean): Promise<void> {
+    while (!met()) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 }
 
@@ -125,7 +146,7 @@ async function deliverRow(
   if (row.type === null)
     return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
   telemetry.sending();
-  const message = messageOf(row, row.type);
+  const message = messageOf(row, row.type, reachable.config);
   const outcome = await reachable.sender.send(message, signal);
   const held = failpoint('after-send');
   if (held !== undefined) await held;
@@ -142,13 +163,15 @@ async function deliverRow(
   };
 }
 
-function messageOf(row: DeliveryRow, type: string): OutgoingMessage {
+function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['config']): OutgoingMessage {
   return {
     eventId: row.eventId,
     destination: row.destination,
     revision: row.revision,
     type,
     key: row.key,
+    // Of the event's key: one that gave up its turn is still known by its number.
+    sequence: ordering === 'key' && row.key !== null ? row.seq : null,
     source: row.source,
     subject: row.subject,
     contentType: row.contentType,

@@ -13,6 +13,8 @@ export function advise(config: OutboxConfig, findings: Findings): void {
     if (config.routes.length > 0 && !routed.has(destination.name)) {
       findings.warning(path, 'no route leads here; only a redirect can');
     }
+    if (destination.onPark === 'skip' && destination.ordering === 'none')
+      findings.warning([...path, 'onPark'], 'has no effect without ordering: key');
     const cut = attemptsCutOff(destination);
     if (cut !== null) findings.warning([...path, 'retry'], cut);
   }

@@ -1,5 +1,11 @@
 /** What a configuration comes to, for `config explain`: each destination's address, attempts and routes. */
-import type { CredentialsConfig, DestinationConfig, OutboxConfig, RouteConfig } from '../core/destination.ts';
+import type {
+  CredentialsConfig,
+  DestinationConfig,
+  OutboxConfig,
+  RateLimit,
+  RouteConfig,
+} from '../core/destination.ts';
 import { describeDuration } from '../core/duration.ts';
 import { expandEnvironment } from '../core/environment.ts';
 import { timetable, type ParkReason, type TimetableEntry } from '../core/retry.ts';
@@ -19,6 +25,10 @@ export interface DestinationExplanation {
   readonly auth: CredentialsConfig['kind'] | null;
   readonly timeoutMs: number;
   readonly concurrency: number;
+  readonly rateLimit: RateLimit | null;
+  readonly ordering: DestinationConfig['ordering'];
+  /** Null without order. */
+  readonly onPark: DestinationConfig['onPark'] | null;
   /** Attempts of an event that is refused every time, without jitter and without the attempts' own duration. */
   readonly attempts: readonly TimetableEntry[];
   readonly givesUpAfterMs: number;
@@ -60,6 +70,9 @@ function explainDestination(
     auth: destination.auth?.kind ?? null,
     timeoutMs: destination.timeoutMs,
     concurrency: destination.concurrency,
+    rateLimit: destination.rateLimit,
+    ordering: destination.ordering,
+    onPark: destination.ordering === 'key' ? destination.onPark : null,
     attempts,
     givesUpAfterMs: attempts.at(-1)?.sinceFirstMs ?? 0,
     givesUpBecause: attempts.length < retry.maximumAttempts ? 'schedule-to-close' : 'attempts-exhausted',
@@ -92,6 +105,10 @@ function explanationText(explanation: DestinationExplanation): string {
   const rows: [string, string][] = [
     ['address', addressText(explanation)],
     ['deadline', `${describeDuration(explanation.timeoutMs)} an attempt, ${explanation.concurrency} at once`],
+    ...(explanation.onPark === null ? [] : [['order', orderText(explanation.onPark)] as [string, string]]),
+    ...(explanation.rateLimit === null
+      ? []
+      : [['rate', rateText(explanation.rateLimit)] as [string, string]]),
     ['signed', explanation.signedWith === null ? 'no' : `yes, with ${explanation.signedWith.join(', ')}`],
     ['login', explanation.auth ?? 'none'],
     ['attempts', attemptsText(explanation)],
@@ -109,6 +126,15 @@ const textWidth = 80;
 function addressText({ method, address, url, missingVariables }: DestinationExplanation): string {
   if (missingVariables.length > 0) return `${method} ${url} (not set: ${missingVariables.join(', ')})`;
   return `${method} ${address ?? url}`;
+}
+
+function orderText(onPark: DestinationConfig['onPark']): string {
+  const parked = onPark === 'block' ? 'holds its key up' : 'lets its key pass';
+  return `by key, one after another; a parked event ${parked}`;
+}
+
+function rateText({ limit, perMs }: RateLimit): string {
+  return `at most ${limit} in ${describeDuration(perMs)}, retries included`;
 }
 
 /** Long timetables show how they begin and how they end. */

@@ -6,7 +6,7 @@ import type { Findings, KeyPath } from './findings.ts';
 import { isMapping, type Mapping } from './mapping.ts';
 
 const laterAtTop: readonly string[] = [];
-const laterInDestination = ['onPark', 'rateLimit', 'circuit'];
+const laterInDestination = ['circuit'];
 const laterTypes = ['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'];
 
 /** Known keys at this place that are not in the schema yet. */
@@ -31,15 +31,12 @@ export function setLaterAside(file: Mapping, findings: Findings): Mapping {
 function keepDestination(name: string, destination: unknown, findings: Findings): unknown {
   if (!isMapping(destination)) return destination;
   const path = ['destinations', name];
-  const { type, ordering } = destination;
+  const { type } = destination;
   if (typeof type === 'string' && laterTypes.includes(type)) {
     refuse([...path, 'type'], `destinations of type ${type}`, findings);
     return undefined;
   }
-  const rest = without(destination, laterInDestination, path, findings);
-  if (ordering !== 'key') return rest;
-  refuse([...path, 'ordering'], 'ordering: key', findings);
-  return { ...rest, ordering: 'none' };
+  return without(destination, laterInDestination, path, findings);
 }
 
 function without(mapping: Mapping, keys: readonly string[], path: KeyPath, findings: Findings): Mapping {

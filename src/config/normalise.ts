@@ -50,7 +50,13 @@ function normaliseHttp(name: string, input: HttpDestinationInput): HttpDestinati
     auth: normaliseAuth(input.auth),
     idempotencyKey: { quoted: input.idempotencyKey?.quoted ?? defaults.idempotencyKey.quoted },
     cloudEvents: input.cloudEvents ?? defaults.cloudEvents,
+    ordering: input.ordering ?? defaults.ordering,
+    onPark: input.onPark ?? defaults.onPark,
     concurrency: input.concurrency ?? defaults.concurrency,
+    rateLimit:
+      input.rateLimit === undefined
+        ? null
+        : { limit: input.rateLimit.limit, perMs: ms(input.rateLimit.per, 0) },
     batch: { ...defaults.batch, ...withoutUndefined(input.batch ?? {}) },
     network: { allowPrivate: input.network?.allowPrivate ?? defaults.network.allowPrivate },
     responseExcerpt: input.responseExcerpt ?? defaults.responseExcerpt,

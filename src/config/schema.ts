@@ -174,8 +174,19 @@ export const httpDestinationSchema = section({
       .describe('Idempotency-Key as a quoted string, as the IETF draft has it. Default true.'),
   }).optional(),
   cloudEvents: oneOf(['none', 'binary', 'structured']).optional().describe('Default none.'),
-  ordering: oneOf(['none']).optional().describe('Default none.'),
-  concurrency: whole(bounds.concurrency).optional().describe('Requests at once, per process. Default 50.'),
+  ordering: oneOf(['none', 'key'])
+    .optional()
+    .describe("key: events of one key arrive in the order of their producers' commits. Default none."),
+  onPark: oneOf(['block', 'skip'])
+    .optional()
+    .describe('For ordering: key. Whether a parked event holds its key up, or lets it pass. Default block.'),
+  concurrency: whole(bounds.concurrency)
+    .optional()
+    .describe('Requests at once, over all processes. Default 50.'),
+  rateLimit: section({
+    limit: whole(bounds.rateLimit).describe('Requests, retries included, over all processes.'),
+    per: duration(bounds.ratePerMs).describe('In so long.'),
+  }).optional(),
   batch: batchSchema.optional(),
   network: section({
     allowPrivate: flag()

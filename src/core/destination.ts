@@ -41,6 +41,11 @@ export interface BatchConfig {
   readonly splitUpTo: number;
 }
 
+export interface RateLimit {
+  readonly limit: number;
+  readonly perMs: number;
+}
+
 export interface HttpDestinationConfig {
   readonly name: string;
   readonly type: 'http';
@@ -56,8 +61,14 @@ export interface HttpDestinationConfig {
   readonly auth: CredentialsConfig | null;
   readonly idempotencyKey: { readonly quoted: boolean };
   readonly cloudEvents: 'none' | 'binary' | 'structured';
-  /** Requests at once, per process. */
+  /** `key`: deliveries of one key go one after another, in the order of their producers' commits. */
+  readonly ordering: 'none' | 'key';
+  /** For `ordering: 'key'`: whether a parked delivery holds its key up, or lets it pass. */
+  readonly onPark: 'block' | 'skip';
+  /** Requests at once, over all processes. */
   readonly concurrency: number;
+  /** Requests, retries included, over all processes; null for no limit. */
+  readonly rateLimit: RateLimit | null;
   readonly batch: BatchConfig;
   readonly network: { readonly allowPrivate: boolean };
   /** Characters of the response kept with a failed attempt; 0 keeps none. */

@@ -6,6 +6,8 @@ export interface OutgoingMessage {
   readonly revision: number;
   readonly type: string;
   readonly key: string | null;
+  /** Its place among the deliveries of its key, a whole number that rises; null where no order is kept. */
+  readonly sequence: string | null;
   readonly source: string | null;
   readonly subject: string | null;
   readonly contentType: string;

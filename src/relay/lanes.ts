@@ -1,13 +1,19 @@
-import { holdLanes, leaveLanes } from '../storage/claims.ts';
+import { holdLanes, keyedLanes, leaveLanes, wakeStranded } from '../storage/claims.ts';
 import type { Queryable } from '../storage/connect.ts';
 
 /** Every so often a lane is searched from its beginning: rows that committed late or came back lie below the mark. */
 const sweepEveryMs = 1_000;
+/**
+ * Where order is kept rows come back all the time, one of a key as the one before it is settled. Such a lane is searched from its
+ * beginning at each poll, as long as that is cheap: dead index entries, kept by somebody's old transaction, make it dear.
+ */
+const sweepShare = 0.25;
 
 interface Lane {
   /** The largest seq claimed so far; a hint where to look first. */
   mark: string;
   sweptAt: number;
+  keyed: boolean;
 }
 
 /** The lanes this relay owns, by leases in the database, and where each was read up to. */
@@ -18,6 +24,8 @@ export class Lanes {
   readonly #leaseMs: number;
   #lanes = new Map<string, Lane>();
   #heldAt = performance.now();
+  /** How long a poll of late took that found nothing. */
+  #emptyPollMs = 0;
 
   constructor(db: Queryable, relayId: string, label: string, leaseMs: number) {
     this.#db = db;
@@ -38,7 +46,13 @@ export class Lanes {
   /** Heartbeat: renews, takes over and gives up lanes. */
   async hold(): Promise<void> {
     const names = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs);
-    this.#lanes = new Map(names.map((name) => [name, this.#lanes.get(name) ?? { mark: '0', sweptAt: 0 }]));
+    const keyed = new Set(await keyedLanes(this.#db));
+    this.#lanes = new Map(
+      names.map((name) => {
+        const known = this.#lanes.get(name) ?? { mark: '0', sweptAt: 0 };
+        return [name, { ...known, keyed: keyed.has(name) }];
+      }),
+    );
     this.#heldAt = performance.now();
   }
 
@@ -52,10 +66,22 @@ export class Lanes {
     return names.map((name) => {
       const lane = this.#lanes.get(name);
       if (lane === undefined) return '0';
-      if (nowMs - lane.sweptAt < sweepEveryMs) return lane.mark;
+      const everyMs = lane.keyed ? Math.min(this.#emptyPollMs / sweepShare, sweepEveryMs) : sweepEveryMs;
+      if (nowMs - lane.sweptAt < everyMs) return lane.mark;
       lane.sweptAt = nowMs;
       return '0';
     });
+  }
+
+  /** A poll that claimed nothing took so long. */
+  polledInVain(tookMs: number): void {
+    this.#emptyPollMs = tookMs;
+  }
+
+  /** Wakes what should wait for nobody any more. */
+  async wakeStranded(): Promise<number> {
+    const keyed = [...this.#lanes].filter(([, lane]) => lane.keyed).map(([name]) => name);
+    return keyed.length === 0 ? 0 : wakeStranded(this.#db, keyed);
   }
 
   advance(name: string, seq: string): void {

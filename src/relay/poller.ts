@@ -13,7 +13,7 @@ const slowAfterMs = 1_000;
 /** After the last claim the relay polls at the busy pace for so long. */
 const busyForMs = 1_000;
 const failureDelayMs = { first: 100, maximum: 5_000 };
-const promoteEveryMs = 1_000;
+const promoteEveryMs = 250;
 const promoteAtOnce = 1_000;
 
 /** Asks for work, at a pace that follows the load, and hands what it claims to the starter. */
@@ -104,6 +104,7 @@ export class Poller {
       this.#handover === undefined
         ? await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs)
         : await claimOpenBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs, chunk);
+    if (batches.length === 0) this.#lanes.polledInVain(performance.now() - askedAt);
     this.#telemetry.polled(performance.now() - askedAt);
     if (batches.length > 0) await failpoint('after-claim');
     for (const batch of batches) {

@@ -53,7 +53,8 @@ export interface RelayStanding {
   readonly silentMs: number;
 }
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 const reconcileEveryMs = 5_000;
 const reconcileForMs = 20_000;
 const verifyEveryMs = 5_000;
@@ -90,6 +91,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       if (!binding.broken) await lanes.hold();
     }),
     repeat('make partitions', hourMs, log, () => makePartitions(pool)),
+    repeat('wake stranded keys', minuteMs, log, async () => {
+      const woken = await lanes.wakeStranded();
+      if (woken > 0) log.warn({ keys: woken }, 'keys waited for nobody: rows were changed by hand');
+    }),
     repeat('reconcile', reconcileEveryMs, log, async () => {
       // What Temporal does not answer in time is looked at in a later round.
       if (!binding.broken)

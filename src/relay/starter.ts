@@ -33,6 +33,8 @@ const retryDelayMs = { first: 100, maximum: 5_000 };
 const stopGraceMs = 2_000;
 /** A destination slower than this gets its first attempt as an ordinary activity: a workflow task must not last so long. */
 const localTimeoutMs = 30_000;
+/** So is one that has so many slow batches already: with each held in a workflow task, a few slow destinations filled a worker. */
+const slowAtOnce = 2;
 const assumedTimeoutMs = 15_000;
 const timeoutsFreshMs = 5_000;
 
@@ -77,7 +79,7 @@ export class Starter {
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
       const askedAt = performance.now();
       try {
-        await this.startOnce(batch, 'local');
+        await this.startOnce(batch, batch.slow < slowAtOnce ? 'local' : 'activity');
         return telemetry.started('started', performance.now() - askedAt);
       } catch (error) {
         telemetry.started('failed', performance.now() - askedAt);

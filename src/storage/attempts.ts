@@ -25,6 +25,8 @@ export interface DeliveryRow {
   readonly unreachable: number;
   /** Milliseconds since its first attempt; null before it. */
   readonly sinceFirstMs: number | null;
+  /** The key within which it is sent in order; null for no order. */
+  readonly orderKey: string | null;
   /** Null when the event itself is gone from the database. */
   readonly type: string | null;
   readonly key: string | null;
@@ -136,7 +138,7 @@ export async function openBatch(
 
 /** Columns of outbox.load_rows as `r`. */
 export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
-  r.since_first_ms as "sinceFirstMs", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
+  r.since_first_ms as "sinceFirstMs", r.order_key as "orderKey", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
   r.created_ms as "createdMs", r.payload, r.headers`;
 
 /** The next rows to send after `seq`, in order. */

@@ -8,6 +8,8 @@ export interface ClaimedBatch {
   readonly size: number;
   /** The largest seq in it, as text: int8 does not fit a number. */
   readonly lastSeq: string;
+  /** Batches of this lane whose first attempt takes long. */
+  readonly slow: number;
   /** Its first run and rows, when they were asked for. */
   readonly opened: OpenedRows | null;
 }
@@ -25,6 +27,21 @@ export async function holdLanes(
     [relayId, label, leaseMs],
   );
   return rows.map((row) => row.hold_lanes);
+}
+
+/** Lanes that keep order per key. */
+export async function keyedLanes(db: Queryable): Promise<string[]> {
+  const rows = await rowsOf<{ name: string }>(
+    db,
+    `select name from outbox.destinations where ordering = 'key'`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** Wakes keys of these lanes that nobody would wake any more; answers how many. */
+export async function wakeStranded(db: Queryable, lanes: readonly string[]): Promise<number> {
+  const row = await firstOf<{ woken: number }>(db, 'select outbox.wake_stranded($1) as woken', [lanes]);
+  return row?.woken ?? 0;
 }
 
 export async function leaveLanes(db: Queryable, relayId: string): Promise<void> {
@@ -69,13 +86,13 @@ export async function claimOpenBatches(
     [relayId, lanes, after, slowAfterMs, limit, bytes],
   );
   return Array.from(groupByBatch(rows), (ofBatch) => {
-    const [{ lane, batchId, workflowId, size, lastSeq, configRevision }] = ofBatch;
+    const [{ lane, batchId, workflowId, size, lastSeq, slow, configRevision }] = ofBatch;
     const batch = { batchId, run: 1, lane, fruitless: 0, configRevision };
-    return { lane, batchId, workflowId, size, lastSeq, opened: { batch, rows: ofBatch } };
+    return { lane, batchId, workflowId, size, lastSeq, slow, opened: { batch, rows: ofBatch } };
   });
 }
 
-const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq"`;
+const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq", c.slow`;
 
 function groupByBatch<Row extends { readonly batchId: string }>(
   rows: readonly Row[],

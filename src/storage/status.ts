@@ -66,6 +66,41 @@ export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
   );
 }
 
+/** A key that a failed delivery holds up. */
+export interface BlockedKey {
+  readonly destination: string;
+  readonly key: string;
+  readonly headEventId: string;
+  readonly headState: 'retry' | 'parked';
+  /** Of a parked head. */
+  readonly deadLetterId: number | null;
+  /** Deliveries of this key behind the head. */
+  readonly waiting: number;
+  /** Since the head was parked, or first failed. */
+  readonly blockedMs: number;
+}
+
+/** Keys that deliveries wait for, the longest blocked first; with `head` only the one that this delivery holds up. */
+export async function readBlockedKeys(
+  db: Queryable,
+  limit: number,
+  head: { readonly eventId: string; readonly destination: string } | null = null,
+): Promise<BlockedKey[]> {
+  return rowsOf<BlockedKey>(
+    db,
+    `select h.destination, h.key, h.event_id as "headEventId", h.state as "headState", l.id::float8 as "deadLetterId",
+            w.waiting, (extract(epoch from now() - coalesce(l.parked_at, h.first_attempt_at)) * 1000)::float8 as "blockedMs"
+     from outbox.deliveries h
+     left join outbox.dead_letters l on l.event_id = h.event_id and l.destination = h.destination and l.resolved_at is null
+     cross join lateral (select count(*)::float8 as waiting from outbox.deliveries d
+                         where d.destination = h.destination and d.key = h.key and d.state in ('pending', 'blocked')) w
+     where h.key is not null and h.state in ('claimed', 'retry', 'parked') and h.state <> 'claimed' and w.waiting > 0
+       and ($2::uuid is null or h.event_id = $2 and h.destination = $3)
+     order by 7 desc limit $1`,
+    [limit, head?.eventId, head?.destination],
+  );
+}
+
 export interface RelayStanding {
   readonly label: string;
   readonly startedAt: string;

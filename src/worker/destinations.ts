@@ -4,6 +4,7 @@ import type { Environment } from '../core/secrets.ts';
 import { createSender } from '../destination/index.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import type { Queryable } from '../storage/connect.ts';
+import type { Shares } from './shares.ts';
 
 /** The destinations as the database has them, with senders that live as long as their configuration does not change. */
 export class LiveDestinations implements Destinations {
@@ -12,12 +13,14 @@ export class LiveDestinations implements Destinations {
   readonly #log: Log;
   /** As of the configuration loaded last. */
   keepDelivered = true;
+  readonly #shares: Shares;
   #revision = 0;
   #byName = new Map<string, Reachable>();
   #loading: Promise<void> | undefined;
 
-  constructor(db: Queryable, env: Environment, log: Log) {
+  constructor(db: Queryable, env: Environment, log: Log, shares: Shares) {
     this.#db = db;
+    this.#shares = shares;
     this.#env = env;
     this.#log = log;
   }
@@ -53,6 +56,6 @@ export class LiveDestinations implements Destinations {
   #reuse(previous: ReadonlyMap<string, Reachable>, config: DestinationConfig): Reachable {
     const known = previous.get(config.name);
     if (known !== undefined && JSON.stringify(known.config) === JSON.stringify(config)) return known;
-    return { config, sender: createSender(config, { env: this.#env }) };
+    return { config, sender: createSender(config, { env: this.#env, share: this.#shares.of(config.name) }) };
   }
 }

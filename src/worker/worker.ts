@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
@@ -12,6 +13,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
+import { Shares } from './shares.ts';
 import { mainThreadOptions } from './mainThread.ts';
 
 export interface OutboxWorkerOptions {
@@ -61,16 +63,19 @@ function requireSendable(destinations: readonly DestinationConfig[], env: Enviro
 /** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
   const { pool, temporal, log, env = process.env } = options;
-  const destinations = new LiveDestinations(pool, env, log);
+  const shares = new Shares(pool, log);
+  const destinations = new LiveDestinations(pool, env, log, shares);
   const configs = await destinations.load();
   requireSendable(configs, env);
   const outcomes = new OutcomeLog(log);
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
+  setMaxListeners(0, asked.signal, over.signal); // each attempt listens
+  const code = { ...(await mainThreadOptions()), ...workflowCode() };
+  await shares.start();
   const worker = await Worker.create({
     ...tuning,
-    ...(await mainThreadOptions()),
-    ...workflowCode(),
+    ...code,
     connection: temporal.connection,
     namespace: temporal.namespace,
     taskQueue: taskQueueName(options.name),
@@ -89,11 +94,17 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       telemetry: options.telemetry ?? noTelemetry,
       outcomes,
     }),
+  }).catch(async (error: unknown) => {
+    await shares.stop();
+    throw error;
   });
-  const finished = worker.run().finally(() => {
-    outcomes.close();
-    return destinations.close();
-  });
+  const finished = worker
+    .run()
+    .finally(() => {
+      outcomes.close();
+      return destinations.close();
+    })
+    .finally(() => shares.stop());
   // Whoever awaits `finished` sees a failure; until then it must not end the process as unhandled.
   finished.catch(() => undefined);
   return {
@@ -117,7 +128,8 @@ const tuning = {
   activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 4 },
   maxConcurrentWorkflowTaskExecutions: 40,
   maxConcurrentLocalActivityExecutions: 100,
-  maxConcurrentActivityTaskExecutions: 100,
+  // Attempts at slow destinations wait here, each with little in hand.
+  maxConcurrentActivityTaskExecutions: 1_000,
   // A parked workflow costs memory while cached and one replay of a short history when not.
   maxCachedWorkflows: 200,
 } satisfies Partial<WorkerOptions>;

@@ -100,6 +100,7 @@ const message = {
   revision: 1,
   type: 'order.created',
   key: null,
+  sequence: null,
   source: null,
   subject: null,
   contentType: 'application/json',

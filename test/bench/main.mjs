@@ -1,12 +1,12 @@
 /**
- * npm run bench [-- drain|latency|memory|inbox] [--events N] [--rounds N] [--only a,b]
+ * npm run bench [-- drain|latency|memory|inbox|order] [--events N] [--rounds N] [--only a,b]
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
  */
 import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
-import { contestants } from './contestants/index.mjs';
+import { contestants, ordered } from './contestants/index.mjs';
 import { measureDrain } from './drain.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
@@ -38,6 +38,12 @@ const report = {
 try {
   if (parts.includes('drain'))
     report.parts.drain = await measureDrain(stage, chosen, {
+      events: Number(values.events),
+      rounds: Number(values.rounds),
+      say,
+    });
+  if (parts.includes('order'))
+    report.parts.order = await measureDrain(stage, ordered, {
       events: Number(values.events),
       rounds: Number(values.rounds),
       say,

@@ -71,7 +71,7 @@ test('status counts by destination and state, and what no route took, by type', 
     });
   });
   const text = await runCli(['status'], { databaseUrl: database.url });
-  expect(text.stdout).toMatch(/DESTINATION +PENDING +SCHEDULED +DELIVERING +RETRYING +PARKED/);
+  expect(text.stdout).toMatch(/DESTINATION +PENDING +SCHEDULED +BLOCKED +DELIVERING +RETRYING +PARKED/);
   expect(text.stdout).toMatch(/events that no route took\n {2}log\.x {2}2/);
 });
 

@@ -24,6 +24,12 @@ describe('an explained configuration', () => {
 `);
   });
 
+  it('says by what order and at what rate, where there is one', () => {
+    const { text } = explain(withLines('ordering: key', 'onPark: skip', 'rateLimit: { limit: 90, per: 1m }'));
+    expect(text).toContain('order          by key, one after another; a parked event lets its key pass\n');
+    expect(text).toContain('rate           at most 90 in 1 min, retries included\n');
+  });
+
   it('gives the same as data', () => {
     const [billing] = explain(contractExample).destinations;
     expect(billing).toMatchObject({

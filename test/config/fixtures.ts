@@ -16,6 +16,7 @@ destinations:
       nonRetryableStatusCodes: [400, 401, 403, 404, 405, 410, 413, 415, 422, 501]
     signing: { scheme: standard-webhooks, secrets: [env:BILLING_SECRET] }
     ordering: none
+    onPark: block
     concurrency: 50
     batch: { maximum: 2000, inFlight: 2, splitUpTo: 5 }
     network: { allowPrivate: true }

@@ -8,7 +8,7 @@ const signing = (secret: string) => withLines(`signing: { scheme: standard-webho
 
 describe('a refusal', () => {
   it('lists several problems at once, in the order of the file', () => {
-    const text = withLines('timeout: 5', 'retires: {}', 'concurrency: 0', 'onPark: skip').replace(
+    const text = withLines('timeout: 5', 'retires: {}', 'concurrency: 0', 'onPark: never').replace(
       '[billing]',
       '[biling]',
     );

@@ -158,8 +158,8 @@ const keys: Row[] = [
     'from 1 to 1000',
   ],
   [
-    'batch.maximum 1001',
-    withLines('batch: { maximum: 1001 }'),
+    'batch.maximum 10001',
+    withLines('batch: { maximum: 10001 }'),
     invalid,
     5,
     'destinations.billing.batch.maximum',
@@ -204,7 +204,7 @@ const keys: Row[] = [
     invalid,
     5,
     'destinations.billing.ordering',
-    'expected none',
+    'expected none or key',
   ],
 ];
 

@@ -163,17 +163,39 @@ const routing: Row[] = [
   ['routes as a mapping', routes('  a: billing'), invalid, 6, 'routes', 'a list'],
 ];
 
-const notYet: Row[] = [
-  ['ordering: key', withLines('ordering: key'), later, 5, 'destinations.billing.ordering', 'not available'],
-  ['onPark', withLines('onPark: block'), later, 5, 'destinations.billing.onPark', 'not available'],
+const rate = (limit: string, per: string) => withLines(`rateLimit: { limit: ${limit}, per: ${per} }`);
+const limits: Row[] = [
+  ['a rate of none', rate('0', '1s'), invalid, 5, 'destinations.billing.rateLimit.limit', '1 to 1000000'],
+  ['half a request', rate('0.5', '1s'), invalid, 5, 'destinations.billing.rateLimit.limit', 'whole number'],
   [
-    'rateLimit',
-    withLines('rateLimit: { limit: 500, per: 1s }'),
-    later,
+    'a rate per instant',
+    rate('5', '1ms'),
+    invalid,
     5,
-    'destinations.billing.rateLimit',
-    'not available',
+    'destinations.billing.rateLimit.per',
+    'from 100ms to 1d',
   ],
+  ['a rate per number', rate('5', '1'), invalid, 5, 'destinations.billing.rateLimit.per', 'a duration'],
+  [
+    'a rate in no time',
+    withLines('rateLimit: { limit: 5 }'),
+    invalid,
+    5,
+    'destinations.billing.rateLimit.per',
+    'a duration',
+  ],
+  ['a rate as text', withLines('rateLimit: 5/s'), invalid, 5, 'destinations.billing.rateLimit', 'limit'],
+  [
+    'an unknown onPark',
+    withLines('onPark: pass'),
+    invalid,
+    5,
+    'destinations.billing.onPark',
+    'block or skip',
+  ],
+];
+
+const notYet: Row[] = [
   ['circuit', withLines('circuit: {}'), later, 5, 'destinations.billing.circuit', 'not available'],
   ...['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'].map((type): Row => [
     type,
@@ -187,4 +209,5 @@ const notYet: Row[] = [
 
 describeRefusals('retry and timeouts', retries);
 describeRefusals('routes', routing);
+describeRefusals('limits and order', limits);
 describeRefusals('what comes later', notYet);

@@ -77,6 +77,19 @@ describe('a schedule', () => {
 });
 
 describe('an http destination', () => {
+  it('takes a rate, and an order by key', () => {
+    expect(billing('rateLimit: { limit: 500, per: 1m }', 'ordering: key', 'onPark: skip')).toMatchObject({
+      rateLimit: { limit: 500, perMs: 60_000 },
+      ordering: 'key',
+      onPark: 'skip',
+    });
+  });
+
+  it('is warned of an onPark that nothing asks for', () => {
+    const { warnings } = parse(withLines('onPark: skip'));
+    expect(warnings).toMatchObject([{ key: 'destinations.billing.onPark', line: 5 }]);
+  });
+
   it('takes credentials by name', () => {
     expect(billing('auth: { bearer: env:BILLING_SECRET }').auth).toEqual({
       kind: 'bearer',

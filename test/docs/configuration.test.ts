@@ -68,6 +68,8 @@ test('the defaults are those of the code', () => {
     'retry.nonRetryableStatusCodes': retry.nonRetryableStatusCodes.join(', '),
     'idempotencyKey.quoted': String(defaults.idempotencyKey.quoted),
     cloudEvents: defaults.cloudEvents,
+    ordering: defaults.ordering,
+    onPark: defaults.onPark,
     concurrency: String(defaults.concurrency),
     'batch.maximum': String(defaults.batch.maximum),
     'batch.inFlight': String(defaults.batch.inFlight),

@@ -3,8 +3,10 @@ import type { Pool } from '../../storage/connect.ts';
 import {
   countDeliveries,
   countUnrouted,
+  readBlockedKeys,
   readLanes,
   readRelays,
+  type BlockedKey,
   type DestinationCounts,
   type LaneStanding,
 } from '../../storage/status.ts';
@@ -14,6 +16,8 @@ import { refuseUsage } from '../failure.ts';
 import type { Colours, Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { facts, printable, table } from '../table.ts';
+
+const blockedKeysShown = 20;
 
 /** `lagMs`: how long the oldest due delivery has waited, pending or in its first attempt; 0 when none does. */
 type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'> & { readonly lagMs: number };
@@ -44,13 +48,14 @@ export async function status(out: Output, options: StatusOptions): Promise<0 | 1
 }
 
 async function readStatus(pool: Pool) {
-  const [settings, counts, lanes, relays, unrouted, standings] = await Promise.all([
+  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys] = await Promise.all([
     readSettings(pool),
     countDeliveries(pool),
     readLanes(pool),
     readRelays(pool),
     countUnrouted(pool),
     readLaneStandings(pool),
+    readBlockedKeys(pool, blockedKeysShown),
   ]);
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
@@ -66,6 +71,7 @@ async function readStatus(pool: Pool) {
     temporalNamespaceId: settings.temporalNamespaceId,
     destinations,
     unrouted,
+    blockedKeys,
     relays,
   };
 }
@@ -94,7 +100,25 @@ function statusText(found: Status, colours: Colours): string {
     destinations.length === 0 ? 'no destinations\n' : table(columnsFor(colours), destinations, colours);
   const types = unrouted.map(({ type, events }) => `  ${printable(type)}  ${events}\n`).join('');
   const lost = types === '' ? '' : `\n${colours.yellow('events that no route took')}\n${types}`;
-  return `${head}\n${body}${lost}`;
+  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${lost}`;
+}
+
+function blockedText(keys: readonly BlockedKey[], colours: Colours): string {
+  if (keys.length === 0) return '';
+  const title =
+    keys.length < blockedKeysShown ? 'blocked keys' : `the ${blockedKeysShown} longest blocked keys`;
+  const columns = [
+    { title: 'KEY', value: ({ key }: BlockedKey) => printable(key) },
+    { title: 'DESTINATION', value: ({ destination }: BlockedKey) => destination },
+    {
+      title: 'HELD UP BY',
+      value: ({ headState, deadLetterId, headEventId }: BlockedKey) =>
+        headState === 'parked' ? `dead letter ${deadLetterId}, parked` : `${headEventId}, retrying`,
+    },
+    { title: 'WAITING', align: 'right' as const, value: ({ waiting }: BlockedKey) => String(waiting) },
+    { title: 'SINCE', align: 'right' as const, value: ({ blockedMs }: BlockedKey) => describeAge(blockedMs) },
+  ];
+  return `\n${colours.yellow(title)}\n${table(columns, keys, colours)}`;
 }
 
 function columnsFor(colours: Colours) {
@@ -107,6 +131,7 @@ function columnsFor(colours: Colours) {
     { title: 'DESTINATION', value: (row: DestinationStatus) => row.destination },
     count('PENDING', (row) => row.pending),
     count('SCHEDULED', (row) => row.scheduled),
+    count('BLOCKED', (row) => row.blocked),
     ...[count('DELIVERING', (row) => row.delivering), count('RETRYING', (row) => row.retrying)],
     {
       title: 'PARKED',

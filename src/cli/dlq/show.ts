@@ -10,6 +10,7 @@ import {
   type DeadLetter,
 } from '../../storage/deadLetters.ts';
 import { attemptTable } from '../attemptTable.ts';
+import { readBlockedKeys } from '../../storage/status.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
@@ -30,17 +31,19 @@ async function readDetails(pool: Pool, id: number) {
   const [deadLetter] = await findDeadLetters(pool, [id]);
   if (deadLetter === undefined) throw notFound([id]);
   const { eventId, destination } = deadLetter;
-  const [event, attempts, episodes, audit, delivery] = await Promise.all([
+  const [event, attempts, episodes, audit, delivery, [blocked]] = await Promise.all([
     readDeadLetterEvent(pool, id),
     readAttempts(pool, eventId, destination, linesShown),
     readEpisodes(pool, eventId, destination),
     readAudit(pool, deadLetter, linesShown),
     readDeliveryState(pool, eventId, destination),
+    readBlockedKeys(pool, 1, { eventId, destination }),
   ]);
   return {
     ...deadLetter,
     workflowUrl: linkTo(deadLetter),
     delivery,
+    blocks: blocked === undefined ? null : { key: blocked.key, waiting: blocked.waiting },
     event: event ?? null,
     attemptHistory: attempts,
     otherEpisodes: episodes.filter((episode) => episode.id !== id),
@@ -92,9 +95,15 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ['last answer', printable(details.lastError ?? details.lastErrorClass ?? '')],
     ['resolved', resolved],
     ['delivery', details.delivery ?? 'gone'],
+    ...(details.blocks === null ? [] : [['blocks', blocksText(details.blocks)] as [string, string]]),
     ['workflow', details.workflowId],
     ...(details.workflowUrl === null ? [] : [['Temporal UI', details.workflowUrl] as [string, string]]),
   ];
+}
+
+function blocksText({ key, waiting }: NonNullable<Details['blocks']>): string {
+  const events = waiting === 1 ? '1 later event of' : `${waiting} later events of`;
+  return `${events} key ${printable(key)} ${waiting === 1 ? 'waits' : 'wait'} for it`;
 }
 
 function eventText({ event }: Details, colours: Colours): string {

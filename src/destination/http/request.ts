@@ -49,6 +49,7 @@ function pushOwnHeaders(headers: string[], target: HttpTarget, message: Outgoing
   const key = `${message.destination}/${id}`;
   headers.push('idempotency-key', target.config.idempotencyKey.quoted ? `"${key}"` : key);
   headers.push('outbox-attempt', `${message.attempt}`, 'outbox-event-type', percentEncode(message.type));
+  if (message.sequence !== null) headers.push('outbox-sequence', message.sequence);
   if (message.revision > 1) headers.push('outbox-replaces', webhookId(message.eventId, message.revision - 1));
   pushTraceContext(headers, message.headers);
 }

@@ -2,6 +2,7 @@
 import { Client } from 'undici';
 import type { HttpDestinationConfig } from '../../core/destination.ts';
 import type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../../core/outcome.ts';
+import { wholeShare, type Share } from '../share.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from './cancellations.ts';
 import { guardedConnector } from './connector.ts';
@@ -21,7 +22,7 @@ const requestsPerConnection = 10_000;
 const responseHeaderBytes = 128 * 1024;
 
 /**
- * Sends over at most `config.concurrency` connections, one request at a time on each; further messages wait in order
+ * Sends over at most `config.concurrency` connections, and no more at once than this process's share; one request at a time on each; further messages wait in order
  * and their deadline starts when their turn comes. Never rejects.
  *
  * A connection that the receiver closed while idle is replaced unnoticed. One that breaks after a request was written
@@ -29,7 +30,9 @@ const responseHeaderBytes = 128 * 1024;
  */
 export function createHttpSender(config: HttpDestinationConfig, dependencies: SenderDependencies): Sender {
   const prepared = prepareTarget(config, dependencies);
-  return 'target' in prepared ? new HttpSender(prepared.target) : unusableSender(config, prepared.problem);
+  return 'target' in prepared
+    ? new HttpSender(prepared.target, dependencies.share ?? wholeShare)
+    : unusableSender(config, prepared.problem);
 }
 
 function unusableSender(config: HttpDestinationConfig, problem: string): Sender {
@@ -53,10 +56,14 @@ class HttpSender implements Sender, AttemptOwner {
   private readonly slots: Slot[] = [];
   private second = 0;
   private timestamp = '';
+  private readonly share: Share;
+  /** While others are told that they may begin, their lists are not yet in order. */
+  private readonly pumpSoon = (): void => queueMicrotask(() => this.pump());
 
-  constructor(target: HttpTarget) {
+  constructor(target: HttpTarget, share: Share) {
     const { config } = target;
     this.target = target;
+    this.share = share;
     this.deadlines = new Deadlines<Attempt>(config.timeoutMs);
     const connect = guardedConnector({
       allowPrivate: config.network.allowPrivate,
@@ -105,10 +112,10 @@ class HttpSender implements Sender, AttemptOwner {
 
   released(attempt: Attempt, slot: Slot, cleanly: boolean): void {
     this.deadlines.remove(attempt);
-    this.idle.push(slot);
+    this.putBack(slot);
     // While undici reports an error its own lists are not yet in order.
     if (cleanly) this.pump();
-    else queueMicrotask(() => this.pump());
+    else this.pumpSoon();
   }
 
   abandon(slot: Slot): void {
@@ -125,20 +132,26 @@ class HttpSender implements Sender, AttemptOwner {
       const slot = this.takeSlot();
       if (slot === null) break;
       const attempt = this.takeNext();
-      if (attempt === null) this.idle.push(slot);
+      if (attempt === null) this.putBack(slot);
       else this.start(attempt, slot);
     }
     this.pumping = false;
   }
 
   private takeSlot(): Slot | null {
+    if (this.idle.length === 0 && this.opened >= this.target.config.concurrency) return null;
+    if (!this.share.begin(this.waiting.length, this.pumpSoon)) return null;
     const slot = this.idle.pop();
     if (slot !== undefined) return slot;
-    if (this.opened >= this.target.config.concurrency) return null;
     this.opened++;
     const opened = { client: this.newClient() };
     this.slots.push(opened);
     return opened;
+  }
+
+  private putBack(slot: Slot): void {
+    this.idle.push(slot);
+    this.share.end();
   }
 
   /** The first that still wants to be sent. */
@@ -153,7 +166,7 @@ class HttpSender implements Sender, AttemptOwner {
   private start(attempt: Attempt, slot: Slot): void {
     const request = this.requestFor(attempt);
     if (request === null) {
-      this.idle.push(slot);
+      this.putBack(slot);
       return;
     }
     const nowMs = performance.now();

@@ -8,6 +8,7 @@ import {
   type Environment,
 } from '../../core/secrets.ts';
 import { isOutboxError, OutboxError } from '../../errors.ts';
+import type { Share } from '../share.ts';
 import { isHeaderName, isClosedToDestinations, isHeaderValue } from './eventHeaders.ts';
 import { signingKey } from './signature.ts';
 
@@ -16,6 +17,8 @@ export interface SenderDependencies {
   readonly env: Environment;
   /** Turns `env:NAME` or a literal into the secret; throws when it is missing. Default: reads `env`. */
   readonly resolveSecret?: (reference: string, env: Environment) => string;
+  /** What this process may send at once; without it, what the sender's connections allow. */
+  readonly share?: Share;
   /** Wall clock for `webhook-timestamp` and dates in Retry-After, in milliseconds. Default: `Date.now`. */
   readonly now?: () => number;
 }

@@ -6,6 +6,11 @@ create table outbox.destinations (
   type            text not null,
   config          jsonb not null,
   ordering        text not null default 'none',
+  -- For ordering by key: whether a parked delivery holds its key up, or lets it pass.
+  on_park         text not null default 'block',
+  -- Tokens earned a second, and how many may be saved up; null where there is no limit. See 0013.
+  rate_per_second double precision,
+  rate_burst      double precision,
   batch_maximum   integer not null,
   batch_in_flight integer not null,
   split_up_to     integer not null,
@@ -15,6 +20,8 @@ create table outbox.destinations (
   config_revision integer not null,
   constraint destinations_name_is_plain check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
   constraint destinations_ordering_is_known check (ordering in ('none', 'key')),
+  constraint destinations_on_park_is_known check (on_park in ('block', 'skip')),
+  constraint destinations_rate_is_whole check ((rate_per_second is null) = (rate_burst is null) and rate_per_second > 0 and rate_burst >= 1),
   constraint destinations_batch_is_bounded check (
     batch_maximum between 1 and 10000 and batch_in_flight between 1 and 16 and split_up_to between 0 and 50)
 );
@@ -65,7 +72,7 @@ create table outbox.deliveries (
   first_attempt_at timestamptz,
   -- Times this delivery was parked: the number of its latest park episode.
   park_no          integer not null default 0,
-  -- Only for destinations that keep order per key.
+  -- Only for destinations that keep order per key; null: in no order. A delivery that lets its key pass gives it up here.
   key              text,
   primary key (event_id, destination),
   constraint deliveries_state_is_known check (state in ('pending', 'scheduled', 'blocked', 'claimed', 'retry', 'parked')),
@@ -81,6 +88,11 @@ create table outbox.deliveries (
 create index deliveries_to_claim on outbox.deliveries (destination, seq) where state = 'pending';
 create index deliveries_of_batch on outbox.deliveries (batch_id, seq) where batch_id is not null;
 create index deliveries_scheduled on outbox.deliveries (due_at) where state = 'scheduled';
+-- Of keyed deliveries alone: who holds a key up, and who waits for it in which order.
+create index deliveries_key_held on outbox.deliveries (destination, key)
+  where key is not null and state in ('claimed', 'retry', 'parked');
+create index deliveries_key_waiting on outbox.deliveries (destination, key, seq)
+  where key is not null and state in ('pending', 'blocked');
 
 -- The deliveries one `deliver` workflow owns.
 create table outbox.batches (
@@ -223,5 +235,8 @@ create table outbox.relays (
 create table outbox.lanes (
   name        text collate "C" primary key,
   owner       uuid,
-  lease_until timestamptz not null default '-infinity'
+  lease_until timestamptz not null default '-infinity',
+  -- What a rate limit leaves to be sent, as of tokens_at; null: never asked, the bucket is full.
+  tokens      double precision,
+  tokens_at   timestamptz
 ) with (fillfactor = 50);

@@ -10,6 +10,13 @@ exception when others then
   return false;
 end $$;
 
+-- Whoever gives a keyed delivery its seq holds this until commit: then seq follows commit order for each key.
+create function outbox.lock_keys(p_keys text[]) returns void
+language sql volatile set search_path = pg_catalog, outbox, pg_temp as $$
+  select pg_advisory_xact_lock(1869968482, slot)
+  from (select distinct hashtext(key) & 1023 as slot from unnest(p_keys) key order by 1) slots
+$$;
+
 -- From event to deliveries, in the producer's own statement.
 --
 -- SECURITY DEFINER so that a role which may only insert into outbox.events needs no right on anything else.
@@ -18,6 +25,7 @@ create function outbox.route_new_events() returns trigger
 language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_taken text;
+  v_keyed boolean;
 begin
   if exists (select from new_events where dedup_key is not null) then
     -- In order, so that two statements with the same keys wait for each other one way round. outbox.enqueue has been here before.
@@ -36,9 +44,9 @@ begin
   -- Producers of one key take turns until commit, so that seq follows commit order per key. Locked in sorted order
   -- (no deadlock within a statement), in 1024 slots (a million keys do not fill the lock table), and before seq is given:
   -- an identity column would have been evaluated earlier.
-  if exists (select from outbox.destinations where ordering = 'key') then
-    perform pg_advisory_xact_lock(1869968482, slot)
-    from (select distinct hashtext(key) & 1023 as slot from new_events where key is not null order by 1) slots;
+  v_keyed := exists (select from outbox.destinations where ordering = 'key');
+  if v_keyed then
+    perform outbox.lock_keys(array(select key from new_events where key is not null));
   end if;
 
   -- One pass over the new rows, each looking its routes up: joining two CTEs here was a nested loop over estimates, and made
@@ -61,7 +69,8 @@ begin
   select o.id, o.destination, nextval('outbox.delivery_seq'),
          case when o.deliver_at > now() then 'scheduled' else 'pending' end,
          case when o.deliver_at > now() then o.deliver_at end,
-         case when o.ordering = 'key' then o.key end
+         -- A destination that became keyed since the look above: its key was not locked, so this event is in no order yet.
+         case when v_keyed and o.ordering = 'key' then o.key end
   from (select r.*, d.ordering from routed r join outbox.destinations d on d.name = r.destination
         order by r.ordinal, r.destination) o;
   return null;

@@ -53,9 +53,11 @@ language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_count integer;
 begin
+  -- A key that a producer is writing is tried again next time: waiting for that transaction would hold up all the others.
   with due as materialized (
     select event_id, destination from outbox.deliveries
     where state = 'scheduled' and due_at <= now()
+      and (key is null or pg_try_advisory_xact_lock(1869968482, hashtext(key) & 1023))
     order by due_at limit p_limit for update skip locked
   ), numbered as materialized (
     select d.*, nextval('outbox.delivery_seq') as next_seq from due d
@@ -69,7 +71,8 @@ end $$;
 -- Claims one batch for each given lane that has work and room, and answers what it claimed.
 --
 -- A lane's room is counted in rows that have not come through their first attempt. Batches count against in_flight only while
--- they are young (p_slow_after): one slow answer in a batch must not hold up the lane.
+-- they are young (p_slow_after): one slow answer in a batch must not hold up the lane. `slow`
+-- answers how many are older.
 --
 -- p_after: only rows with a larger seq are looked at. It is a hint that spares the dead index entries of rows already claimed
 -- (they pile up while somebody's old transaction holds the horizon); now and then the caller passes 0, which finds rows that
@@ -81,12 +84,13 @@ end $$;
 -- 1,000 of 100,000 rows, statistics stale (as they are after a burst): ctid 6 ms; `seq = any (array)` 262 ms, the plan filtering
 -- the whole lane; and `seq in (select … limit)` can ignore its limit under a nested loop.
 create function outbox.claim(p_relay uuid, p_lanes text[], p_after bigint[], p_slow_after interval, p_open boolean default false)
-returns table (lane text, batch_id uuid, workflow_id text, size integer, last_seq bigint)
+returns table (lane text, batch_id uuid, workflow_id text, size integer, last_seq bigint, slow integer)
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 #variable_conflict use_column
 declare
   v_destination outbox.destinations;
   v_busy  integer;
+  v_slow  integer;
   v_rows  bigint;
   v_found tid[];
   v_count integer;
@@ -108,27 +112,40 @@ begin
     select * into v_destination from outbox.destinations d where d.name = p_lanes[i];
     continue when not found or v_destination.paused_at is not null;
 
-    select count(*) filter (where b.open > 0 and b.claimed_at > now() - p_slow_after), coalesce(sum(b.open), 0)
-    into v_busy, v_rows
+    select count(*) filter (where b.open > 0 and b.claimed_at > now() - p_slow_after),
+           count(*) filter (where b.claimed_at <= now() - p_slow_after), coalesce(sum(b.open), 0)
+    into v_busy, v_slow, v_rows
     from outbox.batches b where b.lane = p_lanes[i] and b.active;
     continue when v_busy >= v_destination.batch_in_flight;
     v_count := least(v_destination.batch_maximum, v_destination.batch_maximum * v_destination.batch_in_flight - v_rows);
     continue when v_count <= 0;
 
-    select array_agg(t.ctid), max(t.seq) into v_found, v_last
-    from (select d.ctid, d.seq from outbox.deliveries d
-          where d.destination = p_lanes[i] and d.state = 'pending' and d.seq > p_after[i]
-          order by d.seq limit v_count for update skip locked) t;
+    if v_destination.rate_per_second is not null then
+      v_count := outbox.tokens_for(v_destination, p_after[i], v_count);
+      continue when v_count = 0;
+    end if;
+
+    if v_destination.ordering = 'key' then
+      select t.taken, t.last_seq into v_found, v_last from outbox.take_keyed(p_lanes[i], p_after[i], v_count) t;
+    else
+      select array_agg(t.ctid), max(t.seq) into v_found, v_last
+      from (select d.ctid, d.seq from outbox.deliveries d
+            where d.destination = p_lanes[i] and d.state = 'pending' and d.seq > p_after[i]
+            order by d.seq limit v_count for update skip locked) t;
+    end if;
     continue when v_found is null;
     v_batch := gen_random_uuid();
     update outbox.deliveries d set state = 'claimed', batch_id = v_batch where d.ctid = any (v_found);
     get diagnostics v_count = row_count;
+    if v_destination.rate_per_second is not null then
+      perform outbox.spend_tokens(v_destination, v_count);
+    end if;
 
     insert into outbox.batches (id, lane, workflow_id, size, open, epoch, run, fruitless)
     select v_batch, p_lanes[i], outbox.workflow_prefix() || 'deliver/' || v_batch, v_count, v_count, s.temporal_epoch,
            p_open::int, p_open::int
     from outbox.settings s;
-    return query select p_lanes[i], v_batch, outbox.workflow_prefix() || 'deliver/' || v_batch, v_count, v_last;
+    return query select p_lanes[i], v_batch, outbox.workflow_prefix() || 'deliver/' || v_batch, v_count, v_last, v_slow;
   end loop;
 end $$;
 

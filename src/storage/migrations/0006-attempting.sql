@@ -4,12 +4,17 @@
 -- Opens the next run of the batch that this workflow owns. No row: nothing is left to do.
 create function outbox.open_batch(p_workflow text)
 returns table (batch_id uuid, run integer, lane text, fruitless integer, config_revision integer)
-language sql volatile set search_path = pg_catalog, outbox, pg_temp as $$
+language plpgsql volatile set search_path = pg_catalog, outbox, pg_temp as $$
+begin
+  return query
   update outbox.batches b set run = b.run + 1, fruitless = b.fruitless + 1, checked_at = now()
   from outbox.settings s
   where b.workflow_id = p_workflow
-  returning b.id, b.run, b.lane, b.fruitless - 1, s.config_revision
-$$;
+  returning b.id, b.run, b.lane, b.fruitless - 1, s.config_revision;
+  perform outbox.ration_retries(b.id, d)
+  from outbox.batches b join outbox.destinations d on d.name = b.lane and d.rate_per_second is not null
+  where b.workflow_id = p_workflow;
+end $$;
 
 -- The next rows to send, in order, with what is sent: at most p_limit rows and about p_bytes of payload.
 --
@@ -20,7 +25,7 @@ $$;
 create function outbox.load_rows(p_batch uuid, p_after bigint, p_limit integer, p_bytes bigint)
 returns table (
   seq bigint, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
-  type text, key text, source text, subject text, content_type text, created_ms double precision, payload text, headers text
+  order_key text, type text, key text, source text, subject text, content_type text, created_ms double precision, payload text, headers text
 )
 language plpgsql volatile set search_path = pg_catalog, outbox, pg_temp
 set plan_cache_mode = force_generic_plan set enable_bitmapscan = off set enable_nestloop = off as $$
@@ -35,11 +40,11 @@ begin
         order by seq limit p_limit) d;
   return query
   select t.seq, t.event_id, t.destination, t.revision, t.tries, t.attempts, t.unreachable, t.since_first_ms,
-         t.type, t.key, t.source, t.subject, t.content_type, t.created_ms, t.payload, t.headers
+         t.order_key, t.type, t.key, t.source, t.subject, t.content_type, t.created_ms, t.payload, t.headers
   from (
     select w.*, sum(octet_length(w.payload)) over (order by w.seq) - octet_length(w.payload) as bytes_before
     from (
-      select d.seq, d.event_id, d.destination, d.revision, d.tries, d.attempts, d.unreachable,
+      select d.seq, d.event_id, d.destination, d.revision, d.tries, d.attempts, d.unreachable, d.key as order_key,
              extract(epoch from now() - d.first_attempt_at)::double precision * 1000 as since_first_ms,
              coalesce(e.type, k.type) as type, coalesce(e.key, k.key) as key, coalesce(e.source, k.source) as source,
              coalesce(e.subject, k.subject) as subject, coalesce(e.content_type, k.content_type) as content_type,
@@ -64,21 +69,26 @@ end $$;
 -- Acknowledges rows: they leave the hot table. p_keep: whether outbox.delivered remembers them.
 create function outbox.acknowledge(p_batch uuid, p_run integer, p_seqs bigint[], p_keep boolean) returns boolean
 language plpgsql set search_path = pg_catalog, outbox, pg_temp set plan_cache_mode = force_generic_plan set enable_bitmapscan = off as $$
+declare
+  v_lane text;
+  v_keys text[];
 begin
   update outbox.batches set open = case when active then greatest(open - cardinality(p_seqs), 0) else open end
-  where id = p_batch and run = p_run;
+  where id = p_batch and run = p_run
+  returning lane into v_lane;
   if not found then
     return false;
   end if;
-  if p_keep then
-    with gone as (
-      delete from outbox.deliveries where batch_id = p_batch and seq = any (p_seqs)
-      returning event_id, destination, revision, tries
-    )
+  with gone as (
+    delete from outbox.deliveries where batch_id = p_batch and seq = any (p_seqs)
+    returning event_id, destination, revision, tries, key
+  ), kept as (
     insert into outbox.delivered (event_id, destination, revision, tries)
-    select event_id, destination, revision, tries + 1 from gone;
-  else
-    delete from outbox.deliveries where batch_id = p_batch and seq = any (p_seqs);
+    select event_id, destination, revision, tries + 1 from gone where p_keep
+  )
+  select array_agg(key) into v_keys from gone where key is not null;
+  if v_keys is not null then
+    perform outbox.release_keys(v_lane, v_keys);
   end if;
   return true;
 end $$;
@@ -105,11 +115,21 @@ create function outbox.park_rows(p_batch uuid, p_rows jsonb) returns integer
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_count integer;
+  v_lane  text;
+  v_pass  text[]; -- keys that the parked rows let pass
 begin
+  select b.lane, array_agg(d.key) into v_lane, v_pass
+  from outbox.batches b
+  join outbox.destinations t on t.name = b.lane and t.ordering = 'key' and t.on_park = 'skip'
+  join outbox.deliveries d on d.batch_id = b.id and d.key is not null
+  join jsonb_to_recordset(p_rows) as g(seq bigint) on g.seq = d.seq
+  where b.id = p_batch group by b.lane;
+
   with given as (
     select * from jsonb_to_recordset(p_rows) as g(seq bigint, reason text, status integer, "errorClass" text, message text)
   ), parked as (
-    update outbox.deliveries d set state = 'parked', due_at = null, park_no = d.park_no + 1
+    update outbox.deliveries d
+    set state = 'parked', due_at = null, park_no = d.park_no + 1, key = case when v_pass is null then d.key end
     from given g where d.batch_id = p_batch and d.seq = g.seq and d.state in ('claimed', 'retry')
     returning d.*
   )
@@ -126,12 +146,15 @@ begin
                        and t.at <= now() order by t.at desc limit 1) a on g.message is null
   order by p.seq;
   get diagnostics v_count = row_count;
+  if v_pass is not null then
+    perform outbox.release_keys(v_lane, v_pass);
+  end if;
   return v_count;
 end $$;
 
 -- Writes failures: p_rows is an array of { seq, tries, charged, park, delayMs, status, errorClass, message, excerpt, durationMs, address, headers };
 -- park is the reason to park, or null to retry after delayMs. `tries` is what the row had when it was loaded: a write repeated
--- because its answer was lost finds more, and charges nothing twice.
+-- because its answer was lost finds more, and charges nothing twice. What stands behind a failing row in its key goes back, uncharged.
 create function outbox.record_failures(p_batch uuid, p_run integer, p_rows jsonb) returns boolean
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 begin
@@ -165,6 +188,7 @@ begin
       and a.event_id = d.event_id and a.destination = d.destination and a.at <= now() and a.try = d.tries - 20;
   end if;
 
+  perform outbox.return_tails(p_batch, array(select (r ->> 'seq')::bigint from jsonb_array_elements(p_rows) r));
   perform outbox.park_rows(p_batch, parked.rows)
   from (select jsonb_agg(jsonb_build_object('seq', r -> 'seq', 'reason', r -> 'park', 'status', r -> 'status',
                                             'errorClass', r -> 'errorClass', 'message', r -> 'message')) as rows
@@ -279,6 +303,8 @@ begin
   if not found then
     return null;
   end if;
+  perform outbox.return_tails(p_batch); -- parts run side by side: of each key one row may stay
+  select * into v_batch from outbox.batches where id = p_batch;
   select count(*) into v_rows from outbox.deliveries where batch_id = p_batch and state in ('claimed', 'retry');
   if v_rows <= 1 then
     perform outbox.park_rows(p_batch, (

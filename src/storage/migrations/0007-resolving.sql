@@ -205,10 +205,14 @@ create function outbox.apply_redirect(p_workflow text, p_events uuid[], p_to tex
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_row outbox.deliveries;
+  v_keyed boolean := (select ordering = 'key' from outbox.destinations where name = p_to);
 begin
   if not exists (select from outbox.destinations where name = p_to) then
     raise exception 'there is no destination %; there are: %', quote_literal(p_to),
       (select string_agg(name, ', ' order by name) from outbox.destinations);
+  end if;
+  if v_keyed then
+    perform outbox.lock_keys(array(select outbox.key_of(id) from unnest(p_events) id)); -- they go to the tail there
   end if;
   for v_row in
     select d.* from outbox.deliveries d join outbox.batches b on b.id = d.batch_id
@@ -227,11 +231,12 @@ begin
     where event_id = v_row.event_id and destination = v_row.destination and revision = v_row.revision
     on conflict do nothing;
     delete from outbox.deliveries where event_id = v_row.event_id and destination = v_row.destination;
+    if v_row.key is not null then
+      perform outbox.release_keys(v_row.destination, array[v_row.key]);
+    end if;
     insert into outbox.deliveries (event_id, destination, seq, state, revision, key)
-    select v_row.event_id, p_to, nextval('outbox.delivery_seq'), 'pending', v_row.revision,
-           case when d.ordering = 'key' then (select e.key from outbox.events e where e.id = v_row.event_id
-                                              union all select k.key from outbox.events_kept k where k.id = v_row.event_id limit 1) end
-    from outbox.destinations d where d.name = p_to;
+    values (v_row.event_id, p_to, nextval('outbox.delivery_seq'), 'pending', v_row.revision,
+            case when v_keyed then outbox.key_of(v_row.event_id) end);
   end loop;
   return format('%s redirected to %s',
     case when cardinality(p_events) = 1 then 'event ' || p_events[1] else cardinality(p_events) || ' events' end, p_to);
@@ -239,8 +244,18 @@ end $$;
 
 create function outbox.apply_discard(p_workflow text, p_events uuid[]) returns text
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_lane text;
+  v_keys text[];
 begin
-  delete from outbox.deliveries d using outbox.batches b
-  where b.workflow_id = p_workflow and d.batch_id = b.id and d.state = 'parked' and d.event_id = any (p_events);
+  with gone as (
+    delete from outbox.deliveries d using outbox.batches b
+    where b.workflow_id = p_workflow and d.batch_id = b.id and d.state = 'parked' and d.event_id = any (p_events)
+    returning b.lane, d.key
+  )
+  select lane, array_agg(key) into v_lane, v_keys from gone where key is not null group by lane;
+  if found then
+    perform outbox.release_keys(v_lane, v_keys);
+  end if;
   return format('%s discarded', case when cardinality(p_events) = 1 then 'event ' || p_events[1] else cardinality(p_events) || ' events' end);
 end $$;

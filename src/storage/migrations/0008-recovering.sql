@@ -27,6 +27,7 @@ begin
   if not found then
     return 0;
   end if;
+  perform outbox.return_tails(v_batch); -- behind a parked head they wait for it, they are not parked with it
   perform outbox.park_rows(v_batch, t.rows)
   from (select jsonb_agg(jsonb_build_object('seq', seq, 'reason', p_reason)) as rows
         from outbox.deliveries where batch_id = v_batch and state in ('claimed', 'retry')) t

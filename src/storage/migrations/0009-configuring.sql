@@ -27,7 +27,7 @@ exception when others then
   raise exception 'where: % is no jsonpath that PostgreSQL understands: %', quote_literal(p_where), sqlerrm using errcode = 'OB002';
 end $$;
 
--- p_config: { name, destinations: [{ name, type, ordering?, batch: { maximum, inFlight, splitUpTo }, … }], routes: [{ match, like, where, to: [] }] }.
+-- p_config: { name, destinations: [{ name, type, ordering?, onPark?, rateLimit?: { limit, perMs }, batch: { maximum, inFlight, splitUpTo }, … }], routes: [{ match, like, where, to: [] }] }.
 -- Answers { revision, changed, destinations, routes, filterModes }.
 create function outbox.apply_config(p_config jsonb, p_source text, p_checksum text, p_actor text) returns jsonb
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
@@ -60,11 +60,17 @@ begin
   delete from outbox.destinations d
   where not exists (select from jsonb_array_elements(p_config -> 'destinations') n where n ->> 'name' = d.name);
   delete from outbox.lanes l where not exists (select from jsonb_array_elements(p_config -> 'destinations') n where n ->> 'name' = l.name);
-  insert into outbox.destinations (name, type, config, ordering, batch_maximum, batch_in_flight, split_up_to, config_revision)
-  select n ->> 'name', n ->> 'type', n, coalesce(n ->> 'ordering', 'none'), (n #>> '{batch,maximum}')::int,
+  perform outbox.change_ordering(o.name, coalesce(n ->> 'ordering', 'none'), coalesce(n ->> 'onPark', 'block'))
+  from jsonb_array_elements(p_config -> 'destinations') n join outbox.destinations o on o.name = n ->> 'name';
+  insert into outbox.destinations (name, type, config, ordering, on_park, rate_per_second, rate_burst,
+                                   batch_maximum, batch_in_flight, split_up_to, config_revision)
+  select n ->> 'name', n ->> 'type', n, coalesce(n ->> 'ordering', 'none'), coalesce(n ->> 'onPark', 'block'),
+         r.per_second, outbox.rate_burst((n #>> '{rateLimit,limit}')::int, r.per_second), (n #>> '{batch,maximum}')::int,
          (n #>> '{batch,inFlight}')::int, (n #>> '{batch,splitUpTo}')::int, v_settings.config_revision
   from jsonb_array_elements(p_config -> 'destinations') n
+  cross join lateral (select (n #>> '{rateLimit,limit}')::float8 * 1000 / (n #>> '{rateLimit,perMs}')::float8 as per_second) r
   on conflict (name) do update set type = excluded.type, config = excluded.config, ordering = excluded.ordering,
+    on_park = excluded.on_park, rate_per_second = excluded.rate_per_second, rate_burst = excluded.rate_burst,
     batch_maximum = excluded.batch_maximum, batch_in_flight = excluded.batch_in_flight, split_up_to = excluded.split_up_to,
     config_revision = excluded.config_revision;
   insert into outbox.routes (position, pattern, type_like, filter, filter_mode, filter_may_fail, destination)

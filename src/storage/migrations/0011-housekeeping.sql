@@ -191,6 +191,7 @@ declare
   v_found      uuid[];
   v_workflows  text[];
   v_deliveries jsonb;
+  v_keys       jsonb; -- that the deliveries may have held up
 begin
   if cardinality(p_events) > 1000 then
     raise exception 'erase takes at most 1000 events at a time' using errcode = 'invalid_parameter_value';
@@ -202,12 +203,15 @@ begin
   where b.id in (select batch_id from outbox.deliveries where event_id = any (p_events)) order by b.id for update;
 
   with gone as (
-    delete from outbox.deliveries where event_id = any (p_events) returning event_id, destination, state, batch_id
+    delete from outbox.deliveries where event_id = any (p_events) returning event_id, destination, state, batch_id, key
   )
   select coalesce(jsonb_agg(jsonb_build_object('eventId', g.event_id, 'destination', g.destination, 'state', g.state)), '[]'),
-         coalesce(array_agg(distinct b.workflow_id) filter (where b.workflow_id is not null), '{}')
-  into v_deliveries, v_workflows
+         coalesce(array_agg(distinct b.workflow_id) filter (where b.workflow_id is not null), '{}'),
+         jsonb_agg(jsonb_build_object('destination', g.destination, 'key', g.key)) filter (where g.key is not null)
+  into v_deliveries, v_workflows, v_keys
   from gone g left join outbox.batches b on b.id = g.batch_id;
+  perform outbox.release_keys(k.destination, k.keys)
+  from (select k ->> 'destination' as destination, array_agg(k ->> 'key') as keys from jsonb_array_elements(v_keys) k group by 1) k;
 
   select coalesce(array_agg(distinct id), '{}') into v_known from (
     select id from outbox.events where id = any (p_events)

@@ -31,7 +31,8 @@ begin
     outbox.enqueue_all(uuid[], text[], text[], text[], text[], timestamptz[], text[], text[], text[], text[]) to outbox_producer, outbox_operator;
 
   grant select on all tables in schema outbox to outbox_relay, outbox_operator;
-  grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays to outbox_relay;
+  grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays,
+    outbox.workers, outbox.shares to outbox_relay;
   grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.audit, outbox.revisions to outbox_relay;
   grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;

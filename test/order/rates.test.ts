@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import {
+  applyTestConfig,
+  createTestDatabase,
+  eventually,
+  spawnRun,
+  startReceiver,
+  type Receiver,
+} from '../support/index.ts';
+import { configOf, openStage } from '../deliver/stage.ts';
+import { writeEvents } from '../crash/drain.ts';
+import { settled } from './stage.ts';
+
+/** The most requests that came within any window of so many milliseconds. */
+function mostWithin(receiver: Receiver, windowMs: number): number {
+  const times = receiver.requests.map(({ receivedAtMs }) => receivedAtMs).sort((a, b) => a - b);
+  let most = 0;
+  for (let first = 0, last = 0; last < times.length; last++) {
+    while ((times[last] ?? 0) - (times[first] ?? 0) >= windowMs) first++;
+    most = Math.max(most, last - first + 1);
+  }
+  return most;
+}
+
+function secondsOf(receiver: Receiver): number {
+  const times = receiver.requests.map(({ receivedAtMs }) => receivedAtMs);
+  return (Math.max(...times) - Math.min(...times)) / 1000;
+}
+
+test('two processes together keep to the rate, retries included, and come near it', async () => {
+  const database = await createTestDatabase();
+  // Every fourth event is refused once.
+  const receiver = await startReceiver({
+    answer: ({ attempt, body }) =>
+      attempt === 1 && (JSON.parse(body.toString()) as { number: number }).number % 4 === 0 ? 500 : 204,
+  });
+  await applyTestConfig(
+    database,
+    configOf(
+      receiver.url,
+      'rateLimit: { limit: 60, per: 1s }, retry: { initialInterval: 300ms, backoffCoefficient: 1 }',
+    ),
+  );
+  await writeEvents(database.pool, 480);
+  for (let number = 0; number < 2; number++) spawnRun({ databaseUrl: database.url });
+  await settled(database);
+  expect(receiver.requests).toHaveLength(600);
+  // A quarter second's worth may have been saved up; the receiver's clock stamps late under load.
+  expect(mostWithin(receiver, 1_000)).toBeLessThanOrEqual(60 * 1.25 * 1.3);
+  expect(mostWithin(receiver, 4_000)).toBeLessThanOrEqual(4 * 60 * 1.25);
+  const seconds = secondsOf(receiver);
+  expect(seconds).toBeGreaterThan(8.5);
+  expect(seconds).toBeLessThan(25);
+  const [{ batches } = { batches: 0 }] = await database.rows<{ batches: number }>(
+    'select count(*)::int as batches from outbox.batches',
+  );
+  expect(batches).toBe(0);
+}, 90_000);
+
+test('a crowd of retries keeps to the rate, and first attempts are not starved for good', async () => {
+  let sick = true;
+  const { database, receiver } = await openStage({
+    answer: () => (sick ? 503 : 204),
+    billing:
+      'rateLimit: { limit: 40, per: 1s }, retry: { initialInterval: 500ms, backoffCoefficient: 1, jitter: 0 }',
+  });
+  await writeEvents(database.pool, 100);
+  await eventually(() => expect(receiver.requests.length).toBeGreaterThanOrEqual(150), { timeout: 30_000 });
+  sick = false;
+  await writeEvents(database.pool, 20);
+  await settled(database);
+  expect(mostWithin(receiver, 1_000)).toBeLessThanOrEqual(40 * 1.25 * 1.4 + 1);
+  expect(mostWithin(receiver, 3_000)).toBeLessThanOrEqual(3 * 40 * 1.25 + 1);
+}, 60_000);
+
+test('a rate below one a second spaces requests out, and a single event waits for none', async () => {
+  const { database, receiver, send } = await openStage({
+    answer: 204,
+    billing: 'rateLimit: { limit: 20, per: 30s }',
+  });
+  const writtenAt = Date.now();
+  await send({});
+  await eventually(() => expect(receiver.requests).toHaveLength(1));
+  expect(Date.now() - writtenAt).toBeLessThan(5_000);
+  await send({}, {}, {});
+  await settled(database);
+  const times = receiver.requests.map(({ receivedAtMs }) => receivedAtMs);
+  for (const [index, time] of times.slice(1).entries())
+    expect(time - (times[index] ?? 0)).toBeGreaterThanOrEqual(1_400);
+}, 60_000);
+
+test('scheduled events arrive when they are due, in bulk', async () => {
+  const { database, receiver } = await openStage({ answer: 204 });
+  await database.pool.query(
+    `insert into outbox.events (type, payload, deliver_at)
+     select 'a', '{}', now() + interval '3 s' from generate_series(1, 3000)`,
+  );
+  const [{ due } = { due: 0 }] = await database.rows<{ due: number }>(
+    'select (extract(epoch from max(deliver_at)) * 1000)::float8 as due from outbox.events',
+  );
+  await sleep(1_000);
+  expect(receiver.requests).toHaveLength(0);
+  await settled(database);
+  const times = receiver.requests.map(({ receivedAtMs }) => receivedAtMs);
+  expect(times).toHaveLength(3_000);
+  expect(Math.min(...times)).toBeGreaterThanOrEqual(due - 5);
+  expect(Math.min(...times)).toBeLessThan(due + 3_000);
+  expect(Math.max(...times)).toBeLessThan(due + 20_000);
+}, 60_000);
+
+test('scheduled events that become due together still keep to the rate', async () => {
+  const { database, receiver } = await openStage({
+    answer: 204,
+    billing: 'rateLimit: { limit: 50, per: 1s }',
+  });
+  await database.pool.query(
+    `insert into outbox.events (type, payload, deliver_at)
+     select 'a', '{}', now() + interval '1 s' from generate_series(1, 200)`,
+  );
+  await settled(database);
+  expect(receiver.requests).toHaveLength(200);
+  expect(mostWithin(receiver, 1_000)).toBeLessThanOrEqual(50 * 1.25 * 1.4);
+  expect(secondsOf(receiver)).toBeGreaterThan(3);
+}, 60_000);
