@@ -63,16 +63,15 @@ export async function run(options: RunOptions): Promise<Running> {
   });
   let temporal: Temporal | undefined;
   try {
-    await requireSchema(pool).catch((error: unknown) => {
-      throw explainDatabaseError(error, describeDatabase(options.databaseUrl));
-    });
+    await requireSchema(pool);
     temporal = await connectTemporal(options.temporal);
     const base = await prepare(pool, temporal, options);
     return await assemble(base, options, roles);
   } catch (error) {
     await temporal?.close().catch(() => undefined);
     await pool.end();
-    throw error;
+    // PostgreSQL may go away at any moment of a start; whoever called waits for it only if told that it was that.
+    throw explainDatabaseError(error, describeDatabase(options.databaseUrl));
   }
 }
 
