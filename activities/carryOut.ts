@@ -1,26 +1,37 @@
 import { activityInfo, heartbeat } from '@temporalio/activity';
-import type { ParsedCommand } from '../src/core/command.ts';
+import type { MessageAction, ParsedCommand, ResolutionAction } from '../src/core/command.ts';
 import { failpoint } from '../src/failpoints.ts';
 import { isTransient } from '../src/storage/errors.ts';
-import { resolve, type ResolutionAnswer } from '../src/storage/resolutions.ts';
+import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
-export interface SentCommand {
-  readonly command: ParsedCommand;
+export interface SentCommand<Action extends string = ResolutionAction> {
+  readonly command: ParsedCommand<Action>;
   readonly via: 'signal' | 'update';
 }
 
+type AnyAction = ResolutionAction | MessageAction;
+
+/** Writes one command's outcome, refusals too, and answers it. */
+type Write<Action extends AnyAction> = (
+  db: ActivityDependencies['pool'],
+  workflowId: string,
+  command: ParsedCommand<Action>,
+  via: string,
+) => Promise<ResolutionAnswer>;
+
 /** Carries resolutions out in SQL, in the order they came; every outcome becomes a line in outbox.audit. */
-export async function carryOut(
+export async function carryOut<Action extends AnyAction>(
   dependencies: ActivityDependencies,
-  commands: readonly SentCommand[],
+  commands: readonly SentCommand<Action>[],
+  write: Write<Action>,
 ): Promise<ResolutionAnswer[]> {
   const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
   const beat = setInterval(() => heartbeat(), 2_000);
   const answers: ResolutionAnswer[] = [];
   try {
     for (const { command, via } of commands) {
-      answers.push(await carryOutOne(dependencies, workflowId, command, via));
+      answers.push(await carryOutOne(dependencies, workflowId, command, via, write));
     }
     return answers;
   } finally {
@@ -28,17 +39,18 @@ export async function carryOut(
   }
 }
 
-async function carryOutOne(
+async function carryOutOne<Action extends AnyAction>(
   { pool, log, telemetry }: ActivityDependencies,
   workflowId: string,
-  command: ParsedCommand,
+  command: ParsedCommand<Action>,
   via: string,
+  write: Write<Action>,
 ): Promise<ResolutionAnswer> {
   const { action, actor, reason } = command;
   const about = { workflowId, action, actor, reason, via };
   await failpoint('before-resolve');
   try {
-    const answer = await resolve(pool, workflowId, command, via);
+    const answer = await write(pool, workflowId, command, via);
     await failpoint('after-resolve');
     telemetry.resolved(action, answer.outcome);
     log.info({ ...about, ...answer }, `resolution ${answer.outcome}`);
@@ -49,18 +61,16 @@ async function carryOutOne(
     const message = error instanceof Error ? error.message : String(error);
     telemetry.resolved(action, 'refused');
     log.error({ ...about, error: message }, 'resolution failed');
-    return refuse(pool, workflowId, command, via, `could not be carried out: ${message}`);
+    const refused = refusalOf(command, `could not be carried out: ${message}`);
+    return write(pool, workflowId, refused, via);
   }
 }
 
-/** Notes the refusal as any other, without what made it fail. */
-async function refuse(
-  pool: ActivityDependencies['pool'],
-  workflowId: string,
-  { action, actor, reason, commandId }: ParsedCommand,
-  via: string,
+/** Noted as any other refusal, without what made it fail. */
+function refusalOf<Action extends AnyAction>(
+  { action, actor, reason, commandId }: ParsedCommand<Action>,
   malformed: string,
-): Promise<ResolutionAnswer> {
+): ParsedCommand<Action> {
   const known = Object.entries({ actor, reason, commandId }).filter(([, value]) => value !== undefined);
-  return resolve(pool, workflowId, { action, ...Object.fromEntries(known), malformed }, via);
+  return { action, ...Object.fromEntries(known), malformed };
 }

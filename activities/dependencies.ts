@@ -2,6 +2,7 @@ import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
 import type { OutcomeLog } from './outcomeLog.ts';
+import type { CheckBacks } from './checkBack.ts';
 import type { OpenedRows } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
@@ -38,6 +39,7 @@ export interface Leaving {
 export interface ActivityDependencies {
   readonly pool: Pool;
   readonly destinations: Destinations;
+  readonly checkBacks: CheckBacks;
   readonly log: Log;
   /** Whether outbox.delivered remembers what was acknowledged. */
   readonly keepDelivered: boolean;

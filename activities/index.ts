@@ -1,11 +1,16 @@
+import type { MessageAction } from '../src/core/command.ts';
 import type { BatchSummary } from '../src/storage/attempts.ts';
 import type { HousekeepingReport } from '../src/housekeeping/pass.ts';
-import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
+import { resolveMessages, type MessageSummary } from '../src/storage/messages.ts';
+import { resolve, type ResolutionAnswer } from '../src/storage/resolutions.ts';
 import { attempt, type AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { carryOut, type SentCommand } from './carryOut.ts';
+import { checkBack } from './checkBack.ts';
 import { housekeep } from './housekeep.ts';
 
+export type { CheckBacks, CheckBackOutcome, Reached } from './checkBack.ts';
+export type { MessageSummary, OpenMessage } from '../src/storage/messages.ts';
 export type { ActivityDependencies, Destinations, Leaving, Log, Reachable } from './dependencies.ts';
 export { OutcomeLog } from './outcomeLog.ts';
 export type { AttemptInput } from './attempt.ts';
@@ -22,12 +27,18 @@ export interface Activities {
   resolve(commands: readonly SentCommand[]): Promise<ResolutionAnswer[]>;
   /** One pass of housekeeping; null when another one is under way. */
   housekeep(): Promise<HousekeepingReport | null>;
+  /** Asks the producers of what is due of the workflow's half messages, and answers what is left of them. */
+  checkBack(input: AttemptInput): Promise<MessageSummary>;
+  /** As `resolve`, for half messages. */
+  resolveMessages(commands: readonly SentCommand<MessageAction>[]): Promise<ResolutionAnswer[]>;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
   return {
     attempt: (input) => attempt(dependencies, input),
-    resolve: (commands) => carryOut(dependencies, commands),
+    resolve: (commands) => carryOut(dependencies, commands, resolve),
     housekeep: () => housekeep(dependencies),
+    checkBack: (input) => checkBack(dependencies, input),
+    resolveMessages: (commands) => carryOut(dependencies, commands, resolveMessages),
   };
 }

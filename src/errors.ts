@@ -60,7 +60,7 @@ export const errorCatalogue = {
     exitCode: 1,
   },
   OUTBOX_LISTEN_FAILED: { when: 'an address to serve HTTP at cannot be listened at', exitCode: 1 },
-  OUTBOX_NOT_FOUND: { when: 'no dead letter, event or destination has that id', exitCode: 1 },
+  OUTBOX_NOT_FOUND: { when: 'no dead letter, event, half message or destination has that id', exitCode: 1 },
   OUTBOX_NO_ANSWER: { when: 'no worker answered a command in time', exitCode: 3 },
   OUTBOX_INBOX_NO_TRANSACTION: {
     when: 'a message is to be processed once, and its client is in no open transaction',
@@ -85,6 +85,26 @@ export const errorCatalogue = {
   OUTBOX_RECEIVER_BODY: {
     when: 'another middleware read the body of a request before the receiver could verify it',
     exitCode: 1,
+  },
+  OUTBOX_PRODUCER_UNKNOWN: {
+    when: 'a half message names a producer that the configuration does not have',
+    exitCode: 2,
+  },
+  OUTBOX_MESSAGE_SETTLED: {
+    when: 'a half message is to be committed that was rolled back, or the other way round',
+    exitCode: 1,
+  },
+  OUTBOX_API_UNPROTECTED: {
+    when: 'the HTTP API would listen beyond this machine without a token',
+    exitCode: 2,
+  },
+  OUTBOX_API_UNREACHABLE: {
+    when: 'the HTTP API cannot be reached or does not answer as it should',
+    exitCode: 3,
+  },
+  OUTBOX_API_REQUEST: {
+    when: 'the HTTP API does not take a request: its token, form, size or path',
+    exitCode: 2,
   },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;

@@ -1,8 +1,9 @@
 import type { Log } from '../activities/index.ts';
-import { parseListen, type ListenAddress } from './core/listen.ts';
+import { formatListen, parseListen, type ListenAddress } from './core/listen.ts';
 import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
 import { OutboxError } from './errors.ts';
+import { configuredApi } from './http/apiConfig.ts';
 import type { HttpServers, RouteGroup } from './http/server.ts';
 import { Tally } from './metrics/tally.ts';
 import type { Observing } from './observing.ts';
@@ -22,6 +23,7 @@ import {
   type Claimant,
 } from './temporal/namespace.ts';
 import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
+import type { CheckBackHandlers } from './worker/checkBacks.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
 import { createWorker, type OutboxWorker } from './worker/worker.ts';
@@ -36,13 +38,17 @@ export interface RunOptions {
   /** Take the rows over to the Temporal namespace at hand when they belong to another one. Default false: refuse. */
   readonly adopt?: boolean;
   readonly pollMs?: { readonly busy: number; readonly idle: number };
+  /** As in {@link OutboxWorkerOptions}. */
+  readonly checkBacks?: CheckBackHandlers;
+  /** Where the HTTP API is served; null for nowhere. Default: `api.listen` of the configuration, nowhere without a section `api`. */
+  readonly apiListen?: ListenAddress | null;
   readonly shutdownGraceMs?: number;
   /** Where /metrics, /healthz and /readyz are served; null for nowhere. Default: `metrics.listen` of the configuration. */
   readonly metricsListen?: ListenAddress | null;
 }
 
 export interface Running {
-  /** What is served over HTTP and where: `{ metrics: 'http://127.0.0.1:9464' }`. */
+  /** What is served over HTTP and where: `{ metrics: 'http://127.0.0.1:9464', api: 'http://127.0.0.1:8080' }`. */
   readonly endpoints: Readonly<Record<string, string>>;
   /** Rejects when the worker failed; resolves after stop(). */
   readonly finished: Promise<void>;
@@ -185,7 +191,7 @@ async function assemble(
 /** What this process answers over HTTP; loads nothing of it where it answers nothing. */
 async function serve(
   base: Base,
-  { databaseUrl, env = process.env, metricsListen }: RunOptions,
+  { databaseUrl, log, env = process.env, metricsListen, apiListen }: RunOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
 ): Promise<HttpServers> {
@@ -200,6 +206,13 @@ async function serve(
       listen,
     );
     groups.push(observing.group);
+  }
+  const api = await configuredApi(base.pool, apiListen, env);
+  if (api !== null) {
+    const { apiGroup } = await import('./http/api.ts');
+    // The one of the metrics looks at more; both at one address would be two routes of one name.
+    const health = listen === null || formatListen(listen) !== formatListen(api.listen);
+    groups.push(apiGroup({ pool: base.pool, config: api, env, log, health }));
   }
   if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
   const { startHttp } = await import('./http/server.ts');
@@ -261,7 +274,7 @@ async function keepSchedule({ temporal, name }: Base, log: Log): Promise<Repeate
 
 function startWorker(
   base: Base,
-  { log, env, shutdownGraceMs }: RunOptions,
+  { log, env, checkBacks, shutdownGraceMs }: RunOptions,
   handover: Handover,
   onProgress: () => void,
 ): Promise<OutboxWorker> {
@@ -271,6 +284,7 @@ function startWorker(
     handover,
     onProgress,
     ...(env === undefined ? {} : { env }),
+    ...(checkBacks === undefined ? {} : { checkBacks }),
     ...(shutdownGraceMs === undefined ? {} : { shutdownGraceMs }),
   });
 }

@@ -18,3 +18,8 @@ export function attributesFor({
     ...(eventType === null ? [] : [{ key: outboxEventType, value: eventType }]),
   ]);
 }
+
+/** Of a workflow that owns half messages. */
+export function messageAttributes(state: 'retrying' | 'parked'): TypedSearchAttributes {
+  return new TypedSearchAttributes([{ key: outboxState, value: state }]);
+}

@@ -1,18 +1,40 @@
-import { currentUpdateInfo, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { Activities, ResolutionAnswer } from '../activities/index.ts';
 import {
-  parseCommand,
-  resolutionActions,
-  type ParsedCommand,
-  type ResolutionAction,
-} from '../src/core/command.ts';
-import { signals, updates, type CommandLine } from './contract.ts';
+  currentUpdateInfo,
+  defineSignal,
+  defineUpdate,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { ResolutionAnswer } from '../activities/index.ts';
+import type { ParsedCommand } from '../src/core/command.ts';
+import type { CommandLine } from './contract.ts';
 
-interface Waiting {
+/** A command with the way it came. */
+export interface Received<Command> {
+  readonly command: Command;
+  readonly via: 'signal' | 'update';
+}
+
+/** What a desk takes, each as a signal and as an update, and who carries it out. */
+export interface Counter<Action extends string, Command extends ParsedCommand<Action>> {
+  /** What the Temporal UI says beside each name, in the order it is to show them. */
+  readonly descriptions: Readonly<Record<Action, string>>;
+  /** Never throws. */
+  readonly parse: (action: Action, input: unknown) => Command;
+  /** An answer for each, in their order. */
+  readonly carryOut: (commands: readonly Received<Command>[]) => Promise<readonly ResolutionAnswer[]>;
+}
+
+/** What earlier runs of the workflow leave to this one. */
+export interface Inheritance<Action extends string, Command> {
+  readonly signalsBefore?: number;
+  readonly linesBefore?: readonly CommandLine<Action>[];
+  readonly carriedOver?: readonly Command[];
+}
+
+interface Waiting<Command> extends Received<Command> {
   /** Characters of the command as JSON. */
   readonly size: number;
-  readonly command: ParsedCommand;
-  readonly via: 'signal' | 'update';
   readonly answer?: (answer: ResolutionAnswer) => void;
   readonly fail?: (error: unknown) => void;
 }
@@ -25,31 +47,22 @@ const shownLines = 20;
 const maximumCarried = 400_000;
 const atOnce = { commands: 100, characters: 256 * 1024 };
 
-const descriptions: Record<ResolutionAction, string> = {
-  retry: 'Send it again, policy afresh, same key. Input: empty, or {"event": "<id>"}',
-  edit: 'Correct and send under a new key. Input: {"payload": …} and/or {"headers": {…}}',
-  redirect: 'Send it elsewhere instead. Input: {"to": "<destination>"}',
-  discard: 'Give it up, for the record. Input: {"reason": "…"}',
-};
-
 /**
  * Takes commands from signals and updates, carries them out one after another, and remembers the latest answers. Handlers only
  * queue: an exception in one would fail or block the workflow.
  */
-export class CommandDesk {
-  readonly lines: CommandLine[];
+export class CommandDesk<Action extends string, Command extends ParsedCommand<Action>> {
+  readonly lines: CommandLine<Action>[];
   /** Signals received by this workflow, earlier runs included. */
   signals: number;
-  readonly #resolve: Activities['resolve'];
-  readonly #queue: Waiting[] = [];
+  readonly #counter: Counter<Action, Command>;
+  readonly #queue: Waiting<Command>[] = [];
 
   constructor(
-    resolve: Activities['resolve'],
-    signalsBefore: number,
-    linesBefore: readonly CommandLine[],
-    carriedOver: readonly ParsedCommand[],
+    counter: Counter<Action, Command>,
+    { signalsBefore = 0, linesBefore = [], carriedOver = [] }: Inheritance<Action, Command>,
   ) {
-    this.#resolve = resolve;
+    this.#counter = counter;
     this.signals = signalsBefore;
     this.lines = [...linesBefore];
     for (const command of carriedOver) this.#push({ command, via: 'signal' });
@@ -60,10 +73,13 @@ export class CommandDesk {
   }
 
   open(): void {
-    for (const action of resolutionActions) {
+    const { descriptions } = this.#counter;
+    for (const action of Object.keys(descriptions) as Action[]) {
       const description = descriptions[action];
-      setHandler(signals[action], (input: unknown) => this.#queueSignal(action, input), { description });
-      setHandler(updates[action], (input: unknown) => this.#queueUpdate(action, input), { description });
+      const signal = defineSignal<[unknown]>(action);
+      const update = defineUpdate<ResolutionAnswer, [unknown]>(action);
+      setHandler(signal, (input) => this.#queueSignal(action, input), { description });
+      setHandler(update, (input) => this.#queueUpdate(action, input), { description });
     }
   }
 
@@ -75,7 +91,7 @@ export class CommandDesk {
     const taken = this.#take();
     if (taken.length === 0) return false;
     try {
-      const answers = await this.#resolve(taken.map(({ command, via }) => ({ command, via })));
+      const answers = await this.#counter.carryOut(taken.map(({ command, via }) => ({ command, via })));
       taken.forEach((waiting, index) => {
         const answer = answers[index] as ResolutionAnswer;
         this.#note(waiting.command, answer);
@@ -89,14 +105,14 @@ export class CommandDesk {
   }
 
   /** What waits, for the next run to carry out; null while there are updates, which this run must answer, or too much of it. */
-  carriedOver(): readonly ParsedCommand[] | null {
+  carriedOver(): readonly Command[] | null {
     const characters = this.#queue.reduce((sum, { size }) => sum + size, 0);
     if (characters > maximumCarried || this.#queue.some(({ via }) => via === 'update')) return null;
     return this.#queue.map(({ command }) => command);
   }
 
   /** As many of those that wait as fit in one activity's input, at least one. */
-  #take(): Waiting[] {
+  #take(): Waiting<Command>[] {
     let characters = 0;
     const end = this.#queue.findIndex(({ size }, index) => {
       characters += size;
@@ -109,15 +125,15 @@ export class CommandDesk {
    * A signal has no id of its own, and Temporal sends it again to the run that a reset makes. Its number among all
    * signals of this chain of runs is the same then, so the second time is recognised in SQL and does nothing.
    */
-  #queueSignal(action: ResolutionAction, input: unknown): void {
+  #queueSignal(action: Action, input: unknown): void {
     this.signals++;
-    const command = parseCommand(action, input);
+    const command = this.#counter.parse(action, input);
     const commandId = command.commandId ?? `${workflowInfo().firstExecutionRunId}#${this.signals}`;
     this.#push({ command: { ...command, commandId }, via: 'signal' });
   }
 
-  #queueUpdate(action: ResolutionAction, input: unknown): Promise<ResolutionAnswer> {
-    const command = parseCommand(action, input);
+  #queueUpdate(action: Action, input: unknown): Promise<ResolutionAnswer> {
+    const command = this.#counter.parse(action, input);
     const { firstExecutionRunId } = workflowInfo();
     const commandId = command.commandId ?? `${firstExecutionRunId}/${currentUpdateInfo()?.id ?? ''}`;
     return new Promise((answer, fail) =>
@@ -125,11 +141,11 @@ export class CommandDesk {
     );
   }
 
-  #push(waiting: Omit<Waiting, 'size'>): void {
+  #push(waiting: Omit<Waiting<Command>, 'size'>): void {
     this.#queue.push({ ...waiting, size: JSON.stringify(waiting.command).length });
   }
 
-  #note({ action, actor }: ParsedCommand, { outcome, message }: ResolutionAnswer): void {
+  #note({ action, actor }: Command, { outcome, message }: ResolutionAnswer): void {
     this.lines.push({ at: new Date().toISOString(), action, actor: actor ?? null, outcome, message });
     if (this.lines.length > shownLines) this.lines.shift();
   }

@@ -1,8 +1,11 @@
 /** What clients of the workflows share with them: names, inputs and answers. Imports nothing that a client would not want. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { BatchSummary, ResolutionAnswer } from '../activities/index.ts';
+import type { BatchSummary, MessageSummary, ResolutionAnswer } from '../activities/index.ts';
 import {
+  messageActions,
   resolutionActions,
+  type MessageAction,
+  type MessageInput,
   type ParsedCommand,
   type ResolutionAction,
   type ResolutionInput,
@@ -31,9 +34,9 @@ export interface DeliverState {
   readonly commands: readonly CommandLine[];
 }
 
-export interface CommandLine {
+export interface CommandLine<Action extends string = ResolutionAction> {
   readonly at: string;
-  readonly action: ResolutionAction;
+  readonly action: Action;
   readonly actor: string | null;
   readonly outcome: 'done' | 'refused';
   readonly message: string;
@@ -50,6 +53,31 @@ export const signals = Object.fromEntries(
 export const updates = Object.fromEntries(
   resolutionActions.map((action) => [action, defineUpdate<ResolutionAnswer, [ResolutionInput]>(action)]),
 ) as Record<ResolutionAction, ResolutionUpdate>;
+
+export interface PreparedMessageInput {
+  /** Whose messages these are; for people, the rows say the rest. */
+  readonly producer: string;
+  readonly searchAttributes: boolean;
+  /** As in {@link DeliverInput}; set by continue-as-new. */
+  readonly signalsBefore?: number;
+  readonly linesBefore?: readonly CommandLine<MessageAction>[];
+  readonly carriedOver?: readonly ParsedCommand<MessageAction>[];
+}
+
+export interface PreparedMessageState {
+  readonly summary: MessageSummary | null;
+  readonly commands: readonly CommandLine<MessageAction>[];
+}
+
+export const messageSignals = Object.fromEntries(
+  messageActions.map((action) => [action, defineSignal<[MessageInput?]>(action)]),
+) as Record<MessageAction, ReturnType<typeof defineSignal<[MessageInput?]>>>;
+
+export const messageUpdates = Object.fromEntries(
+  messageActions.map((action) => [action, defineUpdate<ResolutionAnswer, [MessageInput]>(action)]),
+) as Record<MessageAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [MessageInput]>>>;
+
+export const messageStateQuery = defineQuery<PreparedMessageState>('state');
 
 /** Internal: look at the rows again, something outside changed them. */
 export const recheckSignal = defineSignal('recheck');

@@ -13,6 +13,7 @@ import {
   WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
 import type { Activities, BatchSummary, SplitOff } from '../activities/index.ts';
+import { parseCommand, type ParsedCommand, type ResolutionAction } from '../src/core/command.ts';
 import { attributesFor, outboxState } from './attributes.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, stateQuery, type DeliverInput } from './contract.ts';
@@ -23,6 +24,15 @@ const localSoftLimitMs = 5_000;
 /** For settling in SQL after the last answer, PostgreSQL restarting meanwhile included. */
 const settleMs = 30_000;
 const activitySoftLimitMs = 10 * 60_000;
+
+type ResolutionDesk = CommandDesk<ResolutionAction, ParsedCommand>;
+
+const descriptions: Record<ResolutionAction, string> = {
+  retry: 'Send it again, policy afresh, same key. Input: empty, or {"event": "<id>"}',
+  edit: 'Correct and send under a new key. Input: {"payload": …} and/or {"headers": {…}}',
+  redirect: 'Send it elsewhere instead. Input: {"to": "<destination>"}',
+  discard: 'Give it up, for the record. Input: {"reason": "…"}',
+};
 
 const infrastructureRetry = {
   initialInterval: '500ms',
@@ -42,11 +52,9 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
     heartbeatTimeout: '15s',
     retry: infrastructureRetry,
   });
-  const desk = new CommandDesk(
-    resolve,
-    input.signalsBefore ?? 0,
-    input.linesBefore ?? [],
-    input.carriedOver ?? [],
+  const desk: ResolutionDesk = new CommandDesk(
+    { descriptions, parse: parseCommand, carryOut: resolve },
+    input,
   );
   const page: Page = { input, desk, summary: null, recheck: false };
   setHandler(stateQuery, () => ({ summary: page.summary, commands: desk.lines }), {
@@ -75,7 +83,7 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
 
 interface Page {
   readonly input: DeliverInput;
-  readonly desk: CommandDesk;
+  readonly desk: ResolutionDesk;
   summary: BatchSummary | null;
   recheck: boolean;
 }
@@ -135,7 +143,7 @@ async function startAfresh({ input, desk }: Page): Promise<void> {
 }
 
 /** Whoever waits for an answer gets it before this run ends. */
-async function answerEverybody(desk: CommandDesk): Promise<void> {
+async function answerEverybody(desk: ResolutionDesk): Promise<void> {
   do {
     await desk.work();
     await condition(() => desk.waiting || allHandlersFinished());

@@ -8,7 +8,7 @@ import type { CommandLine } from './contract.ts';
  */
 export function showOnPage(summary: BatchSummary, lines: readonly CommandLine[], workflowId: string): void {
   setCurrentDetails(
-    [heading(summary), deliveries(summary), whatToSend(summary), log(lines), cli(summary, workflowId)]
+    [heading(summary), deliveries(summary), whatToSend(summary), commandLog(lines), cli(summary, workflowId)]
       .filter(Boolean)
       .join('\n\n'),
   );
@@ -84,7 +84,7 @@ function times(tries: number): string {
 }
 
 /** PostgreSQL's JSON has them in its own time zone. */
-function utc(at: string | null): string {
+export function utc(at: string | null): string {
   return at === null ? '' : `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
@@ -101,7 +101,7 @@ function whatToSend({ parked }: BatchSummary): string {
   ].join('\n');
 }
 
-function log(lines: readonly CommandLine[]): string {
+export function commandLog(lines: readonly CommandLine<string>[]): string {
   if (lines.length === 0) return '';
   const entries = lines.map(
     ({ at, action, actor, outcome, message }) =>
@@ -125,7 +125,7 @@ function count(deliveries: number): string {
  * Names come from rows and commands that anybody may have written: nothing in them may end a cell, start Markdown or make a
  * link. Underscores inside words start nothing, and names are full of them.
  */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text
     .slice(0, 300)
     .replace(/[\r\n]+/g, ' ')

@@ -25,14 +25,6 @@ export function parseMs(text: string): number {
   return ms;
 }
 
-/** Not null for `off`: Commander takes that for an option without a value. */
-export function parseMetricsListen(text: string): ListenAddress | 'off' {
-  if (text === 'off') return text;
-  const address = parseListen(text);
-  if (address === null) throw new InvalidArgumentError(`Expected ${listenExpected}, or off.`);
-  return address;
-}
-
 /** For what is compared with clocks and feeds no timer: up to ten years. */
 export function parseLongMs(text: string): number {
   const ms = parseDuration(text);
@@ -69,6 +61,20 @@ export function collectEventId(text: string, previous: string[] | undefined): st
   const ids = [...(previous ?? []), parseEventId(text)];
   if (ids.length > idsMax) throw new InvalidArgumentError(`At most ${idsMax} ids.`);
   return [...new Set(ids)];
+}
+
+/** Where a server of ours listens. Not null for `off`: Commander takes that for an option without a value. */
+export function parseListenOrOff(text: string): ListenAddress | 'off' {
+  if (text === 'off') return text;
+  const address = parseListen(text);
+  if (address === null) throw new InvalidArgumentError(`Expected ${listenExpected}, or off.`);
+  return address;
+}
+
+export function parseListenAddress(text: string): ListenAddress {
+  const address = parseListen(text);
+  if (address === null) throw new InvalidArgumentError(`Expected ${listenExpected}.`);
+  return address;
 }
 
 export function parseDestination(text: string): string {

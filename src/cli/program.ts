@@ -7,11 +7,13 @@ import {
   collectHeader,
   parseCount,
   parseEventId,
-  parseMetricsListen,
+  parseListenAddress,
+  parseListenOrOff,
   parseMoment,
   parseMs,
   textOf,
 } from './arguments.ts';
+import type { ApiOptions } from './commands/api.ts';
 import type { DemoOptions } from './commands/demo.ts';
 import type { DevOptions } from './commands/dev.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
@@ -19,6 +21,7 @@ import type { MigrateOptions } from './commands/migrate.ts';
 import type { ServeOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import type { StatusOptions } from './commands/status.ts';
+import { addMessageCommands } from './messagesProgram.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
@@ -44,6 +47,13 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   );
   addKeepingCommands(program, out);
   addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);
+  addMessageCommands(
+    program
+      .command('messages')
+      .description('half messages: see them, and settle those whose producer is silent'),
+    out,
+    setExitCode,
+  );
   forAll(program, (command) => {
     command.exitOverride().showHelpAfterError().allowExcessArguments(false);
     if (asJson) command.configureOutput({ writeErr: () => undefined });
@@ -60,6 +70,8 @@ Environment:
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the others of Temporal's own clients
   TEMPORAL_UI_URL      where the Temporal UI is, for links
   OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay and worker, where the options are not given
+  OUTBOX_API_LISTEN    for run, where --api-listen is not given
+  OUTBOX_API_TOKEN     for run and api, where the configuration names no tokens of the HTTP API
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reached.
 `;
@@ -92,7 +104,7 @@ function addServing(program: Command, out: Output): void {
     .option('--exit', 'resolve the dead letter, check everything, and end')
     .action(async (options: DemoOptions) => (await import('./commands/demo.ts')).demo(out, options));
   for (const [name, description] of servingCommands) {
-    program
+    const command = program
       .command(name)
       .description(description)
       .addOption(configOption())
@@ -109,10 +121,27 @@ function addServing(program: Command, out: Output): void {
           'where /metrics, /healthz and /readyz are served, or off (default: metrics.listen of the configuration, else off)',
         )
           .env('OUTBOX_METRICS_LISTEN')
-          .argParser(parseMetricsListen),
+          .argParser(parseListenOrOff),
       )
       .action(async (options: ServeOptions) => (await import('./commands/run.ts')).serve(out, name, options));
+    if (name === 'run') command.addOption(apiListenOption());
   }
+  program
+    .command('api')
+    .description('the HTTP API alone, for producers that do not reach PostgreSQL')
+    .option(
+      '--listen <address>',
+      'where (default: api.listen of the configuration, else 127.0.0.1:8080)',
+      parseListenAddress,
+    )
+    .option('--wait <duration>', 'how long to wait for PostgreSQL at start (default: 60s)', parseMs)
+    .addOption(new Option('--log-level <level>', 'least important line').choices(logLevels).default('info'))
+    .action(async (options: ApiOptions) => (await import('./commands/api.ts')).api(options));
+}
+
+function apiListenOption(): Option {
+  const what = 'where the HTTP API is served, or off (default: api.listen of the configuration, else off)';
+  return new Option('--api-listen <address>', what).env('OUTBOX_API_LISTEN').argParser(parseListenOrOff);
 }
 
 const configCommands = [

@@ -8,6 +8,8 @@ import type {
 } from '../core/destination.ts';
 import { describeDuration } from '../core/duration.ts';
 import { expandEnvironment } from '../core/environment.ts';
+import { formatListen } from '../core/listen.ts';
+import type { ProducerConfig } from '../core/producer.ts';
 import { timetable, type ParkReason, type TimetableEntry } from '../core/retry.ts';
 import { secretName, type Environment } from '../core/secrets.ts';
 
@@ -39,9 +41,32 @@ export interface DestinationExplanation {
   readonly routes: readonly Pick<RouteConfig, 'match' | 'where'>[];
 }
 
+export interface ProducerExplanation {
+  readonly name: string;
+  /** Of its check-back, as a destination's; null where a worker's handler is asked. */
+  readonly address: string | null;
+  readonly url: string | null;
+  readonly handler: string | null;
+  readonly missingVariables: readonly string[];
+  readonly signedWith: readonly string[] | null;
+  readonly auth: CredentialsConfig['kind'] | null;
+  readonly timeoutMs: number;
+  /** When a message is asked about that stays unknown, from its prepare on. */
+  readonly checksAtMs: readonly number[];
+}
+
+export interface ApiExplanation {
+  /** `host:port` */
+  readonly listen: string;
+  /** `env:NAME` as written; `inline` for a token that stands in the file. */
+  readonly tokens: readonly string[];
+}
+
 export interface ConfigExplanation {
   readonly name: string | null;
   readonly destinations: readonly DestinationExplanation[];
+  readonly producers: readonly ProducerExplanation[];
+  readonly api: ApiExplanation | null;
   /** The same for people; ends with a line break. */
   readonly text: string;
 }
@@ -51,7 +76,40 @@ export function explainConfig(config: OutboxConfig, env: Environment = process.e
   const destinations = config.destinations.map((destination) =>
     explainDestination(destination, config.routes, env),
   );
-  return { name: config.name, destinations, text: `${destinations.map(explanationText).join('\n\n')}\n` };
+  const producers = config.producers.map((producer) => explainProducer(producer, env));
+  const api =
+    config.api === null
+      ? null
+      : { listen: formatListen(config.api.listen), tokens: withoutInline(config.api.tokens) };
+  const parts = [
+    ...destinations.map(explanationText),
+    ...producers.map(producerText),
+    ...(api === null ? [] : [apiText(api)]),
+  ];
+  return { name: config.name, destinations, producers, api, text: `${parts.join('\n\n')}\n` };
+}
+
+function withoutInline(secrets: readonly string[]): readonly string[] {
+  return secrets.map((secret) => (secretName(secret) === null ? 'inline' : secret));
+}
+
+function explainProducer(
+  { name, graceMs, scheduleMs, checkBack }: ProducerConfig,
+  env: Environment,
+): ProducerExplanation {
+  const checksAtMs = [graceMs];
+  for (const delayMs of scheduleMs) checksAtMs.push((checksAtMs.at(-1) as number) + delayMs);
+  const { timeoutMs } = checkBack;
+  if (checkBack.kind === 'handler') {
+    const none = { address: null, url: null, missingVariables: [], signedWith: null, auth: null };
+    return { name, ...none, handler: checkBack.handler, timeoutMs, checksAtMs };
+  }
+  const { url, signing, auth } = checkBack;
+  return {
+    ...{ name, handler: null, ...explainAddress(url, env), timeoutMs, checksAtMs },
+    signedWith: signing === null ? null : withoutInline(signing.secrets),
+    auth: auth?.kind ?? null,
+  };
 }
 
 function explainDestination(
@@ -66,7 +124,7 @@ function explainDestination(
     type: destination.type,
     method: destination.method,
     ...explainAddress(destination.url, env),
-    signedWith: signing?.secrets.map((secret) => (secretName(secret) === null ? 'inline' : secret)) ?? null,
+    signedWith: signing === null ? null : withoutInline(signing.secrets),
     auth: destination.auth?.kind ?? null,
     timeoutMs: destination.timeoutMs,
     concurrency: destination.concurrency,
@@ -116,14 +174,50 @@ function explanationText(explanation: DestinationExplanation): string {
     ['parks at once', explanation.parksAtOnceOn.join(', ') || 'on no status'],
     ...routesText(explanation),
   ];
+  return section(`${explanation.name} (${explanation.type})`, rows);
+}
+
+function section(title: string, rows: readonly [string, string][]): string {
   const lines = rows.map(([label, text]) => `  ${label.padEnd(labelWidth)}${wrap(text)}`);
-  return [`${explanation.name} (${explanation.type})`, ...lines].join('\n');
+  return [title, ...lines].join('\n');
+}
+
+function producerText(producer: ProducerExplanation): string {
+  const { name, handler, url, timeoutMs, checksAtMs, signedWith, auth } = producer;
+  const asked = checksAtMs
+    .map((at, index) => unbroken(`${index + 1} after ${describeDuration(at)}`))
+    .join(', ');
+  const byHttp: [string, string][] =
+    url === null
+      ? []
+      : [
+          ['signed', signedWith === null ? 'no' : `yes, with ${signedWith.join(', ')}`],
+          ['login', auth ?? 'none'],
+        ];
+  return section(`${name} (producer of half messages)`, [
+    ['check-back', url === null ? `handler ${handler}` : addressText({ ...producer, url, method: 'POST' })],
+    ['deadline', `${describeDuration(timeoutMs)} a check-back`],
+    ...byHttp,
+    ['asked', `${asked}; then it is parked`],
+  ]);
+}
+
+function apiText({ listen, tokens }: ApiExplanation): string {
+  return section('HTTP API', [
+    ['listens on', listen],
+    ['tokens', tokens.length === 0 ? 'none: whoever reaches the port may write' : tokens.join(', ')],
+  ]);
 }
 
 const labelWidth = 15;
 const textWidth = 80;
 
-function addressText({ method, address, url, missingVariables }: DestinationExplanation): string {
+function addressText({
+  method,
+  address,
+  url,
+  missingVariables,
+}: Pick<DestinationExplanation, 'method' | 'address' | 'url' | 'missingVariables'>): string {
   if (missingVariables.length > 0) return `${method} ${url} (not set: ${missingVariables.join(', ')})`;
   return `${method} ${address ?? url}`;
 }

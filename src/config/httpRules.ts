@@ -136,13 +136,15 @@ function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
     checkUsername([...path, 'basic', 'username'], basic['username'], context);
 }
 
-function checkCredential(path: KeyPath, written: string, context: RuleContext): void {
+/** Answers the value, undefined when there is none. */
+export function checkCredential(path: KeyPath, written: string, context: RuleContext): string | undefined {
   const value = resolve(path, written, context);
-  if (value === undefined) return;
+  if (value === undefined) return undefined;
   const problem = headerValueProblem(value);
   if (problem !== null) context.findings.problem(path, problem);
   if (secretName(written) === null) warnInline(path, context);
   refusePlaceholder(path, written, context);
+  return value;
 }
 
 function checkUsername(path: KeyPath, written: string, context: RuleContext): void {

@@ -66,7 +66,7 @@ function valueAt(input: unknown, path: KeyPath): unknown {
   return value;
 }
 
-const confidential = new Set(['secrets', 'auth', 'headers', 'url']);
+const confidential = new Set(['secrets', 'tokens', 'auth', 'headers', 'url']);
 
 /** What was found in place of it; of what may hold a secret only the type. */
 function describeFound(value: unknown, path: KeyPath): string {

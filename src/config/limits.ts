@@ -36,6 +36,16 @@ export const defaults = {
     auditMs: 365 * day,
     dedupKeysMs: 90 * day,
   } satisfies RetentionConfig,
+  checkBack: {
+    timeoutMs: 5 * second,
+    graceMs: 30 * second,
+    /** With the first one 15 check-backs, over about six hours. */
+    scheduleMs: [
+      ...[10 * second, 30 * second],
+      ...[1, 2, 3, 5, 10, 10, 20, 30, 30, 60, 60, 120].map((minutes) => minutes * minute),
+    ],
+  },
+  api: { listen: '127.0.0.1:8080' },
 } as const;
 
 export const bounds = {
@@ -64,4 +74,9 @@ export const bounds = {
   whereLength: { min: 1, max: 4096 },
   urlLength: { min: 1, max: 2048 },
   headers: { min: 0, max: 50 },
+  /** Below a second the relay's own pace decides, and an ordinary commit would be asked about. */
+  graceMs: { min: 1, max: timerLimitMs },
+  apiTokens: { min: 1, max: 10 },
+  /** Characters; 16 random ones cannot be guessed over a network. */
+  apiTokenLength: { min: 16, max: 512 },
 } as const;

@@ -1,4 +1,6 @@
 /** A validated file → what the rest of the system reads: every default filled in, every duration in milliseconds. */
+import type { ApiConfig } from '../core/api.ts';
+import { parseListen, type ListenAddress } from '../core/listen.ts';
 import type {
   CredentialsConfig,
   HttpDestinationConfig,
@@ -8,8 +10,9 @@ import type {
   RouteConfig,
 } from '../core/destination.ts';
 import { parseDuration } from '../core/duration.ts';
+import type { ProducerConfig } from '../core/producer.ts';
 import { defaults } from './limits.ts';
-import type { FileInput, HttpDestinationInput } from './schema.ts';
+import type { FileInput, HttpDestinationInput, ProducerInput } from './schema.ts';
 
 export function normalise(file: FileInput): OutboxConfig {
   return {
@@ -22,6 +25,8 @@ export function normalise(file: FileInput): OutboxConfig {
       to,
     })),
     retention: normaliseRetention(file.retention ?? {}),
+    producers: Object.entries(file.producers ?? {}).map(([name, input]) => normaliseProducer(name, input)),
+    api: file.api === undefined ? null : normaliseApi(file.api),
   };
 }
 
@@ -35,6 +40,31 @@ function normaliseRetention(input: NonNullable<FileInput['retention']>): Retenti
     auditMs: ms(input.audit, retention.auditMs),
     dedupKeysMs: ms(input.dedupKeys, retention.dedupKeysMs),
   };
+}
+
+function normaliseProducer(name: string, { checkBack }: ProducerInput): ProducerConfig {
+  const { url, handler, signing, auth, network } = checkBack;
+  const timeoutMs = ms(checkBack.timeout, defaults.checkBack.timeoutMs);
+  return {
+    name,
+    graceMs: ms(checkBack.grace, defaults.checkBack.graceMs),
+    scheduleMs: checkBack.schedule?.map((entry) => ms(entry, 0)) ?? defaults.checkBack.scheduleMs,
+    checkBack:
+      handler !== undefined
+        ? { kind: 'handler', handler, timeoutMs }
+        : {
+            kind: 'http',
+            url: url as string,
+            timeoutMs,
+            signing: signing ?? null,
+            auth: normaliseAuth(auth),
+            network: { allowPrivate: network?.allowPrivate ?? defaults.network.allowPrivate },
+          },
+  };
+}
+
+function normaliseApi({ listen = defaults.api.listen, tokens }: NonNullable<FileInput['api']>): ApiConfig {
+  return { listen: parseListen(listen) as ListenAddress, tokens: tokens ?? [] };
 }
 
 function normaliseHttp(name: string, input: HttpDestinationInput): HttpDestinationConfig {

@@ -6,6 +6,7 @@ import { formatDuration, parseDuration } from '../core/duration.ts';
 import { nearestWord } from '../core/nearest.ts';
 import { quote, type Findings, type KeyPath } from './findings.ts';
 import { checkHttp } from './httpRules.ts';
+import { checkApi } from './apiRules.ts';
 import { isMapping, type Mapping } from './mapping.ts';
 import { defaults } from './limits.ts';
 import type { RuleContext } from './ruleContext.ts';
@@ -22,6 +23,26 @@ export function checkRules(file: Mapping, context: RuleContext): void {
   }
   checkRetention(file['retention'], findings);
   checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
+  if (isMapping(file['producers'])) checkProducers(file['producers'], context);
+  if (isMapping(file['api'])) checkApi(file['api'], context);
+}
+
+const onlyWithUrl = ['signing', 'auth', 'network'];
+
+function checkProducers(producers: Mapping, context: RuleContext): void {
+  for (const [name, producer] of Object.entries(producers)) {
+    const checkBack = isMapping(producer) ? producer['checkBack'] : undefined;
+    if (!isMapping(checkBack)) continue;
+    const path = ['producers', name, 'checkBack'];
+    const { url, handler } = checkBack;
+    if ((url === undefined) === (handler === undefined))
+      context.findings.problem(path, 'expected exactly one of url and handler');
+    for (const key of onlyWithUrl) {
+      if (handler !== undefined && checkBack[key] !== undefined)
+        context.findings.keyProblem([...path, key], 'has no effect beside handler; remove one');
+    }
+    checkHttp(path, checkBack, context);
+  }
 }
 
 /** A repeat whose event is still there must be recognised: its content would otherwise be written a second time. */

@@ -137,6 +137,19 @@ const authSchema = section({
   }).optional(),
 });
 
+const signingSchema = section({
+  scheme: oneOf(['standard-webhooks']),
+  secrets: list(secret(), bounds.signingSecrets, 'secrets such as [env:BILLING_SECRET]'),
+});
+
+const networkSchema = section({
+  allowPrivate: flag()
+    .optional()
+    .describe(
+      'Private and loopback addresses. Link-local and cloud metadata are never reached. Default true.',
+    ),
+});
+
 const batchSchema = section({
   maximum: whole(bounds.batchMaximum).optional().describe('Deliveries in one workflow. Default 2000.'),
   inFlight: whole(bounds.batchInFlight)
@@ -163,10 +176,7 @@ export const httpDestinationSchema = section({
     .optional()
     .describe('One attempt in all: connect, send, wait, read. Default 15s.'),
   retry: retrySchema.optional(),
-  signing: section({
-    scheme: oneOf(['standard-webhooks']),
-    secrets: list(secret(), bounds.signingSecrets, 'secrets such as [env:BILLING_SECRET]'),
-  }).optional(),
+  signing: signingSchema.optional(),
   auth: authSchema.optional(),
   idempotencyKey: section({
     quoted: flag()
@@ -188,13 +198,7 @@ export const httpDestinationSchema = section({
     per: duration(bounds.ratePerMs).describe('In so long.'),
   }).optional(),
   batch: batchSchema.optional(),
-  network: section({
-    allowPrivate: flag()
-      .optional()
-      .describe(
-        'Private and loopback addresses. Link-local and cloud metadata are never reached. Default true.',
-      ),
-  }).optional(),
+  network: networkSchema.optional(),
   responseExcerpt: whole(bounds.responseExcerpt)
     .optional()
     .describe('Characters kept of the answer to a failed attempt. Default 512.'),
@@ -208,6 +212,25 @@ const routeSchema = section({
     .optional()
     .describe('jsonpath over the payload, evaluated by PostgreSQL.'),
   to: list(name(), { min: 1, max: 1000 }, 'destination names such as [billing]'),
+});
+
+const checkBackSchema = section({
+  url: text(bounds.urlLength, 'an http:// or https:// address')
+    .optional()
+    .describe('Asked by POST. ${NAME} is filled in from the environment.'),
+  handler: name().optional().describe('In place of url: a function given to createWorker({ checkBacks }).'),
+  timeout: duration(bounds.waitMs).optional().describe('One check-back in all. Default 5s.'),
+  grace: duration(bounds.graceMs).optional().describe('From prepare to the first check-back. Default 30s.'),
+  schedule: list(duration(bounds.waitMs), bounds.scheduleEntries, 'durations such as [10s, 1m, 1h]')
+    .optional()
+    .describe('Delays between check-backs that tell nothing; after the last one a person decides.'),
+  signing: signingSchema.optional(),
+  auth: authSchema.optional(),
+  network: networkSchema.optional(),
+});
+
+const producerSchema = section({
+  checkBack: checkBackSchema.describe('How to ask what became of a half message.'),
 });
 
 const listenExpectation = `expected ${listenExpected}`;
@@ -233,6 +256,20 @@ const retentionSchema = section({
     .describe('How long a dedup_key is remembered. Default 90d.'),
 });
 
+const apiSchema = section({
+  listen: z
+    .string({ error: listenExpectation })
+    .regex(listenPattern, { error: listenExpectation, abort: true })
+    .refine((written) => parseListen(written) !== null, { error: listenExpectation })
+    .optional()
+    .describe('Default 127.0.0.1:8080.'),
+  tokens: list(secret(), bounds.apiTokens, 'tokens such as [env:OUTBOX_API_TOKEN]')
+    .optional()
+    .describe(
+      'Bearer tokens, any of which is taken. Without them only a loopback address may be listened on.',
+    ),
+});
+
 const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
 
 export const fileSchema = section({
@@ -249,7 +286,14 @@ export const fileSchema = section({
       .refine((text) => parseListen(text) !== null, { error: listenExpectation })
       .describe('Where /metrics, /healthz and /readyz are served, such as 127.0.0.1:9464.'),
   }).optional(),
+  producers: z
+    .record(z.string().regex(namePattern, { error: nameExpected }), producerSchema, {
+      error: 'expected a mapping of producer names to their settings',
+    })
+    .optional(),
+  api: apiSchema.optional(),
 });
 
 export type FileInput = z.infer<typeof fileSchema>;
+export type ProducerInput = z.infer<typeof producerSchema>;
 export type HttpDestinationInput = z.infer<typeof httpDestinationSchema>;

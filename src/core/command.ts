@@ -27,19 +27,32 @@ export interface ResolutionInput {
   readonly to?: string;
 }
 
+/** Commands to half messages: `check` asks the producer again, its schedule from the beginning. */
+export const messageActions = ['commit', 'rollback', 'check'] as const;
+export type MessageAction = (typeof messageActions)[number];
+
+/** What a signal or update to half messages takes; `event` is the id of the message, which its event will have. */
+export type MessageInput = Pick<ResolutionInput, 'event' | 'all' | 'actor' | 'reason' | 'commandId'>;
+
 /** An input understood: the ids as a list, or why it was not understood. */
-export interface ParsedCommand extends Omit<ResolutionInput, 'event'> {
-  readonly action: ResolutionAction;
+export interface ParsedCommand<Action extends string = ResolutionAction> extends Omit<
+  ResolutionInput,
+  'event'
+> {
+  readonly action: Action;
   readonly events?: readonly string[];
   /** Why the input was not understood; nothing is done then but noting it. */
   readonly malformed?: string;
 }
 
-const allowed: Record<ResolutionAction, readonly string[]> = {
+const allowed: Record<ResolutionAction | MessageAction, readonly string[]> = {
   retry: ['event', 'all', 'actor', 'reason', 'commandId'],
   edit: ['event', 'all', 'actor', 'reason', 'commandId', 'payload', 'headers', 'revision'],
   redirect: ['event', 'all', 'actor', 'reason', 'commandId', 'to'],
   discard: ['event', 'all', 'actor', 'reason', 'commandId'],
+  commit: ['event', 'all', 'actor', 'reason', 'commandId'],
+  rollback: ['event', 'all', 'actor', 'reason', 'commandId'],
+  check: ['event', 'all', 'actor', 'reason', 'commandId'],
 };
 
 const maximumIds = 1000;
@@ -49,7 +62,10 @@ const maximumBytes = 1024 * 1024 + 64 * 1024;
 const textLimits = { actor: 200, reason: 1000, commandId: 200, to: 63 } as const;
 
 /** Understands what was sent with `action`; what it cannot understand comes back as `malformed`. */
-export function parseCommand(action: ResolutionAction, input: unknown): ParsedCommand {
+export function parseCommand<Action extends ResolutionAction | MessageAction>(
+  action: Action,
+  input: unknown,
+): ParsedCommand<Action> {
   if (input === undefined) return { action };
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     return { action, malformed: `expected one JSON object or nothing, got ${kindOf(input)}` };
@@ -78,7 +94,10 @@ export function parseCommand(action: ResolutionAction, input: unknown): ParsedCo
   };
 }
 
-function problemWith(action: ResolutionAction, given: Record<string, unknown>): string | null {
+function problemWith(
+  action: ResolutionAction | MessageAction,
+  given: Record<string, unknown>,
+): string | null {
   const unknown = Object.keys(given).find((field) => !allowed[action].includes(field));
   if (unknown !== undefined) {
     return `${action} does not take ${JSON.stringify(unknown.slice(0, 40))}; it takes ${allowed[action].join(', ')}`;

@@ -1,3 +1,6 @@
+import type { ApiConfig } from './api.ts';
+import type { ProducerConfig } from './producer.ts';
+
 /**
  * What a destination is once outbox.yaml has been read: every default filled in, every duration in milliseconds.
  * This normalised form is what `config apply` stores in `outbox.destinations.config` and what workers read back.
@@ -104,4 +107,8 @@ export interface OutboxConfig {
   readonly destinations: readonly DestinationConfig[];
   readonly routes: readonly RouteConfig[];
   readonly retention: RetentionConfig;
+  /** Who may prepare half messages. */
+  readonly producers: readonly ProducerConfig[];
+  /** Null: no HTTP API unless a command asks for one. */
+  readonly api: ApiConfig | null;
 }

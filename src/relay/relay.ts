@@ -8,6 +8,7 @@ import type { Temporal } from '../temporal/connect.ts';
 import type { Handover } from '../worker/handover.ts';
 import { Binding } from './binding.ts';
 import { Lanes } from './lanes.ts';
+import { MessageWatch } from './messages.ts';
 import { repeat, type Repeated } from './repeat.ts';
 import { Reconciler } from './reconciler.ts';
 import { Starter } from './starter.ts';
@@ -58,6 +59,8 @@ const hourMs = 60 * minuteMs;
 const reconcileEveryMs = 5_000;
 const reconcileForMs = 20_000;
 const verifyEveryMs = 5_000;
+const watchMessagesEveryMs = 500;
+const forgetEveryMs = 10_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
@@ -75,7 +78,9 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     options.handover,
     telemetry,
   );
-  const reconciler = new Reconciler(pool, options.temporal, starter, log, options.claimAgeMs ?? 15_000);
+  const claimAgeMs = options.claimAgeMs ?? 15_000;
+  const reconciler = new Reconciler(pool, options.temporal, starter, log, claimAgeMs);
+  const messages = new MessageWatch({ ...options, db: pool, claimAgeMs });
   const binding = new Binding(options.verifyBinding ?? (() => Promise.resolve()), log);
   const verify = async (): Promise<void> => {
     await binding.check();
@@ -100,6 +105,14 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       if (!binding.broken)
         await options.temporal.client.withDeadline(Date.now() + reconcileForMs, () => reconciler.pass());
     }),
+    repeat('watch half messages', watchMessagesEveryMs, log, async () => {
+      if (!binding.broken) await messages.pass();
+    }),
+    repeat('reconcile half messages', reconcileEveryMs, log, async () => {
+      if (!binding.broken)
+        await options.temporal.client.withDeadline(Date.now() + reconcileForMs, () => messages.reconcile());
+    }),
+    repeat('forget half messages', forgetEveryMs, log, () => messages.forget()),
     repeat('verify the namespace', verifyEveryMs, log, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ApiConfig } from '../core/api.ts';
 import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
@@ -80,6 +81,15 @@ function storedForm(config: OutboxConfig): string {
 
 function checksumOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+/** The section `api` of the configuration; null without one. */
+export async function readApiConfig(db: Queryable): Promise<ApiConfig | null> {
+  const row = await firstOf<{ api: ApiConfig | null }>(
+    db,
+    `select c.config -> 'api' as api from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
+  );
+  return row?.api ?? null;
 }
 
 export interface StoredDestinations {

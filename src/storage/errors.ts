@@ -39,6 +39,9 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
   if (code === 'OB001') return new OutboxError('OUTBOX_EVENT_CONFLICT', message, options);
   if (code === 'OB002') return new OutboxError('OUTBOX_CONFIG_INVALID', message, options);
   if (code === 'OB003') return new OutboxError('OUTBOX_EVENT_INVALID', message, options);
+  if (code === 'OB041') return new OutboxError('OUTBOX_MESSAGE_SETTLED', message, options);
+  if (code === 'OB042') return new OutboxError('OUTBOX_PRODUCER_UNKNOWN', message, options);
+  if (code === 'OB043') return new OutboxError('OUTBOX_NOT_FOUND', message, options);
   if (code === '25006') {
     return new OutboxError('OUTBOX_POSTGRES_READ_ONLY', `${where} is a read-only standby`, {
       cause: error,

@@ -5,12 +5,16 @@ import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities, OutcomeLog, type Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { DestinationConfig } from '../core/destination.ts';
+import type { ProducerConfig } from '../core/producer.ts';
 import type { Environment } from '../core/secrets.ts';
 import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { problemOf } from '../destination/index.ts';
 import { OutboxError } from '../errors.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { checkBackProblem } from '../destination/http/checkBack.ts';
+import { readProducers } from '../storage/messages.ts';
+import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
 import { Shares } from './shares.ts';
@@ -28,6 +32,8 @@ export interface OutboxWorkerOptions {
   readonly handover?: Handover;
   /** Told when rows of a lane left their first attempt. */
   readonly onProgress?: (lane: string) => void;
+  /** Functions that answer check-backs of half messages, by the name that `producers.<name>.checkBack.handler` gives. */
+  readonly checkBacks?: CheckBackHandlers;
   /** How long requests under way may go on at shutdown. Default 20 s. */
   readonly shutdownGraceMs?: number;
   /** Told what is done. Default: nobody is. */
@@ -46,14 +52,22 @@ export interface OutboxWorker {
 }
 
 /**
- * Refuses to send from a process that lacks what a destination needs: each of its messages would be parked for good.
- * @throws OutboxError OUTBOX_SECRET_MISSING naming every destination and what it lacks
+ * Refuses to send from a process that lacks what a destination or a check-back needs: each of its messages would be parked.
+ * @throws OutboxError OUTBOX_SECRET_MISSING naming all of them and what each lacks
  */
-function requireSendable(destinations: readonly DestinationConfig[], env: Environment): void {
+function requireSendable(
+  destinations: readonly DestinationConfig[],
+  producers: readonly ProducerConfig[],
+  env: Environment,
+): void {
   const problems = destinations.flatMap((config) => {
     const problem = problemOf(config, { env });
     return problem === null ? [] : [`${config.name}: ${problem}`];
   });
+  for (const { name, checkBack } of producers) {
+    const problem = checkBack.kind === 'http' ? checkBackProblem(checkBack, { env }) : null;
+    if (problem !== null) problems.push(`the check-back of ${name}: ${problem}`);
+  }
   if (problems.length === 0) return;
   throw new OutboxError('OUTBOX_SECRET_MISSING', `this process cannot send to ${problems.join('; to ')}`, {
     hint: 'Set the variables for every process that sends (run, worker), or correct the configuration and apply it.',
@@ -66,7 +80,9 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const shares = new Shares(pool, log);
   const destinations = new LiveDestinations(pool, env, log, shares);
   const configs = await destinations.load();
-  requireSendable(configs, env);
+  const { producers } = await readProducers(pool);
+  requireSendable(configs, producers, env);
+  const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
@@ -83,6 +99,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     activities: createActivities({
       pool,
       destinations,
+      checkBacks,
       log,
       get keepDelivered() {
         return destinations.keepDelivered;
@@ -102,7 +119,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     .run()
     .finally(() => {
       outcomes.close();
-      return destinations.close();
+      return Promise.all([destinations.close(), checkBacks.close()]);
     })
     .finally(() => shares.stop());
   // Whoever awaits `finished` sees a failure; until then it must not end the process as unhandled.

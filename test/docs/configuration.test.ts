@@ -35,7 +35,9 @@ test('every key of outbox.yaml has its row, and no other has', () => {
   const destination = properties['destinations']?.additionalProperties as Schema;
   const route = properties['routes']?.items as Schema;
   const retention = properties['retention'] as Schema;
-  const groups = ['destinations.<name>.', 'routes[].', 'retention.'];
+  const producer = properties['producers']?.additionalProperties as Schema;
+  const api = properties['api'] as Schema;
+  const groups = ['destinations.<name>.', 'routes[].', 'retention.', 'producers.<name>.', 'api.'];
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
   const metrics = properties['metrics'] as Schema;
   expect(written).toEqual([
@@ -44,6 +46,8 @@ test('every key of outbox.yaml has its row, and no other has', () => {
     ...leaves(destination),
     ...leaves(route),
     ...leaves(retention),
+    ...leaves(producer),
+    ...leaves(api),
   ]);
 });
 
@@ -77,7 +81,13 @@ test('the defaults are those of the code', () => {
     'network.allowPrivate': String(defaults.network.allowPrivate),
     responseExcerpt: String(defaults.responseExcerpt),
     ...spokenRetention(),
+    'checkBack.timeout': formatDuration(defaults.checkBack.timeoutMs),
+    'checkBack.grace': formatDuration(defaults.checkBack.graceMs),
+    'checkBack.schedule': '14 delays, 10s to 2h',
+    listen: defaults.api.listen,
   });
+  const delays = defaults.checkBack.scheduleMs;
+  expect([delays.length, delays[0], Math.max(...delays)]).toEqual([14, 10_000, 2 * 3_600_000]);
   expect(written['retry.scheduleToCloseTimeout']).toBe('72h');
   expect(retry.scheduleToCloseTimeoutMs).toBe(72 * 3_600_000);
 });

@@ -29,13 +29,18 @@ beforeAll(async () => {
       attempt > 1 ? 204 : ((JSON.parse(body.toString()) as { answer?: number }).answer ?? 204),
   });
   const spare = await startReceiver();
+  const silent = await startReceiver({
+    answer: { status: 200, body: '{"answer": "unknown"}', delayMs: 300 },
+  });
   await applyTestConfig(
     database,
     `
     destinations:
       billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 200ms } }
       spare: { type: http, url: '${spare.url}' }
-    routes: [{ match: '*', to: [billing] }]`,
+    routes: [{ match: '*', to: [billing] }]
+    producers:
+      shop: { checkBack: { url: '${silent.url}', grace: 100ms, timeout: 5s, schedule: [300ms] } }`,
   );
   const temporal = { address: server.address, namespace: server.namespace };
   await startRun({ databaseUrl: database.url, temporal });

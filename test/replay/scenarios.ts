@@ -1,7 +1,8 @@
-/** Ways a `deliver` workflow can go. Each answers the executions whose histories tell of it. */
+/** Ways the workflows `deliver` and `preparedMessage` can go. Each answers the executions whose histories tell of it. */
 import type { Client } from '@temporalio/client';
 import { expect } from 'vitest';
-import { signals, updates } from '../../workflows/contract.ts';
+import { messageSignals, signals, updates } from '../../workflows/contract.ts';
+import { prepareMessage, readMessage, rollbackMessage } from '../../src/index.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { eventually, type TestDatabase } from '../support/index.ts';
 import { openDeadLetters, pageOf, settled, statusOf } from '../resolve/stage.ts';
@@ -151,6 +152,51 @@ const continued: Scenario = async (place) => {
   ];
 };
 
+/** The place's producer never tells, and parks after its second check-back. */
+async function silentMessage(place: Place): Promise<{ id: string; batch: string; own: string }> {
+  const { id } = await prepareMessage(place.database.pool, {
+    producer: 'shop',
+    type: 'order.paid',
+    payload: {},
+  });
+  const batch = await eventually(async () => {
+    const { workflowId } = await readMessage(place.database.pool, id);
+    expect(workflowId).not.toBeNull();
+    return workflowId ?? '';
+  });
+  const own = `${place.database.name}/preparedMessage/${id}`;
+  await eventually(async () => expect(await pageOf(place.client, own)).toContain('parked'));
+  return { id, batch, own };
+}
+
+const messageCommitted: Scenario = async (place) => {
+  const { batch, own } = await silentMessage(place);
+  const handle = place.client.workflow.getHandle(own);
+  for (const input of [null, 'please']) await handle.signal('rollback', input);
+  await handle.signal(messageSignals.check);
+  await eventually(async () => expect(await pageOf(place.client, own)).toContain('asked back again'));
+  await eventually(async () => expect(await pageOf(place.client, own)).toContain('1 half message parked'));
+  await handle.signal(messageSignals.commit, { actor: 'ada' });
+  await completed(place, own);
+  await completed(place, batch);
+  return [
+    { name: 'message-asked-back', workflowId: batch },
+    { name: 'message-parked-commit', workflowId: own },
+  ];
+};
+
+const messageSettledOutside: Scenario = async (place) => {
+  const { id, own } = await silentMessage(place);
+  await rollbackMessage(place.database.pool, id);
+  await completed(place, own);
+  return [{ name: 'message-parked-settled-outside', workflowId: own }];
+};
+
+const messageWaiting: Scenario = async (place) => {
+  const { own } = await silentMessage(place);
+  return [{ name: 'message-still-waiting', workflowId: own }];
+};
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
   many,
   split,
@@ -162,4 +208,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   junk,
   waiting,
   continued,
+  messageCommitted,
+  messageSettledOutside,
+  messageWaiting,
 };

@@ -22,6 +22,17 @@ export const requires = {
     return found(fit, `Python with ${modules.join(' and ')} is not installed`);
   },
 
+  /** The programs of a MariaDB server. */
+  mariadb(): { readonly install: string; readonly server: string } {
+    const install = onPath(['mariadb-install-db']) ?? existing('/usr/bin/mariadb-install-db');
+    // Debian keeps servers where only root's PATH leads.
+    const server = onPath(['mariadbd']) ?? existing('/usr/sbin/mariadbd');
+    return {
+      install: found(install, 'MariaDB is not installed'),
+      server: found(server, 'MariaDB is not installed'),
+    };
+  },
+
   /** Any program on PATH. */
   program(name: string): string {
     return found(onPath([name]), `${name} is not installed`);
@@ -38,6 +49,10 @@ function found(path: string | undefined, otherwise: string): string {
 function onPath(names: readonly string[]): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+function existing(path: string): string | undefined {
+  return isExecutable(path) ? path : undefined;
 }
 
 function isExecutable(path: string): boolean {

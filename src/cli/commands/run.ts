@@ -21,16 +21,18 @@ export interface ServeOptions {
   readonly logLevel: LogLevel;
   /** Undefined: as the configuration says. */
   readonly metricsListen?: ListenAddress | 'off';
+  /** Of `run` only. */
+  readonly apiListen?: ListenAddress | 'off';
 }
 
 export type ServingCommand = 'run' | 'relay' | 'worker';
 
-const defaultWaitMs = 60_000;
+export const defaultWaitMs = 60_000;
 
 /** `run`, `relay`, `worker`: until SIGTERM, SIGINT, or the worker fails. */
 export async function serve(out: Output, command: ServingCommand, options: ServeOptions): Promise<void> {
   keepHeapSmall();
-  const { metricsListen } = options;
+  const { metricsListen, apiListen } = options;
   const url = databaseUrl();
   const failpoints = armFailpoints(process.env);
   const log = await createLog(process.stdout, options.logLevel);
@@ -48,6 +50,10 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
       ...(metricsListen === undefined
         ? {}
         : { metricsListen: metricsListen === 'off' ? null : metricsListen }),
+      // `relay` and `worker` are halves of `run`; what serves the API alone is `api`.
+      ...(command === 'run' && apiListen === undefined
+        ? {}
+        : { apiListen: command !== 'run' || apiListen === 'off' ? null : (apiListen ?? null) }),
     });
   const running = await startPatiently(start, options.wait ?? defaultWaitMs, interruption.signal, log);
   if (running === undefined) return;
@@ -64,12 +70,12 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
 const delayMs = { first: 500, maximum: 5_000 };
 
 /** In a container the servers may come up after us. Answers undefined when told to stop meanwhile. */
-async function startPatiently(
-  start: () => Promise<Running>,
+export async function startPatiently<Started>(
+  start: () => Promise<Started>,
   waitMs: number,
   interrupted: AbortSignal,
   log: Log,
-): Promise<Running | undefined> {
+): Promise<Started | undefined> {
   const deadline = Date.now() + waitMs;
   for (let delay = delayMs.first; ; delay = Math.min(delay * 2, delayMs.maximum)) {
     try {

@@ -1,5 +1,6 @@
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
+import { countMessages, type MessageCounts } from '../../storage/messages.ts';
 import {
   countDeliveries,
   countUnrouted,
@@ -48,15 +49,18 @@ export async function status(out: Output, options: StatusOptions): Promise<0 | 1
 }
 
 async function readStatus(pool: Pool) {
-  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys] = await Promise.all([
-    readSettings(pool),
-    countDeliveries(pool),
-    readLanes(pool),
-    readRelays(pool),
-    countUnrouted(pool),
-    readLaneStandings(pool),
-    readBlockedKeys(pool, blockedKeysShown),
-  ]);
+  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys, halfMessages] = await Promise.all(
+    [
+      readSettings(pool),
+      countDeliveries(pool),
+      readLanes(pool),
+      readRelays(pool),
+      countUnrouted(pool),
+      readLaneStandings(pool),
+      readBlockedKeys(pool, blockedKeysShown),
+      countMessages(pool),
+    ],
+  );
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
   const none = { oldestPendingMs: null, relay: null, paused: false, pausedReason: null };
@@ -72,6 +76,7 @@ async function readStatus(pool: Pool) {
     destinations,
     unrouted,
     blockedKeys,
+    halfMessages,
     relays,
   };
 }
@@ -100,7 +105,9 @@ function statusText(found: Status, colours: Colours): string {
     destinations.length === 0 ? 'no destinations\n' : table(columnsFor(colours), destinations, colours);
   const types = unrouted.map(({ type, events }) => `  ${printable(type)}  ${events}\n`).join('');
   const lost = types === '' ? '' : `\n${colours.yellow('events that no route took')}\n${types}`;
-  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${lost}`;
+  const half =
+    found.halfMessages.length === 0 ? '' : `\n${table(messageColumns(colours), found.halfMessages, colours)}`;
+  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${half}${lost}`;
 }
 
 function blockedText(keys: readonly BlockedKey[], colours: Colours): string {
@@ -119,6 +126,24 @@ function blockedText(keys: readonly BlockedKey[], colours: Colours): string {
     { title: 'SINCE', align: 'right' as const, value: ({ blockedMs }: BlockedKey) => describeAge(blockedMs) },
   ];
   return `\n${colours.yellow(title)}\n${table(columns, keys, colours)}`;
+}
+
+function messageColumns(colours: Colours) {
+  const count = (
+    title: string,
+    pick: (row: MessageCounts) => number,
+    paint: (text: string) => string = (text) => text,
+  ) => ({
+    title,
+    align: 'right' as const,
+    value: (row: MessageCounts) => (pick(row) === 0 ? colours.dim('0') : paint(String(pick(row)))),
+  });
+  return [
+    { title: 'PRODUCER', value: (row: MessageCounts) => row.producer },
+    count('PREPARED', (row) => row.prepared),
+    count('OVERDUE', (row) => row.overdue),
+    count('PARKED', (row) => row.parked, colours.red),
+  ];
 }
 
 function columnsFor(colours: Colours) {

@@ -1,4 +1,5 @@
 import { listDeadLetters, type DeadLetter, type DeadLetterFilter } from '../../storage/deadLetters.ts';
+import { countMessages } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
@@ -20,11 +21,18 @@ export async function list(out: Output, options: ListOptions): Promise<void> {
   const filter = filterOf(options);
   const before = options.cursor === undefined ? null : readCursor(options.cursor, filter);
   // One more than asked for tells whether there is a next page.
-  const found = await withDatabase((pool) => listDeadLetters(pool, filter, before, options.limit + 1));
+  const { found, parkedMessages } = await withDatabase(async (pool) => ({
+    found: await listDeadLetters(pool, filter, before, options.limit + 1),
+    parkedMessages: (await countMessages(pool)).reduce((sum, { parked }) => sum + parked, 0),
+  }));
+  if (parkedMessages > 0)
+    out.note(
+      `besides, ${parkedMessages} half messages are parked: temporal-outbox messages list --status parked`,
+    );
   const items = found.slice(0, options.limit);
   const last = items.at(-1);
   const nextCursor = found.length > items.length && last !== undefined ? writeCursor(last.id, filter) : null;
-  out.result({ items, nextCursor }, (colours) => {
+  out.result({ items, nextCursor, parkedMessages }, (colours) => {
     if (items.length === 0)
       return `no ${options.status === 'all' ? '' : `${options.status} `}dead letters match\n`;
     const more = nextCursor === null ? '' : `\nmore: --cursor ${nextCursor}\n`;

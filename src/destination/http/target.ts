@@ -23,8 +23,13 @@ export interface SenderDependencies {
   readonly now?: () => number;
 }
 
-export interface HttpTarget {
-  readonly config: HttpDestinationConfig;
+/** What of a destination decides where requests go and what every one of them carries. */
+export type EndpointConfig = Pick<
+  HttpDestinationConfig,
+  'url' | 'method' | 'headers' | 'cloudEvents' | 'auth' | 'signing'
+>;
+
+export interface Endpoint {
   readonly origin: string;
   /** Path and query, as requested. */
   readonly path: string;
@@ -40,6 +45,10 @@ export interface HttpTarget {
   readonly now: () => number;
 }
 
+export interface HttpTarget extends Endpoint {
+  readonly config: HttpDestinationConfig;
+}
+
 export type PreparedTarget = { readonly target: HttpTarget } | { readonly problem: string };
 
 /** What is wrong with a destination, for people: no secret in it. */
@@ -53,13 +62,29 @@ export function prepareTarget(
   dependencies: SenderDependencies,
 ): PreparedTarget {
   try {
-    return { target: buildTarget(config, dependencies) };
+    return { target: { config, ...buildEndpoint(config, dependencies) } };
   } catch (error) {
-    return { problem: isOutboxError(error) ? error.message : 'a secret cannot be resolved' };
+    return { problem: problemIn(error) };
   }
 }
 
-function buildTarget(config: HttpDestinationConfig, dependencies: SenderDependencies): HttpTarget {
+/** The same for what is no destination, a check-back's address. */
+export function prepareEndpoint(
+  config: EndpointConfig,
+  dependencies: SenderDependencies,
+): { readonly endpoint: Endpoint } | { readonly problem: string } {
+  try {
+    return { endpoint: buildEndpoint(config, dependencies) };
+  } catch (error) {
+    return { problem: problemIn(error) };
+  }
+}
+
+function problemIn(error: unknown): string {
+  return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
+}
+
+function buildEndpoint(config: EndpointConfig, dependencies: SenderDependencies): Endpoint {
   const { env } = dependencies;
   const url = destinationUrl(config.url, env);
   const secrets = new Secrets((reference) =>
@@ -71,7 +96,6 @@ function buildTarget(config: HttpDestinationConfig, dependencies: SenderDependen
   if (config.cloudEvents === 'structured') removeHeader(headers, 'content-type');
   if (config.auth !== null) replaceHeader(headers, 'authorization', authorization(config.auth, secrets));
   return {
-    config,
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     label: `${config.method} ${url.origin}${url.pathname}`,

@@ -27,7 +27,8 @@ exception when others then
   raise exception 'where: % is no jsonpath that PostgreSQL understands: %', quote_literal(p_where), sqlerrm using errcode = 'OB002';
 end $$;
 
--- p_config: { name, destinations: [{ name, type, ordering?, onPark?, rateLimit?: { limit, perMs }, batch: { maximum, inFlight, splitUpTo }, … }], routes: [{ match, like, where, to: [] }] }.
+-- p_config: { name, destinations: [{ name, type, ordering?, onPark?, rateLimit?: { limit, perMs }, batch: { maximum, inFlight, splitUpTo }, … }],
+-- routes: [{ match, like, where, to: [] }], producers: [{ name, graceMs, … }] }.
 -- Answers { revision, changed, destinations, routes, filterModes }.
 create function outbox.apply_config(p_config jsonb, p_source text, p_checksum text, p_actor text) returns jsonb
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
@@ -53,6 +54,15 @@ begin
   if v_removed is not null then
     raise exception 'destination % still has unsettled deliveries', v_removed
       using errcode = 'OB002', hint = 'Take its routes away first, let it drain or resolve its dead letters, then remove it.';
+  end if;
+
+  select string_agg(p.name, ', ' order by p.name) into v_removed
+  from outbox.producers p
+  where not exists (select from jsonb_array_elements(p_config -> 'producers') n where n ->> 'name' = p.name)
+    and exists (select from outbox.prepared_messages m where m.producer = p.name and m.state in ('prepared', 'parked'));
+  if v_removed is not null then
+    raise exception 'producer % still has open half messages', v_removed
+      using errcode = 'OB002', hint = 'Let them be checked back, or commit or roll them back by hand, then remove it.';
   end if;
 
   v_settings.config_revision := v_settings.config_revision + 1;
@@ -81,6 +91,11 @@ begin
   cross join lateral jsonb_array_elements_text(r.value -> 'to') t(destination);
   update outbox.retention r set keep = (p_config -> 'retention' ->> (r.what || 'Ms'))::float8 * interval '1 ms'
   where p_config -> 'retention' ? (r.what || 'Ms');
+  delete from outbox.producers p where not exists (select from jsonb_array_elements(p_config -> 'producers') n where n ->> 'name' = p.name);
+  insert into outbox.producers (name, config, grace, config_revision)
+  select n ->> 'name', n, (n ->> 'graceMs')::float8 * interval '1 ms', v_settings.config_revision
+  from jsonb_array_elements(p_config -> 'producers') n
+  on conflict (name) do update set config = excluded.config, grace = excluded.grace, config_revision = excluded.config_revision;
   insert into outbox.config_revisions (revision, checksum, source, config, applied_by)
   values (v_settings.config_revision, p_checksum, p_source, p_config, p_actor);
   update outbox.settings set name = v_name, config_revision = v_settings.config_revision;

@@ -29,10 +29,14 @@ begin
   grant execute on function outbox.uuid7(), outbox.uuid7_time(uuid) to outbox_producer, outbox_relay, outbox_operator;
   grant execute on function outbox.enqueue(text, jsonb, text, jsonb, timestamptz, uuid, text, text, text, text),
     outbox.enqueue_all(uuid[], text[], text[], text[], text[], timestamptz[], text[], text[], text[], text[]) to outbox_producer, outbox_operator;
+  -- Half messages: all through functions, no table is open.
+  grant execute on function outbox.prepare_message(text, text, jsonb, uuid, text, jsonb, timestamptz, text, text, text),
+    outbox.commit_message(uuid), outbox.rollback_message(uuid), outbox.message_state(uuid) to outbox_producer;
+  grant execute on function outbox.resolve_messages(text, jsonb, text), outbox.message_state(uuid) to outbox_operator;
 
   grant select on all tables in schema outbox to outbox_relay, outbox_operator;
   grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays,
-    outbox.workers, outbox.shares to outbox_relay;
+    outbox.workers, outbox.shares, outbox.prepared_messages, outbox.message_batches to outbox_relay;
   grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.audit, outbox.revisions to outbox_relay;
   grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;

@@ -1,0 +1,159 @@
+/** Asks a producer, over HTTP, what became of a half message. */
+import { Agent } from 'undici';
+import {
+  checkBackAnswers,
+  type CheckBackAnswer,
+  type CheckBackQuestion,
+  type HttpCheckBackConfig,
+} from '../../core/producer.ts';
+import { classifyError } from './classify.ts';
+import { guardedConnector } from './connector.ts';
+import { excerptOf, printable, redact } from './printable.ts';
+import { signatures } from './signature.ts';
+import { prepareEndpoint, type Endpoint, type SenderDependencies } from './target.ts';
+
+export interface HttpCheckBack {
+  /** Never rejects; null when `signal` ended it. */
+  ask(
+    question: CheckBackQuestion,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: CheckBackAnswer; readonly detail: string | null } | null>;
+  close(): Promise<void>;
+}
+
+/** An answer is some twenty bytes; what is larger is none. */
+const answerBytesMax = 16 * 1024;
+const connections = 50;
+const detailCharacters = 300;
+
+/**
+ * `POST` of the question as JSON, signed as deliveries are. Only status 200 with `{"answer": "committed" | "rolled-back" |
+ * "unknown"}` tells anything; all else (another status, another body, no answer in time) is `unknown`, with the reason in words.
+ */
+export function createHttpCheckBack(
+  config: HttpCheckBackConfig,
+  dependencies: SenderDependencies,
+): HttpCheckBack {
+  const prepared = prepareEndpoint(
+    { ...config, method: 'POST', headers: {}, cloudEvents: 'none' },
+    dependencies,
+  );
+  if ('problem' in prepared) {
+    const { problem } = prepared;
+    return { ask: async () => ({ answer: 'unknown', detail: problem }), close: async () => undefined };
+  }
+  const { endpoint } = prepared;
+  const { timeoutMs, network } = config;
+  const agent = new Agent({
+    connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
+    connections,
+    pipelining: 1,
+    // The deadline below covers both.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  return {
+    ask: (question, signal) => ask(agent, endpoint, timeoutMs, question, signal),
+    close: () => agent.close(),
+  };
+}
+
+/** Why producers cannot be asked from this process, in words and without secrets; null when nothing is wrong. */
+export function checkBackProblem(
+  config: HttpCheckBackConfig,
+  dependencies: SenderDependencies,
+): string | null {
+  const prepared = prepareEndpoint(
+    { ...config, method: 'POST', headers: {}, cloudEvents: 'none' },
+    dependencies,
+  );
+  return 'problem' in prepared ? prepared.problem : null;
+}
+
+async function ask(
+  agent: Agent,
+  endpoint: Endpoint,
+  timeoutMs: number,
+  question: CheckBackQuestion,
+  signal: AbortSignal,
+): ReturnType<HttpCheckBack['ask']> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const body = JSON.stringify(question);
+  try {
+    const { statusCode, body: answered } = await agent.request({
+      origin: endpoint.origin,
+      path: endpoint.path,
+      method: 'POST',
+      headers: headersOf(endpoint, question, body),
+      body,
+      signal: AbortSignal.any([deadline, signal]),
+    });
+    const bytes = await readBounded(answered);
+    return understood(endpoint, statusCode, bytes);
+  } catch (error) {
+    if (signal.aborted) return null;
+    const why = deadline.aborted ? `timeout: no answer within ${timeoutMs} ms` : describe(error);
+    return { answer: 'unknown', detail: line(endpoint, why) };
+  }
+}
+
+/** Each check-back has an id of its own: an endpoint that knows repeats by it must not give its earlier answer again. */
+function headersOf(endpoint: Endpoint, { id, check }: CheckBackQuestion, body: string): string[] {
+  const timestamp = String(Math.floor(endpoint.now() / 1000));
+  const webhookId = `${id}:check-${check}`;
+  const headers = [...endpoint.headers, 'content-type', 'application/json', 'accept', 'application/json'];
+  headers.push('webhook-id', webhookId, 'webhook-timestamp', timestamp);
+  if (endpoint.signingKeys.length > 0)
+    headers.push('webhook-signature', signatures(endpoint.signingKeys, webhookId, timestamp, body));
+  return headers;
+}
+
+async function readBounded(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    // Leaving the loop ends the connection.
+    if (bytes > answerBytesMax) throw new Error(`the answer is larger than ${answerBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function understood(
+  endpoint: Endpoint,
+  status: number,
+  body: Buffer,
+): Awaited<ReturnType<HttpCheckBack['ask']>> {
+  if (status !== 200) return { answer: 'unknown', detail: line(endpoint, `answered ${status}`) };
+  const answer = answerIn(body.toString());
+  if (answer === 'unknown') return { answer, detail: line(endpoint, 'answered unknown') };
+  if (answer !== undefined) return { answer, detail: null };
+  const source = { body, complete: true, contentEncoding: null };
+  const excerpt = excerptOf(source, endpoint.secrets, 100) ?? '';
+  return {
+    answer: 'unknown',
+    detail: line(
+      endpoint,
+      `answered 200, but not {"answer": "committed" | "rolled-back" | "unknown"}: ${excerpt}`,
+    ),
+  };
+}
+
+function answerIn(text: string): CheckBackAnswer | undefined {
+  try {
+    const { answer } = (JSON.parse(text) ?? {}) as { answer?: unknown };
+    return checkBackAnswers.find((known) => known === answer);
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `${classifyError(error).errorClass}: ${message}`;
+}
+
+function line(endpoint: Endpoint, text: string): string {
+  return printable(redact(`${endpoint.label} ${text}`, endpoint.secrets), detailCharacters);
+}

@@ -1,0 +1,104 @@
+/** The HTTP API: half messages and events for producers that do not reach PostgreSQL. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Log } from '../../activities/index.ts';
+import type { ApiConfig } from '../core/api.ts';
+import type { Environment } from '../core/secrets.ts';
+import { commitMessage, prepareMessage, readMessage, rollbackMessage } from '../halfMessages/client.ts';
+import { enqueue } from '../produce/enqueue.ts';
+import type { Pool } from '../storage/connect.ts';
+import { guardFor } from './access.ts';
+import { openApiDocument } from './openapi.ts';
+import { RequestRefused, sendProblem } from './problem.ts';
+import { bodyBytesMax, readEvent, readMessageBody } from './requests.ts';
+import type { RouteGroup } from './server.ts';
+
+export interface ApiOptions {
+  readonly pool: Pool;
+  readonly config: ApiConfig;
+  /** Where the tokens' `env:NAME` come from. */
+  readonly env: Environment;
+  readonly log: Log;
+  /** Whether `/healthz` is served with it; false where another group of the same address has one. */
+  readonly health: boolean;
+}
+
+/** @throws OutboxError OUTBOX_API_UNPROTECTED, OUTBOX_SECRET_MISSING */
+export function apiGroup({ pool, config, env, log, health }: ApiOptions): RouteGroup {
+  const guard = guardFor(config, env);
+  return {
+    name: 'api',
+    listen: config.listen,
+    register: async (app) => {
+      if (health) addHealth(app, pool);
+      await app.register(async (scope) => addRoutes(scope, pool, guard, log), { prefix: '/v1' });
+    },
+  };
+}
+
+function addHealth(app: FastifyInstance, pool: Pool): void {
+  app.get('/healthz', async (_request, reply) => {
+    const ok = await pool.query('select 1').then(
+      () => true,
+      () => false,
+    );
+    return reply
+      .code(ok ? 200 : 503)
+      .header('cache-control', 'no-store')
+      .send({ ok });
+  });
+}
+
+function addRoutes(
+  app: FastifyInstance,
+  pool: Pool,
+  guard: (request: FastifyRequest) => void,
+  log: Log,
+): void {
+  app.removeAllContentTypeParsers();
+  const options = { parseAs: 'buffer', bodyLimit: bodyBytesMax } as const;
+  // As bytes: the payload's text is passed on as it stands.
+  app.addContentTypeParser('application/json', options, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, request, reply) => {
+    if (sendProblem(reply, error) >= 500)
+      log.error(
+        { method: request.method, route: request.routeOptions.url, error: String(error) },
+        'API request failed',
+      );
+    return reply;
+  });
+  app.setNotFoundHandler((_request, reply) => {
+    sendProblem(
+      reply,
+      new RequestRefused(
+        404,
+        'there is nothing at this address',
+        'GET /v1/openapi.json lists what there is.',
+      ),
+    );
+    return reply;
+  });
+  app.get('/openapi.json', (_request, reply) => reply.send(openApiDocument()));
+  void app.register(async (guarded) => {
+    // Before the body is read.
+    guarded.addHook('onRequest', async (request) => guard(request));
+    addMessages(guarded, pool);
+    guarded.post('/events', async ({ body }, reply) => {
+      const written = await enqueue(pool, readEvent(body));
+      return reply.code(written.inserted ? 201 : 200).send(written);
+    });
+  });
+}
+
+interface WithId {
+  Params: { id: string };
+}
+
+function addMessages(app: FastifyInstance, pool: Pool): void {
+  app.post('/messages', async ({ body }, reply) => {
+    const prepared = await prepareMessage(pool, readMessageBody(body));
+    return reply.code(prepared.inserted ? 201 : 200).send(prepared);
+  });
+  app.get<WithId>('/messages/:id', async ({ params }) => readMessage(pool, params.id));
+  app.post<WithId>('/messages/:id/commit', async ({ params }) => commitMessage(pool, params.id));
+  app.post<WithId>('/messages/:id/rollback', async ({ params }) => rollbackMessage(pool, params.id));
+}

@@ -1,0 +1,72 @@
+/** Errors as application/problem+json (RFC 9457), with our code. */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import { isOutboxError, OutboxError, type ErrorCode } from '../errors.ts';
+import { explainDatabaseError } from '../storage/errors.ts';
+
+/** A request that is refused for what it is, whatever it asks for. */
+export class RequestRefused extends OutboxError {
+  readonly status: number;
+
+  constructor(status: number, message: string, hint?: string) {
+    super('OUTBOX_API_REQUEST', message, hint === undefined ? {} : { hint });
+    this.status = status;
+  }
+}
+
+const statusByCode: Partial<Record<ErrorCode, number>> = {
+  OUTBOX_EVENT_INVALID: 422,
+  OUTBOX_PRODUCER_UNKNOWN: 422,
+  OUTBOX_EVENT_CONFLICT: 409,
+  OUTBOX_MESSAGE_SETTLED: 409,
+  OUTBOX_NOT_FOUND: 404,
+  OUTBOX_POSTGRES_UNREACHABLE: 503,
+  OUTBOX_POSTGRES_READ_ONLY: 503,
+  OUTBOX_SCHEMA_MISSING: 503,
+};
+
+/** Says what is known of the error to be for the caller's eyes; answers the status, 500 for what is not. */
+export function sendProblem(reply: FastifyReply, thrown: unknown): number {
+  const { status, code, detail, hint } = describe(thrown);
+  void reply
+    .code(status)
+    .headers(status === 503 ? { 'retry-after': '1' } : status === 401 ? { 'www-authenticate': 'Bearer' } : {})
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, detail, code, hint }));
+  return status;
+}
+
+interface Described {
+  readonly status: number;
+  readonly code: ErrorCode | 'OUTBOX_UNEXPECTED';
+  readonly detail: string;
+  readonly hint?: string | undefined;
+}
+
+function describe(thrown: unknown): Described {
+  const error = explainDatabaseError(thrown, 'the outbox database');
+  if (error instanceof RequestRefused)
+    return { status: error.status, code: error.code, detail: error.message, hint: error.hint };
+  if (isOutboxError(error)) {
+    const status = statusByCode[error.code];
+    // A driver's words about a server it cannot reach name hosts and users.
+    const detail = status === 503 ? 'the outbox database cannot be used at the moment' : error.message;
+    if (status !== undefined)
+      return { status, code: error.code, detail, hint: status === 503 ? undefined : error.hint };
+  }
+  const {
+    code = '',
+    statusCode,
+    message,
+  } = (thrown ?? {}) as { code?: string; statusCode?: number; message?: string };
+  if (/^(40|55P03)/.test(code))
+    return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: 'the database asks to try again' };
+  // Fastify's own: what is wrong with the request's form.
+  if (code.startsWith('FST_') && statusCode !== undefined && statusCode < 500)
+    return { status: statusCode, code: 'OUTBOX_API_REQUEST', detail: message ?? 'the request is malformed' };
+  return {
+    status: 500,
+    code: 'OUTBOX_UNEXPECTED',
+    detail: 'this request could not be answered; the log says why',
+  };
+}

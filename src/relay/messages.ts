@@ -1,0 +1,119 @@
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { Log } from '../../activities/index.ts';
+import { taskQueueName } from '../core/ids.ts';
+import {
+  claimMessages,
+  dropMessageBatch,
+  forgetMessages,
+  messageBatchesToCheck,
+  takeNudges,
+  type ClaimedMessages,
+  type MessageBatchToCheck,
+} from '../storage/messages.ts';
+import type { Queryable } from '../storage/connect.ts';
+import type { Temporal } from '../temporal/connect.ts';
+import { messageAttributes } from '../../workflows/attributes.ts';
+import { recheckSignal, type PreparedMessageInput } from '../../workflows/contract.ts';
+
+export interface MessageWatchOptions {
+  readonly db: Queryable;
+  readonly temporal: Temporal;
+  readonly name: string | null;
+  readonly searchAttributes: boolean;
+  readonly log: Log;
+  /** Age at which a claim's workflow is looked for, milliseconds. */
+  readonly claimAgeMs: number;
+}
+
+/** Messages one workflow asks back about. */
+const batchMaximum = 200;
+const nudgesPerPass = 200;
+const checksPerPass = 50;
+const startDeadlineMs = 10_000;
+/** Long enough for any repeat of a commit that anybody would still expect to be known; docs/half-messages.md says it. */
+const rememberMs = 7 * 24 * 3_600_000;
+const forgetAtOnce = 5_000;
+
+/**
+ * Half messages whose producer fell silent, on their way to a workflow. Any number of relays do this side by side: claims skip what
+ * another one holds. Nothing here is on the way of a message that is committed in time.
+ */
+export class MessageWatch {
+  readonly #options: MessageWatchOptions;
+
+  constructor(options: MessageWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Claims what is overdue and starts a workflow for each batch; tells workflows whose messages were settled meanwhile. */
+  async pass(): Promise<void> {
+    const { db } = this.#options;
+    for (;;) {
+      const claimed = await claimMessages(db, batchMaximum);
+      // A start that fails ends the pass: the batch keeps its rows, and the look below starts it again.
+      for (const batch of claimed) await this.#start(batch);
+      if (!claimed.some(({ size }) => size === batchMaximum)) break;
+    }
+    for (const workflowId of await takeNudges(db, nudgesPerPass)) await this.#tell(workflowId);
+  }
+
+  /** Brings rows and workflows together again: whoever terminated one finds it started anew, where messages are left. */
+  async reconcile(): Promise<void> {
+    const { db, claimAgeMs } = this.#options;
+    for (const batch of await messageBatchesToCheck(db, claimAgeMs, checksPerPass)) await this.#settle(batch);
+  }
+
+  /** Messages settled a week ago are forgotten. */
+  async forget(): Promise<void> {
+    while ((await forgetMessages(this.#options.db, rememberMs, forgetAtOnce)) === forgetAtOnce);
+  }
+
+  async #settle(batch: MessageBatchToCheck): Promise<void> {
+    const { log } = this.#options;
+    const { workflowId, size } = batch;
+    if (size === 0) return this.#tell(workflowId);
+    if (await this.#isRunning(workflowId)) return;
+    log.warn({ workflowId, messages: size }, 'half messages without a workflow: starting it again');
+    await this.#start(batch);
+  }
+
+  async #start({ workflowId, producer, size }: ClaimedMessages): Promise<void> {
+    const { temporal, name, searchAttributes } = this.#options;
+    const input: PreparedMessageInput = { producer, searchAttributes };
+    try {
+      await temporal.client.withDeadline(Date.now() + startDeadlineMs, () =>
+        temporal.client.workflow.start('preparedMessage', {
+          workflowId,
+          taskQueue: taskQueueName(name),
+          args: [input],
+          staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
+          ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  }
+
+  /** Lost news are found by the reconciler, which looks at every batch in turn. */
+  async #tell(workflowId: string): Promise<void> {
+    const { db, temporal } = this.#options;
+    try {
+      await temporal.client.workflow.getHandle(workflowId).signal(recheckSignal);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      await dropMessageBatch(db, workflowId);
+    }
+  }
+
+  /** Only a workflow that is certainly not there, or over, is started again; a Temporal that does not answer ends the pass. */
+  async #isRunning(workflowId: string): Promise<boolean> {
+    try {
+      const { status } = await this.#options.temporal.client.workflow.getHandle(workflowId).describe();
+      return status.name === 'RUNNING';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import type { CheckBackOutcome, CheckBacks, Log, Reached } from '../../activities/index.ts';
+import {
+  checkBackAnswers,
+  type CheckBackAnswer,
+  type CheckBackQuestion,
+  type ProducerConfig,
+} from '../core/producer.ts';
+import type { Environment } from '../core/secrets.ts';
+import { createHttpCheckBack, type HttpCheckBack } from '../destination/http/checkBack.ts';
+import type { Queryable } from '../storage/connect.ts';
+import { readProducers } from '../storage/messages.ts';
+
+/**
+ * Answers what became of a half message, in this process in place of over HTTP. What it throws, and what takes longer than the
+ * producer's `timeout` (`signal` tells), counts as `unknown`.
+ */
+export type CheckBackHandler = (
+  question: CheckBackQuestion,
+  signal: AbortSignal,
+) => Promise<CheckBackAnswer> | CheckBackAnswer;
+
+/** By the name under `producers.<name>.checkBack.handler`. */
+export type CheckBackHandlers = Readonly<Record<string, CheckBackHandler>>;
+
+interface Known extends Reached {
+  readonly http: HttpCheckBack | undefined;
+}
+
+/** The producers as the database has them, with connections that live as long as their configuration does not change. */
+export class LiveProducers implements CheckBacks {
+  readonly #db: Queryable;
+  readonly #env: Environment;
+  readonly #handlers: CheckBackHandlers;
+  readonly #log: Log;
+  #revision = 0;
+  #byName = new Map<string, Known>();
+  #loading: Promise<void> | undefined;
+
+  constructor(db: Queryable, env: Environment, handlers: CheckBackHandlers, log: Log) {
+    this.#db = db;
+    this.#env = env;
+    this.#handlers = handlers;
+    this.#log = log;
+  }
+
+  async find(name: string, configRevision: number): Promise<Reached | undefined> {
+    while (this.#revision < configRevision)
+      await (this.#loading ??= this.#load().finally(() => (this.#loading = undefined)));
+    return this.#byName.get(name);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#byName.values()].flatMap(({ http }) => http?.close() ?? []));
+  }
+
+  async #load(): Promise<void> {
+    const { revision, producers } = await readProducers(this.#db);
+    const previous = this.#byName;
+    this.#byName = new Map(producers.map((config) => [config.name, this.#reuse(previous, config)]));
+    this.#revision = revision;
+    for (const [name, old] of previous) if (this.#byName.get(name) !== old) void old.http?.close();
+  }
+
+  #reuse(previous: ReadonlyMap<string, Known>, config: ProducerConfig): Known {
+    const known = previous.get(config.name);
+    if (known !== undefined && JSON.stringify(known.config) === JSON.stringify(config)) return known;
+    const { checkBack } = config;
+    if (checkBack.kind === 'http') {
+      const http = createHttpCheckBack(checkBack, { env: this.#env });
+      return { config, http, ask: (question, signal) => http.ask(question, signal) };
+    }
+    const handler = Object.hasOwn(this.#handlers, checkBack.handler)
+      ? this.#handlers[checkBack.handler]
+      : undefined;
+    if (handler === undefined) {
+      this.#log.warn(
+        { producer: config.name, handler: checkBack.handler },
+        'no such check-back handler in this worker: another one has to ask',
+      );
+      return { config, http: undefined, ask: null };
+    }
+    return {
+      config,
+      http: undefined,
+      ask: (question, signal) => askHandler(handler, checkBack.timeoutMs, question, signal),
+    };
+  }
+}
+
+async function askHandler(
+  handler: CheckBackHandler,
+  timeoutMs: number,
+  question: CheckBackQuestion,
+  signal: AbortSignal,
+): Promise<CheckBackOutcome | null> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const over = AbortSignal.any([deadline, signal]);
+  let stop: () => void = () => undefined;
+  const ended = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(new Error(`timeout: no answer within ${timeoutMs} ms`));
+    over.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    const answer = await Promise.race([(async () => handler(question, over))(), ended]);
+    if (checkBackAnswers.includes(answer))
+      return { answer, detail: answer === 'unknown' ? 'the handler answered unknown' : null };
+    return { answer: 'unknown', detail: `the handler answered ${JSON.stringify(answer)?.slice(0, 60)}` };
+  } catch (error) {
+    if (signal.aborted) return null;
+    const message = error instanceof Error ? error.message : String(error);
+    return { answer: 'unknown', detail: `the handler failed: ${message.split('\n')[0]}` };
+  } finally {
+    over.removeEventListener('abort', stop);
+  }
+}
