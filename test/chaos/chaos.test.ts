@@ -34,6 +34,7 @@ test(
     expect(
       report.checks.flatMap(({ name, violations }) => violations.map((each) => `${name}: ${each}`)),
     ).toEqual([]);
+    expect(report.facts['faults']).toBeGreaterThan(0);
     // A check that saw nothing shows nothing.
     for (const { name, looked } of report.checks)
       if (name !== 'order per key' || report.facts['order per key'] === 'checked')

@@ -42,9 +42,9 @@ export async function runChaos({ seed, durationMs, eventsPerSecond, directory, s
   const person = startPerson(world, history, random.fork('person'));
   say(`seed ${seed}: ${producers.map(({ name }) => name).join(', ')} write; history in ${history.path}`);
 
-  const endsAt = Date.now() + durationMs;
   const storms = random.fork('storms');
   await heal(world, history);
+  const endsAt = Date.now() + durationMs;
   while (Date.now() < endsAt) {
     state.calm = false;
     await storm(
