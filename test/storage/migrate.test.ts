@@ -64,8 +64,8 @@ test('a database of a newer version is left alone', async () => {
   const { pool, rows } = await createTestDatabase();
   await pool.query(`insert into outbox.migrations values (9999, '9999-later.sql', 'x')`);
   const before = await rows('select version from outbox.migrations');
-  for (const attempt of [migrate(pool), requireSchema(pool)]) {
-    await expect(attempt).rejects.toMatchObject({
+  for (const attempt of [migrate, requireSchema]) {
+    await expect(attempt(pool)).rejects.toMatchObject({
       code: 'OUTBOX_SCHEMA_NEWER',
       message: expect.stringContaining('version 9999') as string,
     });
