@@ -8,6 +8,7 @@ import {
   type DeliveryRow,
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
+import { returnRows } from '../src/storage/circuits.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -24,7 +25,7 @@ export interface AttemptInput {
 const maximumFruitless = 3;
 
 /** Deliveries of one lane with a workflow of their own, at most; a larger failing crowd stays together. */
-const maximumSingles = 200;
+export const maximumSingles = 200;
 
 /**
  * Sends what is due of this workflow's batch. Outcomes are written to the rows as answers come in, under the batch's
@@ -41,11 +42,22 @@ export async function attempt(
 
   await failpoint('after-load');
   const { batch, rows } = opened;
+  if (batch.held) return giveBack(dependencies, workflowId, batch);
   const summary =
     batch.fruitless > maximumFruitless
       ? await reportPoison(dependencies, workflowId, batch)
       : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
   // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
+  return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
+}
+
+/** Retries wait in the lane while nothing may be sent: what is left of the batch goes back, and needs no workflow. */
+async function giveBack(
+  { pool }: ActivityDependencies,
+  workflowId: string,
+  batch: OpenedBatch,
+): Promise<BatchSummary> {
+  const summary = await returnRows(pool, batch, [], null);
   return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
 }
 
@@ -55,6 +67,7 @@ async function attemptOpened(
   rows: readonly DeliveryRow[],
   softLimitMs: number,
 ): Promise<BatchSummary | null> {
+  const reachable = await dependencies.destinations.find(batch.lane, batch.configRevision);
   const stop = new AbortController();
   const cancelled = cancellationSignal();
   const { over } = dependencies.leaving;
@@ -62,7 +75,7 @@ async function attemptOpened(
   cancelled.addEventListener('abort', abort, { once: true });
   over.addEventListener('abort', abort, { once: true });
   const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
-  const ledger = new Ledger(dependencies, batch, stop);
+  const ledger = new Ledger(dependencies, batch, stop, reachable?.config);
   try {
     const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
     // What was answered is written even if sending broke off: else it would be sent again.

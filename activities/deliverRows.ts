@@ -1,6 +1,7 @@
 import { KeyChains } from '../src/core/keyChains.ts';
 import { retryDecision } from '../src/core/retry.ts';
-import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
+import type { FailedOutcome } from '../src/core/circuit.ts';
+import type { OutgoingMessage } from '../src/core/outcome.ts';
 import { failpoint } from '../src/failpoints.ts';
 import {
   chunk,
@@ -11,6 +12,7 @@ import {
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
+import type { NotedFailure } from './judgeAttempt.ts';
 import type { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
@@ -36,7 +38,7 @@ export async function deliverRows(
   const slots = new Slots();
   const { asked } = dependencies.leaving;
   const stopped = (): boolean =>
-    signal.aborted || asked.aborted || performance.now() - startedAt >= softLimitMs;
+    signal.aborted || ledger.enough || asked.aborted || performance.now() - startedAt >= softLimitMs;
   const reachables = new Map<string, Reachable | undefined>();
   const chains = new KeyChains<DeliveryRow>();
   /** Takes over a slot, which it gives back or hands on to the next row of its key. */
@@ -124,7 +126,7 @@ class Slots {
 type RowOutcome =
   | { readonly acknowledged: true }
   | { readonly late: LateSuccessRow }
-  | { readonly failure: FailureRow }
+  | { readonly failure: NotedFailure }
   | { readonly aborted: true };
 
 function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
@@ -158,9 +160,8 @@ async function deliverRow(
     return { late: { seq: row.seq, status, durationMs, ...reachable.sender.describe?.(message) } };
   }
   if (outcome.kind === 'aborted') return { aborted: true };
-  return {
-    failure: { ...failureOf(row, outcome, reachable, random()), ...reachable.sender.describe?.(message) },
-  };
+  const written = { ...failureOf(row, outcome, reachable, random()), ...reachable.sender.describe?.(message) };
+  return { failure: { row: written, outcome } };
 }
 
 function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['config']): OutgoingMessage {
@@ -189,7 +190,7 @@ const noHeaders: Readonly<Record<string, string>> = Object.freeze({});
 
 function failureOf(
   row: DeliveryRow,
-  outcome: Extract<SendOutcome, { kind: 'refused' | 'unreachable' }>,
+  outcome: FailedOutcome,
   { config }: Reachable,
   random: number,
 ): FailureRow {
@@ -222,8 +223,8 @@ function failureOf(
   };
 }
 
-function unsendable(row: DeliveryRow, errorClass: string, message: string): FailureRow {
-  return {
+function unsendable(row: DeliveryRow, errorClass: string, message: string): NotedFailure {
+  const failure = {
     seq: row.seq,
     eventId: row.eventId,
     destination: row.destination,
@@ -237,4 +238,5 @@ function unsendable(row: DeliveryRow, errorClass: string, message: string): Fail
     excerpt: null,
     durationMs: 0,
   };
+  return { row: failure, outcome: null };
 }

@@ -1,3 +1,4 @@
+import type { Acknowledged } from './acknowledged.ts';
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
@@ -41,6 +42,8 @@ export interface ActivityDependencies {
   readonly destinations: Destinations;
   readonly checkBacks: CheckBacks;
   readonly log: Log;
+  /** Of this process, for the circuits' counts. */
+  readonly acknowledged: Acknowledged;
   /** Whether outbox.delivered remembers what was acknowledged. */
   readonly keepDelivered: boolean;
   /** 0..1, for jitter. */

@@ -8,6 +8,13 @@ import type { ActivityDependencies } from './dependencies.ts';
 import { carryOut, type SentCommand } from './carryOut.ts';
 import { checkBack } from './checkBack.ts';
 import { housekeep } from './housekeep.ts';
+import {
+  commandDestination,
+  type DestinationAnswer,
+  type DestinationCommands,
+} from './commandDestination.ts';
+import { lookAtDestination, probeDestination, type ProbeReport } from './probe.ts';
+import type { DestinationStanding } from '../src/storage/circuits.ts';
 
 export type { CheckBacks, CheckBackOutcome, Reached } from './checkBack.ts';
 export type { MessageSummary, OpenMessage } from '../src/storage/messages.ts';
@@ -15,6 +22,9 @@ export type { ActivityDependencies, Destinations, Leaving, Log, Reachable } from
 export { OutcomeLog } from './outcomeLog.ts';
 export type { AttemptInput } from './attempt.ts';
 export type { SentCommand } from './carryOut.ts';
+export type { DestinationAnswer, DestinationCommands } from './commandDestination.ts';
+export type { ProbeReport } from './probe.ts';
+export type { DestinationStanding } from '../src/storage/circuits.ts';
 export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';
 export type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
@@ -31,6 +41,12 @@ export interface Activities {
   checkBack(input: AttemptInput): Promise<MessageSummary>;
   /** As `resolve`, for half messages. */
   resolveMessages(commands: readonly SentCommand<MessageAction>[]): Promise<ResolutionAnswer[]>;
+  /** How a destination stands; null when there is none of that name any more. */
+  lookAtDestination(name: string): Promise<DestinationStanding | null>;
+  /** Sends a few waiting events to a destination whose circuit is not closed, and more while they are answered. */
+  probeDestination(name: string): Promise<ProbeReport>;
+  /** Carries out commands to a destination one after another, an answer for each. */
+  commandDestination(input: DestinationCommands): Promise<DestinationAnswer[]>;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
@@ -40,5 +56,8 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     housekeep: () => housekeep(dependencies),
     checkBack: (input) => checkBack(dependencies, input),
     resolveMessages: (commands) => carryOut(dependencies, commands, resolveMessages),
+    lookAtDestination: (name) => lookAtDestination(dependencies, name),
+    probeDestination: (name) => probeDestination(dependencies, name),
+    commandDestination: (input) => commandDestination(dependencies, input),
   };
 }

@@ -1,3 +1,5 @@
+import { stopsEarly, Tally } from '../src/core/circuit.ts';
+import type { DestinationConfig } from '../src/core/destination.ts';
 import {
   acknowledge,
   acknowledgeLate,
@@ -8,9 +10,11 @@ import {
   type FailureRow,
   type LateSuccessRow,
 } from '../src/storage/attempts.ts';
+import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
+import { judgeAttempt, type NotedFailure } from './judgeAttempt.ts';
 import { persist } from './persist.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
@@ -25,10 +29,14 @@ const flushAfterMs = 10;
 export class Ledger {
   /** A later execution owns the batch: nothing more of this run counts. */
   fenced = false;
+  /** Enough has failed alike to know what the rest of the batch would meet: it need not be sent. */
+  enough = false;
+  readonly tally = new Tally();
+  readonly failures: NotedFailure[] = [];
   readonly #dependencies: ActivityDependencies;
   readonly #run: BatchRun & { readonly lane: string };
   readonly #stop: AbortController;
-  readonly #failures: FailureRow[] = [];
+  readonly #config: DestinationConfig | undefined;
   #acknowledged: string[] = [];
   #late: LateSuccessRow[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -39,13 +47,16 @@ export class Ledger {
     dependencies: ActivityDependencies,
     run: BatchRun & { readonly lane: string },
     stop: AbortController,
+    config: DestinationConfig | undefined,
   ) {
     this.#dependencies = dependencies;
     this.#run = run;
     this.#stop = stop;
+    this.#config = config;
   }
 
   acknowledged(seq: string): void {
+    this.tally.acknowledge();
     this.#acknowledged.push(seq);
     if (this.#acknowledged.length >= flushRows) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
@@ -53,13 +64,17 @@ export class Ledger {
 
   /** Of a delivery that had failed before: how it went is history worth keeping. */
   acknowledgedLate(success: LateSuccessRow): void {
+    this.tally.acknowledge();
     this.#late.push(success);
     this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
   }
 
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
-  failed(failure: FailureRow): void {
-    this.#failures.push(failure);
+  failed(noted: NotedFailure): void {
+    this.failures.push(noted);
+    if (noted.outcome === null || this.#config === undefined) return;
+    this.tally.fail(noted.outcome);
+    if (stopsEarly(this.#config.circuit, this.tally)) this.enough = true;
   }
 
   /**
@@ -70,27 +85,81 @@ export class Ledger {
     clearTimeout(this.#timer);
     await this.#writing;
     const { pool, keepDelivered: keep } = this.#dependencies;
-    const { signal } = this.#stop;
-    if (!this.fenced && this.#error === undefined && this.#failures.length > 0) {
-      await failpoint('before-failures');
-      const ok = await this.#timed(() =>
-        persist(() => recordFailures(pool, this.#run, this.#failures), signal),
-      );
-      if (ok) this.#tellFailures();
-      else this.#fence();
-      await failpoint('after-failures');
-    }
+    const canWrite = !this.fenced && this.#error === undefined;
+    const given = canWrite && this.failures.length > 0 ? await this.#settleFailures() : null;
     await this.#writeLate();
     if (this.#error !== undefined) throw asError(this.#error);
     if (this.fenced) return null;
+    if (given !== null) return given;
+    this.#noteAcknowledged();
     const last = this.#acknowledged.splice(0);
     await failpoint('before-finish');
-    const summary = await this.#timed(() =>
-      persist(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }), signal),
-    );
+    const summary = await this.#persisted(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }));
     await failpoint('after-finish');
     if (summary !== null) this.#dependencies.telemetry.settled(this.#run.lane, 'delivered', last.length);
     return summary;
+  }
+
+  /** Writes the acknowledgements that wait; for a probe, whose failures are judged elsewhere. Answers false when fenced. */
+  async writeAcknowledged(): Promise<boolean> {
+    this.#flush();
+    await this.#writing;
+    await this.#writeLate();
+    if (this.#error !== undefined) throw asError(this.#error);
+    return !this.fenced;
+  }
+
+  /** Answers false when fenced. */
+  async record(failures: readonly NotedFailure[]): Promise<boolean> {
+    if (failures.length === 0) return true;
+    const rows = failures.map(({ row }) => row);
+    await failpoint('before-failures');
+    const ok = await this.#persisted(() => recordFailures(this.#dependencies.pool, this.#run, rows));
+    if (ok) this.#tellFailures(rows);
+    else this.#fence();
+    await failpoint('after-failures');
+    return ok;
+  }
+
+  /** The batch's rows go back uncharged, these failures among them; null when fenced. `change`: what they did to the destination. */
+  async giveBack(
+    failures: readonly NotedFailure[],
+    change: CircuitChange | null,
+  ): Promise<BatchSummary | null> {
+    const rows = failures.map(({ row }) => ({ ...row, charged: false, park: null }));
+    const summary = await this.#persisted(() => returnRows(this.#dependencies.pool, this.#run, rows, change));
+    if (summary === null) this.#fence();
+    else this.#tellFailures(rows);
+    return summary;
+  }
+
+  /**
+   * Charges the failures to their events, or, where they are the destination's fault, gives all that is left of the batch back.
+   * Answers a summary in the second case only.
+   */
+  async #settleFailures(): Promise<BatchSummary | null> {
+    const { lane } = this.#run;
+    const attempt = { config: this.#config, tally: this.tally, failures: this.failures };
+    const { returned, own, change } = await this.#persisted(() =>
+      judgeAttempt(this.#dependencies, lane, attempt),
+    );
+    if (returned === null) {
+      await this.record(own);
+      return null;
+    }
+    if (!(await this.writeAcknowledged()) || !(await this.record(own))) return null;
+    return this.giveBack(returned, change);
+  }
+
+  /** Nothing is written for an attempt that went well; the next failure tells of it. */
+  #noteAcknowledged(): void {
+    const config = this.#config?.circuit;
+    if (config !== undefined && this.failures.length === 0)
+      this.#dependencies.acknowledged.add(this.#run.lane, this.tally.acknowledged, config.windowMs);
+  }
+
+  #persisted<T>(write: () => Promise<T>): Promise<T> {
+    return this.#timed(() => persist(write, this.#stop.signal));
   }
 
   #flush(): void {
@@ -121,7 +190,7 @@ export class Ledger {
     const { onProgress, telemetry } = this.#dependencies;
     try {
       await failpoint('before-flush');
-      const ok = await this.#timed(() => persist(write, this.#stop.signal));
+      const ok = await this.#persisted(write);
       await failpoint('after-flush');
       if (ok) telemetry.settled(this.#run.lane, 'delivered', count);
       else this.#fence();
@@ -139,11 +208,11 @@ export class Ledger {
     return written;
   }
 
-  #tellFailures(): void {
+  #tellFailures(failures: readonly FailureRow[]): void {
     const { telemetry, outcomes } = this.#dependencies;
-    for (const { destination, park } of this.#failures)
+    for (const { destination, park } of failures)
       telemetry.settled(destination, park === null ? 'retried' : 'parked', 1);
-    outcomes.failed(workflowIdHere(), this.#failures);
+    outcomes.failed(workflowIdHere(), failures);
   }
 
   #fence(): void {

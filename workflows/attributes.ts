@@ -23,3 +23,8 @@ export function attributesFor({
 export function messageAttributes(state: 'retrying' | 'parked'): TypedSearchAttributes {
   return new TypedSearchAttributes([{ key: outboxState, value: state }]);
 }
+
+/** Of a destination's own workflow. */
+export function destinationAttributes(name: string): TypedSearchAttributes {
+  return new TypedSearchAttributes([{ key: outboxDestination, value: name }]);
+}

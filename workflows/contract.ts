@@ -1,12 +1,16 @@
 /** What clients of the workflows share with them: names, inputs and answers. Imports nothing that a client would not want. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { BatchSummary, MessageSummary, ResolutionAnswer } from '../activities/index.ts';
+import type { BatchSummary, DestinationStanding, MessageSummary, ResolutionAnswer } from '../activities/index.ts';
 import {
+  destinationActions,
   messageActions,
   resolutionActions,
+  type DestinationAction,
+  type DestinationInput,
   type MessageAction,
   type MessageInput,
   type ParsedCommand,
+  type ParsedDestinationCommand,
   type ResolutionAction,
   type ResolutionInput,
 } from '../src/core/command.ts';
@@ -40,6 +44,22 @@ export interface CommandLine<Action extends string = ResolutionAction> {
   readonly actor: string | null;
   readonly outcome: 'done' | 'refused';
   readonly message: string;
+}
+
+export interface DestinationWorkflowInput {
+  readonly name: string;
+  /** Longest time one attempt may take at this destination, milliseconds; for workflows that take over what a probe left. */
+  readonly timeoutMs: number;
+  readonly searchAttributes: boolean;
+  /** As in {@link DeliverInput}; set by continue-as-new. */
+  readonly signalsBefore?: number;
+  readonly linesBefore?: readonly CommandLine<DestinationAction>[];
+  readonly carriedOver?: readonly ParsedDestinationCommand[];
+}
+
+export interface DestinationState {
+  readonly standing: DestinationStanding | null;
+  readonly commands: readonly CommandLine<DestinationAction>[];
 }
 
 type ResolutionArguments = [ResolutionInput?];
@@ -78,6 +98,16 @@ export const messageUpdates = Object.fromEntries(
 ) as Record<MessageAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [MessageInput]>>>;
 
 export const messageStateQuery = defineQuery<PreparedMessageState>('state');
+
+export const destinationSignals = Object.fromEntries(
+  destinationActions.map((action) => [action, defineSignal<[DestinationInput?]>(action)]),
+) as Record<DestinationAction, ReturnType<typeof defineSignal<[DestinationInput?]>>>;
+
+export const destinationUpdates = Object.fromEntries(
+  destinationActions.map((action) => [action, defineUpdate<ResolutionAnswer, [DestinationInput]>(action)]),
+) as Record<DestinationAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [DestinationInput]>>>;
+
+export const destinationStateQuery = defineQuery<DestinationState>('state');
 
 /** Internal: look at the rows again, something outside changed them. */
 export const recheckSignal = defineSignal('recheck');

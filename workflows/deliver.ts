@@ -2,22 +2,19 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  ParentClosePolicy,
   proxyActivities,
   proxyLocalActivities,
   setHandler,
-  startChild,
   upsertSearchAttributes,
   workflowInfo,
-  getExternalWorkflowHandle,
-  WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
-import type { Activities, BatchSummary, SplitOff } from '../activities/index.ts';
+import type { Activities, BatchSummary } from '../activities/index.ts';
 import { parseCommand, type ParsedCommand, type ResolutionAction } from '../src/core/command.ts';
-import { attributesFor, outboxState } from './attributes.ts';
+import { outboxState } from './attributes.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, stateQuery, type DeliverInput } from './contract.ts';
 import { showOnPage } from './page.ts';
+import { startSplitOff } from './splitOff.ts';
 
 /** No new request is begun in the first workflow task after this: its heartbeats would hold signals up. */
 const localSoftLimitMs = 5_000;
@@ -185,39 +182,6 @@ async function reached(at: number | null, interrupted: () => boolean): Promise<b
   }
   const waitMs = at - Date.now();
   return waitMs <= 0 || !(await condition(interrupted, waitMs));
-}
-
-/** Failing deliveries that were split off get a workflow each, which outlives this one. */
-async function startSplitOff(
-  singles: readonly SplitOff[],
-  { timeoutMs, searchAttributes }: DeliverInput,
-): Promise<void> {
-  await Promise.all(
-    singles.map(async (single) => {
-      const child: DeliverInput = {
-        lane: single.lane,
-        firstAttempt: 'activity',
-        timeoutMs,
-        searchAttributes,
-      };
-      try {
-        await startChild('deliver', {
-          workflowId: single.workflowId,
-          args: [child],
-          parentClosePolicy: ParentClosePolicy.ABANDON,
-          workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-          staticSummary: single.eventType === null ? single.lane : `${single.eventType} → ${single.lane}`,
-          ...(searchAttributes ? { typedSearchAttributes: attributesFor(single) } : {}),
-        });
-      } catch (error) {
-        if ((error as Error).name !== 'WorkflowExecutionAlreadyStartedError') throw error;
-        // It is alive under this id and may believe its row settled: have it look again.
-        await getExternalWorkflowHandle(single.workflowId)
-          .signal(recheckSignal)
-          .catch(() => undefined);
-      }
-    }),
-  );
 }
 
 function show({ desk, input }: Page, summary: BatchSummary): void {

@@ -1,3 +1,4 @@
 export { deliver } from './deliver.ts';
+export { destination } from './destination.ts';
 export { housekeeping } from './housekeeping.ts';
 export { preparedMessage } from './preparedMessage.ts';

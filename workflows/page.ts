@@ -63,6 +63,7 @@ const parkedBecause: Readonly<Record<string, string>> = {
   canceled: 'its workflow was cancelled',
   failed: 'its workflow failed',
   poison: 'workers died while attempting it',
+  paused: 'parked by a person while its destination was paused',
 };
 
 function state({ state, reason, parkedAt, dueAt }: HeldDelivery): string {

@@ -12,6 +12,9 @@ export function checkHttp(path: KeyPath, destination: Mapping, context: RuleCont
   const allowPrivate = !(isMapping(network) && network['allowPrivate'] === false);
   if (typeof destination['url'] === 'string')
     checkUrl([...path, 'url'], destination['url'], allowPrivate, context);
+  const { circuit } = destination;
+  if (isMapping(circuit) && typeof circuit['probeUrl'] === 'string')
+    checkUrl([...path, 'circuit', 'probeUrl'], circuit['probeUrl'], allowPrivate, context);
   if (isMapping(destination['headers'])) checkHeaders([...path, 'headers'], destination, context);
   if (destination['auth'] !== undefined) checkAuth([...path, 'auth'], destination['auth'], context);
   if (isMapping(destination['signing'])) checkSigning([...path, 'signing'], destination['signing'], context);
@@ -204,5 +207,8 @@ function warnInline(path: KeyPath, context: RuleContext): void {
 /** Filled in only in url: everywhere else it would be sent as it stands. */
 function refusePlaceholder(path: KeyPath, written: string, context: RuleContext): void {
   if (/\$\{[^}]*\}/.test(written))
-    context.findings.problem(path, '${NAME} is filled in only in url; use env:NAME here');
+    context.findings.problem(
+      path,
+      '${NAME} is filled in only in url and circuit.probeUrl; use env:NAME here',
+    );
 }

@@ -6,7 +6,7 @@ import type { Findings, KeyPath } from './findings.ts';
 import { isMapping, type Mapping } from './mapping.ts';
 
 const laterAtTop: readonly string[] = [];
-const laterInDestination = ['circuit'];
+const laterInDestination: readonly string[] = [];
 const laterTypes = ['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'];
 
 /** Known keys at this place that are not in the schema yet. */

@@ -1,6 +1,6 @@
 /** Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. */
 import { timerLimitMs } from '../core/duration.ts';
-import type { BatchConfig, RetentionConfig } from '../core/destination.ts';
+import type { BatchConfig, CircuitConfig, RetentionConfig } from '../core/destination.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -26,6 +26,16 @@ export const defaults = {
   onPark: 'block',
   concurrency: 50,
   batch: { maximum: 2000, inFlight: 2, splitUpTo: 5 } satisfies BatchConfig,
+  circuit: {
+    enabled: true,
+    failureRate: 0.5,
+    minimumRequests: 10,
+    windowMs: 30 * second,
+    unreachableInARow: 5,
+    probeAfterMs: 5 * second,
+    maximumProbeIntervalMs: 5 * minute,
+    probeUrl: null,
+  } satisfies CircuitConfig,
   network: { allowPrivate: true },
   responseExcerpt: 512,
   retention: {
@@ -65,6 +75,13 @@ export const bounds = {
   batchMaximum: { min: 1, max: 10_000 },
   batchInFlight: { min: 1, max: 16 },
   splitUpTo: { min: 0, max: 50 },
+  /** 0 would open it at the first failure among any number of successes. */
+  failureRate: { min: 0.01, max: 1 },
+  minimumRequests: { min: 1, max: 100_000 },
+  circuitWindowMs: { min: second, max: hour },
+  unreachableInARow: { min: 1, max: 10_000 },
+  /** Sooner would be a load of its own; a day later nobody remembers why nothing arrives. */
+  probeMs: { min: 100, max: day },
   responseExcerpt: { min: 0, max: 4096 },
   /** Several only while keys rotate; receivers compare each. */
   signingSecrets: { min: 1, max: 5 },

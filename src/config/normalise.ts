@@ -2,6 +2,7 @@
 import type { ApiConfig } from '../core/api.ts';
 import { parseListen, type ListenAddress } from '../core/listen.ts';
 import type {
+  CircuitConfig,
   CredentialsConfig,
   HttpDestinationConfig,
   OutboxConfig,
@@ -88,6 +89,7 @@ function normaliseHttp(name: string, input: HttpDestinationInput): HttpDestinati
         ? null
         : { limit: input.rateLimit.limit, perMs: ms(input.rateLimit.per, 0) },
     batch: { ...defaults.batch, ...withoutUndefined(input.batch ?? {}) },
+    circuit: normaliseCircuit(input.circuit ?? {}),
     network: { allowPrivate: input.network?.allowPrivate ?? defaults.network.allowPrivate },
     responseExcerpt: input.responseExcerpt ?? defaults.responseExcerpt,
   };
@@ -127,6 +129,19 @@ function describeSchedule(scheduleMs: readonly number[]): Backoff {
     initialIntervalMs: scheduleMs[0] as number,
     backoffCoefficient: 1,
     maximumIntervalMs: Math.max(...scheduleMs),
+  };
+}
+
+function normaliseCircuit(input: NonNullable<HttpDestinationInput['circuit']>): CircuitConfig {
+  return {
+    enabled: input.enabled ?? defaults.circuit.enabled,
+    failureRate: input.failureRate ?? defaults.circuit.failureRate,
+    minimumRequests: input.minimumRequests ?? defaults.circuit.minimumRequests,
+    windowMs: ms(input.window, defaults.circuit.windowMs),
+    unreachableInARow: input.unreachableInARow ?? defaults.circuit.unreachableInARow,
+    probeAfterMs: ms(input.probeAfter, defaults.circuit.probeAfterMs),
+    maximumProbeIntervalMs: ms(input.maximumProbeInterval, defaults.circuit.maximumProbeIntervalMs),
+    probeUrl: input.probeUrl ?? defaults.circuit.probeUrl,
   };
 }
 

@@ -61,6 +61,8 @@ function checkDestination(path: KeyPath, destination: Mapping, context: RuleCont
   const retry = isMapping(destination['retry']) ? destination['retry'] : {};
   checkIntervals([...path, 'retry'], retry, context.findings);
   checkBudget(path, destination, retry, context.findings);
+  if (isMapping(destination['circuit']))
+    checkProbes([...path, 'circuit'], destination['circuit'], context.findings);
   if (destination['type'] === 'http') checkHttp(path, destination, context);
 }
 
@@ -90,6 +92,16 @@ function checkBudget(path: KeyPath, destination: Mapping, retry: Mapping, findin
   findings.problem(
     [...path, ...key],
     `expected timeout (${timeout.spoken}) to be at most retry.scheduleToCloseTimeout (${budget.spoken})`,
+  );
+}
+
+function checkProbes(path: KeyPath, circuit: Mapping, findings: Findings): void {
+  const first = written(circuit, 'probeAfter', defaults.circuit.probeAfterMs);
+  const longest = written(circuit, 'maximumProbeInterval', defaults.circuit.maximumProbeIntervalMs);
+  if (first.ms === null || longest.ms === null || first.ms <= longest.ms) return;
+  findings.problem(
+    [...path, longest.isDefault ? 'probeAfter' : 'maximumProbeInterval'],
+    `expected probeAfter (${first.spoken}) to be at most maximumProbeInterval (${longest.spoken})`,
   );
 }
 

@@ -160,6 +160,29 @@ const batchSchema = section({
     .describe('So many failing deliveries of a batch get a workflow each. Default 5.'),
 });
 
+const circuitSchema = section({
+  enabled: flag().optional().describe('Stop calling a destination that is sick. Default true.'),
+  failureRate: decimal(bounds.failureRate)
+    .optional()
+    .describe('Share of requests, unreachable or answered 5xx, that opens the circuit. Default 0.5.'),
+  minimumRequests: whole(bounds.minimumRequests)
+    .optional()
+    .describe('But not before so many requests in a window. Default 10.'),
+  window: duration(bounds.circuitWindowMs).optional().describe('Default 30s.'),
+  unreachableInARow: whole(bounds.unreachableInARow)
+    .optional()
+    .describe('So many unreachable in a row open it too. Default 5.'),
+  probeAfter: duration(bounds.probeMs)
+    .optional()
+    .describe('From opening to the first probe; each later one waits twice as long. Default 5s.'),
+  maximumProbeInterval: duration(bounds.probeMs)
+    .optional()
+    .describe('But never longer than this. Default 5m.'),
+  probeUrl: text(bounds.urlLength, 'an http:// or https:// address')
+    .optional()
+    .describe('Asked with GET in place of sending events as probes. ${NAME} is filled in.'),
+});
+
 export const httpDestinationSchema = section({
   type: z.literal('http', { error: 'expected http' }).describe('How the destination is reached.'),
   url: text(bounds.urlLength, 'an http:// or https:// address').describe(
@@ -198,6 +221,7 @@ export const httpDestinationSchema = section({
     per: duration(bounds.ratePerMs).describe('In so long.'),
   }).optional(),
   batch: batchSchema.optional(),
+  circuit: circuitSchema.optional(),
   network: networkSchema.optional(),
   responseExcerpt: whole(bounds.responseExcerpt)
     .optional()

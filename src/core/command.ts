@@ -3,6 +3,8 @@
  * forgiving in form and strict in meaning; it never throws, because an exception in a signal handler would fail or
  * block the workflow that holds somebody's order.
  */
+import { durationExpected, parseDuration } from './duration.ts';
+
 export const resolutionActions = ['retry', 'edit', 'redirect', 'discard'] as const;
 export type ResolutionAction = (typeof resolutionActions)[number];
 
@@ -34,6 +36,16 @@ export type MessageAction = (typeof messageActions)[number];
 /** What a signal or update to half messages takes; `event` is the id of the message, which its event will have. */
 export type MessageInput = Pick<ResolutionInput, 'event' | 'all' | 'actor' | 'reason' | 'commandId'>;
 
+/** Commands to a destination. */
+export const destinationActions = ['pause', 'resume', 'probe', 'park'] as const;
+export type DestinationAction = (typeof destinationActions)[number];
+
+/** What a signal or update to a destination takes; every field is optional, but `park` needs `olderThan`. */
+export interface DestinationInput extends Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'> {
+  /** `park`: how old a pending event must be, such as `1d`. */
+  readonly olderThan?: string;
+}
+
 /** An input understood: the ids as a list, or why it was not understood. */
 export interface ParsedCommand<Action extends string = ResolutionAction> extends Omit<
   ResolutionInput,
@@ -45,7 +57,11 @@ export interface ParsedCommand<Action extends string = ResolutionAction> extends
   readonly malformed?: string;
 }
 
-const allowed: Record<ResolutionAction | MessageAction, readonly string[]> = {
+export interface ParsedDestinationCommand extends ParsedCommand<DestinationAction> {
+  readonly olderThan?: string;
+}
+
+const allowed: Record<ResolutionAction | MessageAction | DestinationAction, readonly string[]> = {
   retry: ['event', 'all', 'actor', 'reason', 'commandId'],
   edit: ['event', 'all', 'actor', 'reason', 'commandId', 'payload', 'headers', 'revision'],
   redirect: ['event', 'all', 'actor', 'reason', 'commandId', 'to'],
@@ -53,16 +69,20 @@ const allowed: Record<ResolutionAction | MessageAction, readonly string[]> = {
   commit: ['event', 'all', 'actor', 'reason', 'commandId'],
   rollback: ['event', 'all', 'actor', 'reason', 'commandId'],
   check: ['event', 'all', 'actor', 'reason', 'commandId'],
+  pause: ['actor', 'reason', 'commandId'],
+  resume: ['actor', 'reason', 'commandId'],
+  probe: ['actor', 'reason', 'commandId'],
+  park: ['olderThan', 'actor', 'reason', 'commandId'],
 };
 
 const maximumIds = 1000;
 /** Of the whole input as JSON: a payload may have 1 MiB, the rest is names. What is larger could not even be handed on. */
 const maximumBytes = 1024 * 1024 + 64 * 1024;
 /** Characters. */
-const textLimits = { actor: 200, reason: 1000, commandId: 200, to: 63 } as const;
+const textLimits = { actor: 200, reason: 1000, commandId: 200, to: 63, olderThan: 20 } as const;
 
 /** Understands what was sent with `action`; what it cannot understand comes back as `malformed`. */
-export function parseCommand<Action extends ResolutionAction | MessageAction>(
+export function parseCommand<Action extends ResolutionAction | MessageAction | DestinationAction>(
   action: Action,
   input: unknown,
 ): ParsedCommand<Action> {
@@ -75,7 +95,10 @@ export function parseCommand<Action extends ResolutionAction | MessageAction>(
   // Kept with a refusal too, for the record: what of it can be kept.
   const known = Object.fromEntries(
     Object.entries(textLimits).flatMap(([field, limit]) =>
-      field !== 'to' && given[field] !== undefined && textProblem(field, given[field], limit) === null
+      field !== 'to' &&
+      field !== 'olderThan' &&
+      given[field] !== undefined &&
+      textProblem(field, given[field], limit) === null
         ? [[field, given[field] as string]]
         : [],
     ),
@@ -94,8 +117,18 @@ export function parseCommand<Action extends ResolutionAction | MessageAction>(
   };
 }
 
+/** The same for a destination's commands. */
+export function parseDestinationCommand(action: DestinationAction, input: unknown): ParsedDestinationCommand {
+  const command = parseCommand(action, input);
+  if (action !== 'park' || command.malformed !== undefined) return command;
+  const { olderThan } = (input ?? {}) as DestinationInput;
+  return olderThan !== undefined && parseDuration(olderThan) !== null
+    ? { ...command, olderThan }
+    : { ...command, malformed: `say how old: {"olderThan": "1d"}; ${durationExpected}` };
+}
+
 function problemWith(
-  action: ResolutionAction | MessageAction,
+  action: ResolutionAction | MessageAction | DestinationAction,
   given: Record<string, unknown>,
 ): string | null {
   const unknown = Object.keys(given).find((field) => !allowed[action].includes(field));

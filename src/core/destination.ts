@@ -49,6 +49,24 @@ export interface RateLimit {
   readonly perMs: number;
 }
 
+/** When the destination itself is taken for sick, and how it is asked whether it is well again. */
+export interface CircuitConfig {
+  /** False: its circuit never opens and it is never paused by itself. */
+  readonly enabled: boolean;
+  /** 0..1: the share of requests in a window, unreachable or answered 5xx, that opens the circuit. */
+  readonly failureRate: number;
+  /** But not before the window has so many requests. */
+  readonly minimumRequests: number;
+  readonly windowMs: number;
+  /** So many unreachable in a row, with no answer between them, open it too. */
+  readonly unreachableInARow: number;
+  /** From opening to the first probe; each later one waits twice as long. */
+  readonly probeAfterMs: number;
+  readonly maximumProbeIntervalMs: number;
+  /** Asked with GET in place of an event; as written, `${X}` unexpanded. Null: events are the probes. */
+  readonly probeUrl: string | null;
+}
+
 export interface HttpDestinationConfig {
   readonly name: string;
   readonly type: 'http';
@@ -73,6 +91,7 @@ export interface HttpDestinationConfig {
   /** Requests, retries included, over all processes; null for no limit. */
   readonly rateLimit: RateLimit | null;
   readonly batch: BatchConfig;
+  readonly circuit: CircuitConfig;
   readonly network: { readonly allowPrivate: boolean };
   /** Characters of the response kept with a failed attempt; 0 keeps none. */
   readonly responseExcerpt: number;

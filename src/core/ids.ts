@@ -8,6 +8,11 @@ export function workflowPrefix(name: string | null): string {
   return name === null ? '' : `${name}/`;
 }
 
+/** The one workflow that a destination has while it is paused or its circuit is not closed. */
+export function destinationWorkflowId(name: string | null, destination: string): string {
+  return `${workflowPrefix(name)}destination/${destination}`;
+}
+
 /** The batch id of `[name/]deliver/<batch id>`; null for a workflow named after its one delivery. */
 export function batchIdOf(workflowId: string): string | null {
   return /(?:^|\/)deliver\/([0-9a-f-]{36})$/.exec(workflowId)?.[1] ?? null;

@@ -60,5 +60,7 @@ export interface Sender {
   send(message: OutgoingMessage, signal: AbortSignal): Promise<SendOutcome>;
   /** How that message is sent. Only asked for attempts that go into the history. */
   describe?(message: OutgoingMessage): SentRequest;
+  /** Asks the destination whether it is well, without a message; null where there is no such question. */
+  readonly check: ((signal: AbortSignal) => Promise<SendOutcome>) | null;
   close(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import type { Handover } from '../worker/handover.ts';
 import { Binding } from './binding.ts';
+import { CircuitWatch } from './circuitWatch.ts';
 import { Lanes } from './lanes.ts';
 import { MessageWatch } from './messages.ts';
 import { repeat, type Repeated } from './repeat.ts';
@@ -61,6 +62,7 @@ const reconcileForMs = 20_000;
 const verifyEveryMs = 5_000;
 const watchMessagesEveryMs = 500;
 const forgetEveryMs = 10_000;
+const watchCircuitsEveryMs = 1_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
@@ -88,6 +90,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     if (binding.broken) await lanes.leave();
   };
 
+  const circuits = new CircuitWatch({ ...options, db: pool });
+
   await makePartitions(pool);
   await lanes.hold();
   poller.start();
@@ -99,6 +103,9 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     repeat('wake stranded keys', minuteMs, log, async () => {
       const woken = await lanes.wakeStranded();
       if (woken > 0) log.warn({ keys: woken }, 'keys waited for nobody: rows were changed by hand');
+    }),
+    repeat('watch circuits', watchCircuitsEveryMs, log, async () => {
+      if (!binding.broken) await circuits.pass();
     }),
     repeat('reconcile', reconcileEveryMs, log, async () => {
       // What Temporal does not answer in time is looked at in a later round.

@@ -12,6 +12,8 @@ export interface OpenedBatch extends BatchRun {
   /** Executions before this one, in a row, that ended without any outcome. */
   readonly fruitless: number;
   readonly configRevision: number;
+  /** Nothing may be sent to its destination now: paused, or its circuit is not closed. */
+  readonly held: boolean;
 }
 
 export interface DeliveryRow {
@@ -127,7 +129,7 @@ export async function openBatch(
 ): Promise<OpenedRows | undefined> {
   const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
-    `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", ${rowColumns}
+    `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", o.held, ${rowColumns}
      from outbox.open_batch($1) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on true order by r.seq`,
     [workflowId, limit, bytes],
   );

@@ -87,7 +87,7 @@ export async function claimOpenBatches(
   );
   return Array.from(groupByBatch(rows), (ofBatch) => {
     const [{ lane, batchId, workflowId, size, lastSeq, slow, configRevision }] = ofBatch;
-    const batch = { batchId, run: 1, lane, fruitless: 0, configRevision };
+    const batch = { batchId, run: 1, lane, fruitless: 0, configRevision, held: false };
     return { lane, batchId, workflowId, size, lastSeq, slow, opened: { batch, rows: ofBatch } };
   });
 }

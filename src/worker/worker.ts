@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { Acknowledged } from '../../activities/acknowledged.ts';
 import { createActivities, OutcomeLog, type Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { DestinationConfig } from '../core/destination.ts';
@@ -101,6 +102,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       destinations,
       checkBacks,
       log,
+      acknowledged: new Acknowledged(),
       get keepDelivered() {
         return destinations.keepDelivered;
       },

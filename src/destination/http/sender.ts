@@ -5,6 +5,7 @@ import type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../../co
 import { wholeShare, type Share } from '../share.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from './cancellations.ts';
+import { checkTarget } from './check.ts';
 import { guardedConnector } from './connector.ts';
 import { Deadlines } from './deadlines.ts';
 import { describeRequest } from './describe.ts';
@@ -37,11 +38,12 @@ export function createHttpSender(config: HttpDestinationConfig, dependencies: Se
 
 function unusableSender(config: HttpDestinationConfig, problem: string): Sender {
   const outcome = impossibleOutcome('bad-configuration', `destination ${config.name}: ${problem}`);
-  return { send: async () => outcome, close: async () => {} };
+  return { send: async () => outcome, check: async () => outcome, close: async () => {} };
 }
 
 class HttpSender implements Sender, AttemptOwner {
   readonly target: HttpTarget;
+  readonly check: Sender['check'];
   private readonly deadlines: Deadlines<Attempt>;
   private readonly cancellations = new Cancellations<Attempt>();
   private readonly newClient: () => Client;
@@ -64,6 +66,8 @@ class HttpSender implements Sender, AttemptOwner {
     const { config } = target;
     this.target = target;
     this.share = share;
+    const { probeUrl } = target;
+    this.check = probeUrl === null ? null : (signal) => checkTarget(target, probeUrl, signal);
     this.deadlines = new Deadlines<Attempt>(config.timeoutMs);
     const connect = guardedConnector({
       allowPrivate: config.network.allowPrivate,

@@ -47,6 +47,8 @@ export interface Endpoint {
 
 export interface HttpTarget extends Endpoint {
   readonly config: HttpDestinationConfig;
+  /** Where the destination is asked whether it is well; null where events are the probes. */
+  readonly probeUrl: URL | null;
 }
 
 export type PreparedTarget = { readonly target: HttpTarget } | { readonly problem: string };
@@ -62,7 +64,9 @@ export function prepareTarget(
   dependencies: SenderDependencies,
 ): PreparedTarget {
   try {
-    return { target: { config, ...buildEndpoint(config, dependencies) } };
+    const { probeUrl: written } = config.circuit;
+    const probeUrl = written === null ? null : destinationUrl(written, dependencies.env, 'circuit.probeUrl');
+    return { target: { config, probeUrl, ...buildEndpoint(config, dependencies) } };
   } catch (error) {
     return { problem: problemIn(error) };
   }
@@ -107,19 +111,19 @@ function buildEndpoint(config: EndpointConfig, dependencies: SenderDependencies)
   };
 }
 
-function destinationUrl(written: string, env: Environment): URL {
+function destinationUrl(written: string, env: Environment, key = 'url'): URL {
   const { text, missing, malformed } = expandEnvironment(written, env);
   if (missing.length > 0)
-    throw invalid(`url needs ${missing.join(', ')}, missing or empty in the environment`);
-  if (malformed) throw invalid('url holds a ${ that is not followed by a name and }');
+    throw invalid(`${key} needs ${missing.join(', ')}, missing or empty in the environment`);
+  if (malformed) throw invalid(`${key} holds a \${ that is not followed by a name and }`);
   // The text itself stays out of the message: it may hold what the environment keeps.
-  if (!URL.canParse(text)) throw invalid('url is not a URL once the environment is filled in');
+  if (!URL.canParse(text)) throw invalid(`${key} is not a URL once the environment is filled in`);
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(`url has the scheme ${url.protocol}, expected http: or https:`);
+    throw invalid(`${key} has the scheme ${url.protocol}, expected http: or https:`);
   }
   if (url.username !== '' || url.password !== '') {
-    throw invalid('url has credentials inside; expected them under auth');
+    throw invalid(`${key} has credentials inside; expected them under auth`);
   }
   return url;
 }

@@ -26,6 +26,36 @@ create table outbox.destinations (
     batch_maximum between 1 and 10000 and batch_in_flight between 1 and 16 and split_up_to between 0 and 50)
 );
 
+-- How a destination fares, for every process alike. A destination that never failed has no row here.
+create table outbox.circuits (
+  destination           text collate "C" primary key references outbox.destinations (name) on delete cascade,
+  state                 text collate "C" not null default 'closed',
+  since                 timestamptz not null default now(),
+  reason                text,
+  last_status           integer,
+  last_error_class      text,
+  -- Counted while closed, by attempts that had failures: what the rate is taken of.
+  window_started_at     timestamptz not null default now(),
+  requests              integer not null default 0,
+  failures              integer not null default 0,
+  unreachable_in_a_row  integer not null default 0,
+  -- Failures in a row of one class that is the destination's own fault (401, 404, …).
+  fault_class           text,
+  faults_in_a_row       integer not null default 0,
+  -- Of the outage at hand, or the last one.
+  opened_at             timestamptz,
+  closed_at             timestamptz,
+  failed_probes         integer not null default 0,
+  next_probe_at         timestamptz,
+  -- The destination's own clock stands while it is paused or its circuit is not closed: since when it does, and for how long it did.
+  still_since           timestamptz,
+  stood_still           interval not null default '0',
+  -- When a relay last saw to it that its workflow is there.
+  watched_at            timestamptz,
+  constraint circuits_state_is_known check (state in ('closed', 'open', 'half-open')),
+  constraint circuits_open_has_a_next_probe check (state <> 'open' or next_probe_at is not null and opened_at is not null)
+);
+
 create table outbox.routes (
   id          integer generated always as identity primary key,
   position    integer not null,
@@ -69,6 +99,7 @@ create table outbox.deliveries (
   unreachable      integer not null default 0,
   -- When a scheduled delivery may start, or a retrying one is due.
   due_at           timestamptz,
+  -- On the destination's own clock (outbox.clock_of), which stands still while nothing may be sent to it.
   first_attempt_at timestamptz,
   -- Times this delivery was parked: the number of its latest park episode.
   park_no          integer not null default 0,

@@ -110,7 +110,8 @@ begin
     for no key update skip locked;
     continue when not found;
     select * into v_destination from outbox.destinations d where d.name = p_lanes[i];
-    continue when not found or v_destination.paused_at is not null;
+    continue when not found or v_destination.paused_at is not null
+      or exists (select from outbox.circuits c where c.destination = p_lanes[i] and c.state <> 'closed');
 
     select count(*) filter (where b.open > 0 and b.claimed_at > now() - p_slow_after),
            count(*) filter (where b.claimed_at <= now() - p_slow_after), coalesce(sum(b.open), 0)

@@ -1,16 +1,29 @@
 -- What a `deliver` workflow's activity does with its batch. Every write names (batch id, run) and touches nothing when a later
 -- execution has taken the batch over: `false` or null means fenced, stop sending.
 
+-- Whether nothing may be sent to a destination now, but for probes.
+create function outbox.is_held(p_destination text) returns boolean
+language sql stable set search_path = pg_catalog, outbox, pg_temp as $$
+  select exists (select from outbox.destinations d where d.name = p_destination and d.paused_at is not null)
+      or exists (select from outbox.circuits c where c.destination = p_destination and c.state <> 'closed')
+$$;
+
+-- The destination's own clock: an outage or a pause takes nothing from the time that its deliveries have.
+create function outbox.clock_of(p_destination text) returns timestamptz
+language sql stable set search_path = pg_catalog, outbox, pg_temp as $$
+  select coalesce((select coalesce(c.still_since, now()) - c.stood_still from outbox.circuits c where c.destination = p_destination), now())
+$$;
+
 -- Opens the next run of the batch that this workflow owns. No row: nothing is left to do.
 create function outbox.open_batch(p_workflow text)
-returns table (batch_id uuid, run integer, lane text, fruitless integer, config_revision integer)
+returns table (batch_id uuid, run integer, lane text, fruitless integer, config_revision integer, held boolean)
 language plpgsql volatile set search_path = pg_catalog, outbox, pg_temp as $$
 begin
   return query
   update outbox.batches b set run = b.run + 1, fruitless = b.fruitless + 1, checked_at = now()
   from outbox.settings s
   where b.workflow_id = p_workflow
-  returning b.id, b.run, b.lane, b.fruitless - 1, s.config_revision;
+  returning b.id, b.run, b.lane, b.fruitless - 1, s.config_revision, outbox.is_held(b.lane);
   perform outbox.ration_retries(b.id, d)
   from outbox.batches b join outbox.destinations d on d.name = b.lane and d.rate_per_second is not null
   where b.workflow_id = p_workflow;
@@ -45,7 +58,8 @@ begin
     select w.*, sum(octet_length(w.payload)) over (order by w.seq) - octet_length(w.payload) as bytes_before
     from (
       select d.seq, d.event_id, d.destination, d.revision, d.tries, d.attempts, d.unreachable, d.key as order_key,
-             extract(epoch from now() - d.first_attempt_at)::double precision * 1000 as since_first_ms,
+             case when d.first_attempt_at is not null
+                  then extract(epoch from outbox.clock_of(d.destination) - d.first_attempt_at)::double precision * 1000 end as since_first_ms,
              coalesce(e.type, k.type) as type, coalesce(e.key, k.key) as key, coalesce(e.source, k.source) as source,
              coalesce(e.subject, k.subject) as subject, coalesce(e.content_type, k.content_type) as content_type,
              extract(epoch from coalesce(e.created_at, k.created_at))::double precision * 1000 as created_ms,
@@ -171,7 +185,7 @@ begin
     update outbox.deliveries d
     set tries = d.tries + 1, attempts = d.attempts + g.charged::int, unreachable = case when g.charged then 0 else d.unreachable + 1 end,
         state = 'retry', due_at = now() + coalesce(g."delayMs", 0) * interval '1 ms',
-        first_attempt_at = coalesce(d.first_attempt_at, now() - coalesce(g."durationMs", 0) * interval '1 ms')
+        first_attempt_at = coalesce(d.first_attempt_at, outbox.clock_of(d.destination) - coalesce(g."durationMs", 0) * interval '1 ms')
     from given g
     where d.batch_id = p_batch and d.seq = g.seq and d.tries = g.tries and d.state in ('claimed', 'retry')
     returning d.event_id, d.destination, d.revision, d.tries, d.seq

@@ -40,6 +40,10 @@ begin
   grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.audit, outbox.revisions to outbox_relay;
   grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;
+  grant insert, update on outbox.circuits to outbox_relay;
+  grant update (paused_at, paused_reason) on outbox.destinations to outbox_relay;
+  -- An outage refunds what its failures were charged.
+  grant update (charged) on outbox.attempts to outbox_relay;
   grant usage on sequence outbox.delivery_seq to outbox_relay;
   grant execute on all functions in schema outbox to outbox_relay;
   revoke execute on function outbox.apply_config(jsonb, text, text, text), outbox.erase(uuid[], text, text, text),

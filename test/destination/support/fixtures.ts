@@ -1,3 +1,4 @@
+import { defaults } from '../../../src/config/limits.ts';
 import type { HttpDestinationConfig, RetryPolicy } from '../../../src/core/destination.ts';
 import type { OutgoingMessage, Sender, SendOutcome } from '../../../src/core/outcome.ts';
 import { createSender, type SenderDependencies } from '../../../src/destination/index.ts';
@@ -35,6 +36,7 @@ export function destination(
     concurrency: 50,
     rateLimit: null,
     batch: { maximum: 1000, inFlight: 2, splitUpTo: 5 },
+    circuit: defaults.circuit,
     network: { allowPrivate: true },
     responseExcerpt: 200,
     ...changes,
@@ -79,6 +81,7 @@ export function sender(
   open.add(created);
   return {
     send: (outgoing, signal) => created.send(outgoing, signal),
+    check: created.check,
     close: () => created.close(),
     deliver: (outgoing = {}) => created.send(message(outgoing), new AbortController().signal),
   };

@@ -1,0 +1,91 @@
+import {
+  isFaultOfDestination,
+  isReturned,
+  judge,
+  probeDelayMs,
+  type FailedOutcome,
+  type Tally,
+  type Verdict,
+} from '../src/core/circuit.ts';
+import type { DestinationConfig } from '../src/core/destination.ts';
+import { honouredRetryAfterMs } from '../src/core/retry.ts';
+import type { FailureRow } from '../src/storage/attempts.ts';
+import { countOutcomes, type AttemptCounts, type CircuitChange } from '../src/storage/circuits.ts';
+import type { ActivityDependencies } from './dependencies.ts';
+
+/** A failure as it is written, and what was answered; null when nothing was sent. */
+export interface NotedFailure {
+  readonly row: FailureRow;
+  readonly outcome: FailedOutcome | null;
+}
+
+export interface FailedAttempt {
+  /** Undefined for a destination that is gone: then there is nobody to blame but the events. */
+  readonly config: DestinationConfig | undefined;
+  readonly tally: Tally;
+  readonly failures: readonly NotedFailure[];
+}
+
+export interface Judgement {
+  /** Charged to their events, by each one's policy. */
+  readonly own: readonly NotedFailure[];
+  /** Go back uncharged, with all that is left of the batch; null when nothing goes back. */
+  readonly returned: readonly NotedFailure[] | null;
+  /** What this attempt did to its destination. */
+  readonly change: CircuitChange | null;
+}
+
+/** Whose fault the failures of an attempt are: adds them to what is counted of the destination, and judges by the sum. */
+export async function judgeAttempt(
+  { pool, acknowledged, log, random }: ActivityDependencies,
+  lane: string,
+  { config, tally, failures }: FailedAttempt,
+): Promise<Judgement> {
+  const allOwn = { own: failures, returned: null, change: null };
+  if (config === undefined) return allOwn;
+  const { circuit: policy } = config;
+  const counts = countsOf(tally, acknowledged.take(lane, policy.windowMs));
+  const circuit = await countOutcomes(pool, lane, counts, policy.windowMs);
+  if (circuit === undefined) return allOwn;
+  const verdict = judge(policy, tally, circuit);
+  if (verdict.kind === 'record') return allOwn;
+  const isOwn = ({ outcome }: NotedFailure): boolean =>
+    outcome === null || !isReturned(verdict, circuit, outcome);
+  const change = changeBy(verdict, config, failures, circuit.failedProbes, random());
+  if (change !== null) log.warn({ destination: lane, ...change }, 'the destination is taken for sick');
+  return { own: failures.filter(isOwn), returned: failures.filter((each) => !isOwn(each)), change };
+}
+
+function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
+  const answered = tally.acknowledged + tally.refused + tally.serverErrors > 0;
+  const faults = tally.streak > 0 && isFaultOfDestination(tally.streakClass) ? tally.streak : 0;
+  return {
+    acknowledged,
+    requests: tally.total,
+    sick: tally.sick,
+    unreachable: answered ? 0 : tally.unreachable,
+    answered,
+    fault: faults > 0 ? tally.streakClass : null,
+    faults,
+  };
+}
+
+function changeBy(
+  verdict: Verdict,
+  { circuit, retry }: DestinationConfig,
+  failures: readonly NotedFailure[],
+  failedProbes: number,
+  random: number,
+): CircuitChange | null {
+  if (verdict.kind === 'record' || verdict.kind === 'return') return null;
+  const last = failures.at(-1)?.row;
+  const facts = {
+    reason: verdict.reason,
+    status: last?.status ?? null,
+    errorClass: last?.errorClass ?? null,
+  };
+  if (verdict.kind === 'pause') return { pause: facts };
+  const askedMs = Math.max(0, ...failures.map(({ outcome }) => outcome?.retryAfterMs ?? 0));
+  const nextProbeMs = probeDelayMs(circuit, failedProbes, random, honouredRetryAfterMs(retry, askedMs));
+  return { open: { ...facts, nextProbeMs, windowMs: circuit.windowMs } };
+}

@@ -1,0 +1,229 @@
+import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import {
+  countPhase,
+  phaseHolds,
+  phases,
+  probeDelayMs,
+  probesBeforeCharge,
+  type FailedOutcome,
+  type PhaseCounts,
+} from '../src/core/circuit.ts';
+import { honouredRetryAfterMs } from '../src/core/retry.ts';
+import { chunk, type SplitOff } from '../src/storage/attempts.ts';
+import {
+  claimProbe,
+  closeCircuit,
+  finishProbe,
+  halfOpen,
+  noteFailedProbe,
+  readStanding,
+  type ClaimedProbe,
+  type DestinationStanding,
+} from '../src/storage/circuits.ts';
+import { maximumSingles } from './attempt.ts';
+import { deliverRows } from './deliverRows.ts';
+import type { ActivityDependencies, Reachable } from './dependencies.ts';
+import { Ledger } from './ledger.ts';
+
+export interface ProbeReport {
+  /** Null when the destination is gone. */
+  readonly standing: DestinationStanding | null;
+  /** Workflows to be started: they own what the probe could not settle and its destination is not to blame for. */
+  readonly started: readonly SplitOff[];
+  /** What came of it, one line. */
+  readonly message: string;
+}
+
+/** What came of one phase; `none`: nothing was there to be sent. */
+interface Phase {
+  readonly counts: PhaseCounts;
+  readonly holds: boolean;
+  readonly failures: readonly FailedOutcome[];
+  readonly started: readonly SplitOff[];
+}
+
+/** No new request of a probe is begun after this. */
+const softLimitMs = 60_000;
+/** Beyond what one attempt may take: after it the rows of a lost probe are found. */
+const holdSlackMs = 30_000;
+
+export async function lookAtDestination(
+  { pool }: ActivityDependencies,
+  name: string,
+): Promise<DestinationStanding | null> {
+  return (await readStanding(pool, name)) ?? null;
+}
+
+/**
+ * Asks a sick destination whether it is well: sends a few events, then more, and closes its circuit when all phases held. Of one
+ * that is paused only the first phase is sent, for a person who asked: nothing but a person ends a pause.
+ */
+export async function probeDestination(
+  dependencies: ActivityDependencies,
+  name: string,
+): Promise<ProbeReport> {
+  const standing = await lookAtDestination(dependencies, name);
+  const reachable =
+    standing === null ? undefined : await dependencies.destinations.find(name, standing.configRevision);
+  if (standing === null || reachable === undefined)
+    return { standing: null, started: [], message: `there is no destination ${name}` };
+  if (standing.state === 'closed' && !standing.paused)
+    return { standing, started: [], message: 'its circuit is closed: there is nothing to probe' };
+  const probe = new Probe(dependencies, name, standing, reachable);
+  const beat = setInterval(() => heartbeat(), 2_000);
+  try {
+    const message = await probe.run();
+    const { started } = probe;
+    return { standing: await lookAtDestination(dependencies, name), started, message };
+  } finally {
+    clearInterval(beat);
+    probe.close();
+  }
+}
+
+class Probe {
+  readonly started: SplitOff[] = [];
+  readonly #dependencies: ActivityDependencies;
+  readonly #name: string;
+  readonly #before: DestinationStanding;
+  readonly #reachable: Reachable;
+  readonly #stop = new AbortController();
+  readonly #cancelled = cancellationSignal();
+  readonly #abort = (): void => this.#stop.abort();
+  #acknowledged = 0;
+
+  constructor(
+    dependencies: ActivityDependencies,
+    name: string,
+    before: DestinationStanding,
+    reachable: Reachable,
+  ) {
+    this.#dependencies = dependencies;
+    this.#name = name;
+    this.#before = before;
+    this.#reachable = reachable;
+    this.#cancelled.addEventListener('abort', this.#abort, { once: true });
+    dependencies.leaving.over.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  close(): void {
+    this.#cancelled.removeEventListener('abort', this.#abort);
+    this.#dependencies.leaving.over.removeEventListener('abort', this.#abort);
+  }
+
+  async run(): Promise<string> {
+    const { circuit } = this.#reachable.config;
+    if (this.#before.paused) return this.#once();
+    if (!circuit.enabled) return this.#closed('circuit.enabled is false', 0);
+    for (const phase of phases.keys()) {
+      const result = await this.#phase(phase);
+      if (result === null && phase === 0)
+        return this.#closed('nothing waits: the next event is the probe', circuit.unreachableInARow - 1);
+      if (result === null) break;
+      if (!result.holds) return this.#failed(result);
+      if (!(await halfOpen(this.#dependencies.pool, this.#name)))
+        return `${spoken(result)}; its circuit was closed or paused meanwhile`;
+    }
+    return this.#closed(`${this.#acknowledged} events went through`, 0);
+  }
+
+  /** For a person, of a destination that is paused. */
+  async #once(): Promise<string> {
+    const result = await this.#phase(0);
+    return result === null
+      ? 'no event waits to be sent as a probe; it stays paused'
+      : `${spoken(result)}; it stays paused until it is resumed`;
+  }
+
+  async #closed(why: string, unreachable: number): Promise<string> {
+    await closeCircuit(this.#dependencies.pool, this.#name, why, unreachable);
+    this.#dependencies.log.info({ destination: this.#name }, `circuit closed: ${why}`);
+    this.#dependencies.onProgress(this.#name);
+    return `${why}: its circuit is closed`;
+  }
+
+  async #failed(result: Phase): Promise<string> {
+    const { circuit, retry } = this.#reachable.config;
+    const last = result.failures.at(-1);
+    const askedMs = Math.max(0, ...result.failures.map(({ retryAfterMs }) => retryAfterMs ?? 0));
+    const nextProbeMs = probeDelayMs(
+      circuit,
+      this.#before.failedProbes + 1,
+      this.#dependencies.random(),
+      honouredRetryAfterMs(retry, askedMs),
+    );
+    const reason = last?.message ?? 'no answer';
+    await noteFailedProbe(this.#dependencies.pool, this.#name, {
+      reason,
+      status: last?.status ?? null,
+      errorClass: last?.errorClass ?? null,
+      nextProbeMs,
+    });
+    return `${spoken(result)}: ${reason}`;
+  }
+
+  /** Null when no event waits. */
+  async #phase(phase: number): Promise<Phase | null> {
+    const { check } = this.#reachable.sender;
+    if (phase === 0 && check !== null) return this.#ask(check);
+    const holdMs = softLimitMs + this.#reachable.config.timeoutMs + holdSlackMs;
+    const limit = phases[phase] as number;
+    const claimed = await claimProbe(this.#dependencies.pool, this.#name, limit, holdMs, chunk);
+    return claimed === undefined ? null : this.#send(phase, claimed);
+  }
+
+  /** `circuit.probeUrl`: no event need serve as the probe. */
+  async #ask(check: NonNullable<Reachable['sender']['check']>): Promise<Phase> {
+    const outcome = await check(this.#stop.signal);
+    if (outcome.kind === 'aborted') throw new Error('stopped before the probe was answered');
+    if (outcome.kind === 'acknowledged')
+      return { counts: { acknowledged: 1, refused: 0, down: 0 }, holds: true, failures: [], started: [] };
+    return {
+      counts: { acknowledged: 0, refused: 0, down: 1 },
+      holds: false,
+      failures: [outcome],
+      started: [],
+    };
+  }
+
+  async #send(phase: number, claimed: ClaimedProbe): Promise<Phase | null> {
+    const { config } = this.#reachable;
+    const ledger = new Ledger(this.#dependencies, claimed.batch, this.#stop, config);
+    const limits = { signal: this.#stop.signal, softLimitMs };
+    await deliverRows(this.#dependencies, claimed.batch, claimed.rows, ledger, limits);
+    await ledger.writeAcknowledged();
+    const failures = ledger.failures.flatMap(({ outcome }) => outcome ?? []);
+    const counts = countPhase(ledger.tally.acknowledged, failures);
+    this.#acknowledged += counts.acknowledged;
+    if (ledger.failures.length + counts.acknowledged === 0) {
+      await ledger.giveBack([], null);
+      throw new Error('stopped before a probe was answered');
+    }
+    const holds = phaseHolds(config.circuit, phase, counts);
+    if (holds || this.#isItsOwnFault(phase, claimed, failures)) {
+      // Each by its own policy: what was refused is charged, what was not answered is not.
+      if (await ledger.record(ledger.failures)) await this.#handOver(claimed);
+    } else {
+      await ledger.giveBack(ledger.failures, null);
+    }
+    return { counts, holds, failures, started: [] };
+  }
+
+  /** Nobody else waits who could show whose fault it is, and it was refused time and again. */
+  #isItsOwnFault(phase: number, { rows, others }: ClaimedProbe, failures: readonly FailedOutcome[]): boolean {
+    const sole = phase === 0 && rows.length === 1 && !others;
+    return sole && failures[0]?.kind === 'refused' && this.#before.failedProbes + 1 >= probesBeforeCharge;
+  }
+
+  async #handOver({ batch }: ClaimedProbe): Promise<void> {
+    const { pool, log } = this.#dependencies;
+    const started = await finishProbe(pool, batch, maximumSingles);
+    if (started === null)
+      log.warn({ ...batch, activity: activityInfo().activityId }, 'a later execution owns this probe');
+    else this.started.push(...started);
+  }
+}
+
+function spoken({ counts: { acknowledged, refused, down } }: Phase): string {
+  return `${acknowledged} of ${acknowledged + refused + down} acknowledged`;
+}

@@ -1,0 +1,245 @@
+/**
+ * A sick destination is not a sick event: when to stop calling a destination, and when to call it again. Pure: what was
+ * counted, the clock and randomness are passed in.
+ */
+import type { CircuitConfig } from './destination.ts';
+import type { SendOutcome } from './outcome.ts';
+
+export type FailedOutcome = Extract<SendOutcome, { kind: 'refused' | 'unreachable' }>;
+
+/** The part of a failure that says something of the destination. */
+export type FailureFacts =
+  | Pick<Extract<SendOutcome, { kind: 'refused' }>, 'kind' | 'permanent' | 'status' | 'errorClass'>
+  | Pick<Extract<SendOutcome, { kind: 'unreachable' }>, 'kind' | 'status' | 'errorClass'>;
+
+/**
+ * - `unreachable`: it could not be asked.
+ * - `server-error`: it answered 5xx, and may answer otherwise later.
+ * - `refused`: it looked at the event and said no.
+ */
+export type Ailment = 'unreachable' | 'server-error' | 'refused';
+
+export function ailmentOf(failure: FailureFacts): Ailment {
+  if (failure.kind === 'unreachable') return 'unreachable';
+  return !failure.permanent && (failure.status ?? 0) >= 500 ? 'server-error' : 'refused';
+}
+
+/** Refusals of one class, with nothing else among them, that say more of the destination than of the events. */
+export const alikeMinimum = 20;
+const alikeShare = 0.9;
+
+/**
+ * Whoever answers so looked at the credentials or at the address, not at the event: the destination's fault until an event
+ * succeeds after it.
+ */
+const faultsOfDestination = new Set([
+  'http-401',
+  'http-403',
+  'http-404',
+  'http-407',
+  'http-410',
+  'bad-configuration',
+  'blocked-address',
+]);
+
+export function isFaultOfDestination(errorClass: string): boolean {
+  return faultsOfDestination.has(errorClass);
+}
+
+/** Standard Webhooks: "the endpoint is gone, stop sending". */
+const goneClass = 'http-410';
+
+/** What one attempt came to, as it goes on. */
+export class Tally {
+  acknowledged = 0;
+  unreachable = 0;
+  serverErrors = 0;
+  refused = 0;
+  /** The latest failures of one class in a row, without a success between them. */
+  streak = 0;
+  streakClass = '';
+  streakAilment: Ailment = 'refused';
+  readonly #refusals = new Map<string, number>();
+
+  acknowledge(): void {
+    this.acknowledged++;
+    this.streak = 0;
+  }
+
+  fail(failure: FailureFacts): void {
+    const { errorClass } = failure;
+    const ailment = ailmentOf(failure);
+    this.streak = this.streak > 0 && this.streakClass === errorClass ? this.streak + 1 : 1;
+    this.streakClass = errorClass;
+    this.streakAilment = ailment;
+    if (ailment === 'unreachable') this.unreachable++;
+    else if (ailment === 'server-error') this.serverErrors++;
+    else {
+      this.refused++;
+      this.#refusals.set(errorClass, this.refusalsOf(errorClass) + 1);
+    }
+  }
+
+  get sick(): number {
+    return this.unreachable + this.serverErrors;
+  }
+
+  get total(): number {
+    return this.acknowledged + this.sick + this.refused;
+  }
+
+  refusalsOf(errorClass: string): number {
+    return this.#refusals.get(errorClass) ?? 0;
+  }
+
+  /** The refusal most of them got. */
+  get commonest(): { readonly errorClass: string; readonly count: number } | null {
+    let found: { errorClass: string; count: number } | null = null;
+    for (const [errorClass, count] of this.#refusals)
+      if (found === null || count > found.count) found = { errorClass, count };
+    return found;
+  }
+}
+
+/** How the destination stands for all processes, this attempt's counts included. */
+export interface CountedCircuit {
+  readonly state: 'closed' | 'open' | 'half-open';
+  readonly paused: boolean;
+  /** In the current window. */
+  readonly requests: number;
+  readonly failures: number;
+  /** Over attempts, with no answer between them. */
+  readonly unreachableInARow: number;
+  /** Failures in a row, over attempts, of one class that is the destination's fault. */
+  readonly faultsInARow: number;
+}
+
+/** Of a destination that nothing was ever counted of. */
+export const untouched: CountedCircuit = {
+  state: 'closed',
+  paused: false,
+  requests: 0,
+  failures: 0,
+  unreachableInARow: 0,
+  faultsInARow: 0,
+};
+
+/**
+ * - `record`: each failure is its event's own.
+ * - `return`: somebody opened or paused it meanwhile: what failed goes back, uncharged.
+ * - `open`, `pause`: the same, and this attempt is the reason.
+ */
+export type Verdict =
+  | { readonly kind: 'record' }
+  | { readonly kind: 'return' }
+  | { readonly kind: 'open'; readonly reason: string }
+  | { readonly kind: 'pause'; readonly reason: string };
+
+const record: Verdict = { kind: 'record' };
+
+/** What an attempt with failures means. */
+export function judge(config: CircuitConfig, tally: Tally, circuit: CountedCircuit): Verdict {
+  if (circuit.paused || circuit.state !== 'closed') return { kind: 'return' };
+  if (!config.enabled) return record;
+  return judgeRefusals(tally, circuit) ?? judgeSickness(config, tally, circuit) ?? record;
+}
+
+function judgeRefusals(tally: Tally, circuit: CountedCircuit): Verdict | null {
+  if (tally.refusalsOf(goneClass) > 0 && tally.acknowledged === 0)
+    return { kind: 'pause', reason: 'it answered 410 Gone' };
+  const { commonest } = tally;
+  if (commonest === null) return null;
+  const { errorClass, count } = commonest;
+  if (count >= alikeMinimum && count >= alikeShare * tally.total)
+    return { kind: 'pause', reason: `${count} of ${tally.total} events got ${spoken(errorClass)}` };
+  const inARow =
+    tally.streak > 0 && isFaultOfDestination(tally.streakClass)
+      ? Math.max(tally.streak, circuit.faultsInARow)
+      : 0;
+  if (inARow >= alikeMinimum)
+    return { kind: 'pause', reason: `${inARow} events in a row got ${spoken(tally.streakClass)}` };
+  return null;
+}
+
+function judgeSickness(config: CircuitConfig, tally: Tally, circuit: CountedCircuit): Verdict | null {
+  if (tally.sick === 0) return null;
+  if (circuit.unreachableInARow >= config.unreachableInARow)
+    return { kind: 'open', reason: `unreachable ${circuit.unreachableInARow} times in a row` };
+  if (tally.streakAilment === 'unreachable' && tally.streak >= alikeMinimum)
+    return { kind: 'open', reason: `unreachable ${tally.streak} times in a row` };
+  const needed = Math.max(alikeMinimum, config.minimumRequests);
+  if (tally.streakAilment === 'server-error' && tally.streak >= needed)
+    return { kind: 'open', reason: `${tally.streak} events in a row got ${spoken(tally.streakClass)}` };
+  return judgeRate(config, tally.sick, tally.total) ?? judgeRate(config, circuit.failures, circuit.requests);
+}
+
+function judgeRate(config: CircuitConfig, failures: number, requests: number): Verdict | null {
+  if (requests < config.minimumRequests || failures < config.failureRate * requests) return null;
+  return { kind: 'open', reason: `${failures} of ${requests} requests failed` };
+}
+
+function spoken(errorClass: string): string {
+  return errorClass.replace(/^http-/, 'HTTP ');
+}
+
+/** Whether an attempt has seen enough: the rest of its rows would meet the same. */
+export function stopsEarly(config: CircuitConfig, tally: Tally): boolean {
+  return tally.streak >= alikeMinimum && judge(config, tally, untouched).kind !== 'record';
+}
+
+/** Whether a failure goes back uncharged when the attempt's verdict is not to record it. */
+export function isReturned(verdict: Verdict, circuit: CountedCircuit, failure: FailureFacts): boolean {
+  if (verdict.kind === 'record') return false;
+  // A pause is about refusals, or a person's wish: nothing is charged to anybody.
+  if (verdict.kind === 'pause' || circuit.paused) return true;
+  return ailmentOf(failure) !== 'refused' || isFaultOfDestination(failure.errorClass);
+}
+
+const probeJitter = 0.2;
+
+/** Until the next probe: doubles with every failed one, never sooner than the receiver asked for. */
+export function probeDelayMs(
+  config: CircuitConfig,
+  failedProbes: number,
+  random: number,
+  retryAfterMs: number,
+): number {
+  // Above 2^40 the maximum has long been reached; an exponent without bound would end in Infinity × 0.
+  const plain = Math.min(
+    config.probeAfterMs * 2 ** Math.min(failedProbes, 40),
+    config.maximumProbeIntervalMs,
+  );
+  return Math.max(Math.round(plain * (1 + probeJitter * (2 * random - 1))), retryAfterMs);
+}
+
+/** Events sent while half-open, one phase after another. The first phase is the probe itself. */
+export const phases: readonly number[] = [3, 10, 100];
+
+/** After so many failed probes the one event that waits pays for a refusal itself: nobody else can show whose fault it is. */
+export const probesBeforeCharge = 5;
+
+export interface PhaseCounts {
+  readonly acknowledged: number;
+  /** Answered, and the answer is about the event. */
+  readonly refused: number;
+  /** Unreachable, 5xx, or what is the destination's fault. */
+  readonly down: number;
+}
+
+export function countPhase(acknowledged: number, failures: readonly FailureFacts[]): PhaseCounts {
+  const isDown = (failure: FailureFacts): boolean =>
+    ailmentOf(failure) !== 'refused' || (acknowledged === 0 && isFaultOfDestination(failure.errorClass));
+  const down = failures.filter(isDown).length;
+  return { acknowledged, refused: failures.length - down, down };
+}
+
+/**
+ * Whether a phase was good enough for the next one. For the probe one answer is: what fails beside it is then the event's own
+ * fault. Later phases keep to the failure rate.
+ */
+export function phaseHolds(config: CircuitConfig, phase: number, counts: PhaseCounts): boolean {
+  const { acknowledged, refused, down } = counts;
+  if (down === 0) return true;
+  if (acknowledged + refused === 0) return false;
+  return phase === 0 || down < config.failureRate * (acknowledged + refused + down);
+}

@@ -1,0 +1,48 @@
+/** `circuit.probeUrl`: one GET, answered by 2xx when the destination is well. */
+import { Client } from 'undici';
+import type { SendOutcome } from '../../core/outcome.ts';
+import { guardedConnector } from './connector.ts';
+import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
+import type { HttpTarget } from './target.ts';
+
+/** By a connection of its own: those for messages may be what is broken. Carries the destination's own headers, no event. */
+export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSignal): Promise<SendOutcome> {
+  const { timeoutMs, network } = target.config;
+  const probed = { ...target, label: `GET ${url.origin}${url.pathname}` };
+  const client = new Client(url.origin, {
+    connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+  });
+  const startedAt = performance.now();
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    const { statusCode, headers, body } = await client.request({
+      method: 'GET',
+      path: `${url.pathname}${url.search}`,
+      headers: [...target.headers],
+      signal: AbortSignal.any([deadline, signal]),
+    });
+    // Whatever it says beyond its status is of no interest.
+    body.on('error', () => undefined).destroy();
+    const durationMs = performance.now() - startedAt;
+    const retryAfter = headers['retry-after'];
+    const rawHeaders =
+      typeof retryAfter === 'string' ? [Buffer.from('retry-after'), Buffer.from(retryAfter)] : [];
+    return answeredOutcome(probed, {
+      status: statusCode,
+      rawHeaders,
+      body: Buffer.alloc(0),
+      bodyComplete: true,
+      durationMs,
+    });
+  } catch (error) {
+    const durationMs = performance.now() - startedAt;
+    if (signal.aborted) return { kind: 'aborted' };
+    return deadline.aborted
+      ? timeoutOutcome(probed, true, durationMs)
+      : failedOutcome(probed, error, durationMs);
+  } finally {
+    await client.destroy();
+  }
+}
