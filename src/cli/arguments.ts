@@ -33,6 +33,12 @@ export function parseLongMs(text: string): number {
   return ms;
 }
 
+/** A duration, as it was written. */
+export function parseDurationText(text: string): string {
+  if (parseDuration(text) === null) throw new InvalidArgumentError(`Expected ${durationExpected}.`);
+  return text;
+}
+
 /** The number of a dead letter. */
 export function parseDeadLetterId(text: string): number {
   const id = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : Number.NaN;

@@ -21,6 +21,7 @@ import type { MigrateOptions } from './commands/migrate.ts';
 import type { ServeOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import type { StatusOptions } from './commands/status.ts';
+import { addDestinationCommands } from './destinationsProgram.ts';
 import { addMessageCommands } from './messagesProgram.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
@@ -42,6 +43,13 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   addLooking(program, out, setExitCode);
   addDeadLetterCommands(
     program.command('dlq').description('dead letters: see and resolve them'),
+    out,
+    setExitCode,
+  );
+  addDestinationCommands(
+    program
+      .command('destinations')
+      .description('circuits and pauses: see how destinations fare, and stop or resume them'),
     out,
     setExitCode,
   );

@@ -152,7 +152,7 @@ async function sendCommand(
       }),
     );
   } catch (error) {
-    throw await explain(error, options, timeoutMs);
+    throw await explainNoAnswer(error, options, timeoutMs);
   }
 }
 
@@ -178,7 +178,12 @@ function startOf(
   });
 }
 
-async function explain(error: unknown, options: OperatorOptions, timeoutMs: number): Promise<OutboxError> {
+/** What an update that brought no answer means to a person. */
+export async function explainNoAnswer(
+  error: unknown,
+  options: Pick<OperatorOptions, 'temporal' | 'name'>,
+  timeoutMs: number,
+): Promise<OutboxError> {
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isCancelled(error)) {
     return noAnswer(error, await pollersOf(options.temporal, options.name), options, timeoutMs);
   }
@@ -194,7 +199,7 @@ function isCancelled(error: unknown): boolean {
 function noAnswer(
   cause: unknown,
   pollers: number | null,
-  { name }: OperatorOptions,
+  { name }: Pick<OperatorOptions, 'name'>,
   timeoutMs: number,
 ): OutboxError {
   const waited = `no answer within ${Math.round(timeoutMs / 1000)} s`;
@@ -206,7 +211,7 @@ function noAnswer(
     cause,
     hint:
       (pollers === 0 ? 'Start one: temporal-outbox run. ' : '') +
-      'The command may still be carried out; sending it again is safe, a dead letter is resolved once.',
+      'The command may still be carried out; sending it again is safe: it acts once.',
   });
 }
 

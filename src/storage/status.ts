@@ -47,15 +47,28 @@ export interface LaneStanding {
   readonly relay: string | null;
   readonly pausedReason: string | null;
   readonly paused: boolean;
+  readonly circuit: 'closed' | 'open' | 'half-open';
+  /** Why its circuit is not closed. */
+  readonly circuitReason: string | null;
+  /** Since when it is paused, else since when its circuit is as it is; null for one that never failed. */
+  readonly since: string | null;
+  readonly nextProbeAt: string | null;
 }
+
+/** ISO 8601 in UTC, as JavaScript prints it. */
+const iso = (value: string): string =>
+  `to_char(${value} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /** One index probe per destination, whatever waits there. */
 export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
   return rowsOf<LaneStanding>(
     db,
     `select d.name as destination, r.label as relay, d.paused_at is not null as paused, d.paused_reason as "pausedReason",
+            coalesce(c.state, 'closed') as circuit, c.reason as "circuitReason", ${iso('coalesce(d.paused_at, c.since)')} as since,
+            ${iso(`case when c.state = 'open' then c.next_probe_at end`)} as "nextProbeAt",
             (extract(epoch from now() - e.created_at) * 1000)::float8 as "oldestPendingMs"
      from outbox.destinations d
+     left join outbox.circuits c on c.destination = d.name
      left join outbox.lanes l on l.name = d.name and l.lease_until > now()
      left join outbox.relays r on r.id = l.owner
      left join lateral (select event_id from outbox.deliveries

@@ -7,6 +7,58 @@ const inRetry = 'destinations.billing.retry';
 const attempts = 'whole number from 1 to 10000';
 const aDuration = 'a duration such as';
 
+const circuit = (text: string) => withLines(`circuit: { ${text} }`);
+const inCircuit = 'destinations.billing.circuit';
+
+const circuits: Row[] = [
+  ['a rate of 0', circuit('failureRate: 0'), invalid, 5, `${inCircuit}.failureRate`, 'from 0.01 to 1'],
+  ['a rate in percent', circuit('failureRate: 50'), invalid, 5, `${inCircuit}.failureRate`, 'found 50'],
+  ['no requests', circuit('minimumRequests: 0'), invalid, 5, `${inCircuit}.minimumRequests`, 'from 1 to'],
+  ['a bare window', circuit('window: 30'), invalid, 5, `${inCircuit}.window`, aDuration],
+  [
+    'none in a row',
+    circuit('unreachableInARow: 0'),
+    invalid,
+    5,
+    `${inCircuit}.unreachableInARow`,
+    'from 1 to',
+  ],
+  ['a hasty probe', circuit('probeAfter: 1ms'), invalid, 5, `${inCircuit}.probeAfter`, 'from 100ms'],
+  [
+    'a first probe after the longest interval',
+    circuit('probeAfter: 10m'),
+    invalid,
+    5,
+    `${inCircuit}.probeAfter`,
+    'at most maximumProbeInterval (5m, the default)',
+  ],
+  ['a probe by post', circuit("probeUrl: 'mailto:a@b.c'"), invalid, 5, `${inCircuit}.probeUrl`, 'http:// or'],
+  [
+    'a probe of cloud metadata',
+    circuit("probeUrl: 'http://169.254.169.254/'"),
+    invalid,
+    5,
+    `${inCircuit}.probeUrl`,
+    'never are',
+  ],
+  [
+    'a mistyped key',
+    circuit('probeafter: 5s'),
+    invalid,
+    5,
+    `${inCircuit}.probeafter`,
+    'did you mean probeAfter',
+  ],
+  [
+    'a circuit switched by a word',
+    circuit('enabled: maybe'),
+    invalid,
+    5,
+    `${inCircuit}.enabled`,
+    'true or false',
+  ],
+];
+
 const retries: Row[] = [
   ['maximumAttempts 0', retry('maximumAttempts: 0'), invalid, 5, `${inRetry}.maximumAttempts`, attempts],
   ['maximumAttempts -1', retry('maximumAttempts: -1'), invalid, 5, `${inRetry}.maximumAttempts`, 'found -1'],
@@ -196,7 +248,6 @@ const limits: Row[] = [
 ];
 
 const notYet: Row[] = [
-  ['circuit', withLines('circuit: {}'), later, 5, 'destinations.billing.circuit', 'not available'],
   ...['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'].map((type): Row => [
     type,
     withLines('topic: a').replace('type: http', `type: ${type}`),
@@ -208,6 +259,7 @@ const notYet: Row[] = [
 ];
 
 describeRefusals('retry and timeouts', retries);
+describeRefusals('circuits', circuits);
 describeRefusals('routes', routing);
 describeRefusals('limits and order', limits);
 describeRefusals('what comes later', notYet);

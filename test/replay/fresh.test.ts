@@ -36,7 +36,7 @@ beforeAll(async () => {
     database,
     `
     destinations:
-      billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 200ms } }
+      billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 200ms }, circuit: { enabled: false } }
       spare: { type: http, url: '${spare.url}' }
     routes: [{ match: '*', to: [billing] }]
     producers:

@@ -63,7 +63,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     database,
     `
     destinations:
-      billing: { type: http, url: '${billing.url}'${more} }
+      billing: { type: http, url: '${billing.url}', circuit: { enabled: false }${more} }
       spare: { type: http, url: '${spare.url}' }
     routes: [{ match: '*', to: [billing] }]${options.name === undefined ? '' : `\n    name: ${options.name}`}`,
   );

@@ -63,7 +63,10 @@ async function readStatus(pool: Pool) {
   );
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
-  const none = { oldestPendingMs: null, relay: null, paused: false, pausedReason: null };
+  const none: Omit<LaneStanding, 'destination'> = {
+    ...{ oldestPendingMs: null, relay: null, paused: false, pausedReason: null },
+    ...{ circuit: 'closed' as const, circuitReason: null, since: null, nextProbeAt: null },
+  };
   const destinations: DestinationStatus[] = counts.map((count) => ({
     ...count,
     ...(byName.get(count.destination) ?? none),
@@ -173,7 +176,11 @@ function columnsFor(colours: Colours) {
   ];
 }
 
-function laneText({ paused, pausedReason, relay }: DestinationStatus, colours: Colours): string {
+function laneText(
+  { paused, pausedReason, circuit, circuitReason, relay }: DestinationStatus,
+  colours: Colours,
+): string {
   if (paused) return colours.yellow(`paused: ${printable(pausedReason ?? 'no reason given')}`);
+  if (circuit !== 'closed') return colours.red(`circuit ${circuit}: ${printable(circuitReason ?? '')}`);
   return relay === null ? colours.yellow('nobody') : printable(relay);
 }

@@ -199,6 +199,13 @@ begin
   insert into outbox.attempts (event_id, destination, revision, try, duration_ms, address, headers, status, error_class, message, excerpt, charged)
   select t.event_id, t.destination, t.revision, t.tries, round(g."durationMs"), g.address, g.headers, g.status, g."errorClass", g.message, g.excerpt, false
   from tried t join given g on g.seq = t.seq;
+  -- As many are kept as record_failures keeps.
+  if exists (select from jsonb_array_elements(p_rows) r where (r ->> 'tries')::integer >= 25) then
+    delete from outbox.attempts a
+    using outbox.deliveries d
+    where d.batch_id = p_batch and d.tries > 25
+      and a.event_id = d.event_id and a.destination = d.destination and a.at <= now() and a.try = d.tries - 20;
+  end if;
 
   update outbox.deliveries d
   set state = case when d.due_at > now() and d.key is null then 'scheduled' else 'pending' end,

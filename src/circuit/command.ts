@@ -1,0 +1,40 @@
+/** A person's command to a destination: `pause`, `resume`, `probe`, `park`. */
+import { randomUUID } from 'node:crypto';
+import { WithStartWorkflowOperation } from '@temporalio/client';
+import type { DestinationAction, DestinationInput } from '../core/command.ts';
+import { explainNoAnswer } from '../deadletter/operator.ts';
+import type { ResolutionAnswer } from '../storage/resolutions.ts';
+import type { Temporal } from '../temporal/connect.ts';
+import { destinationUpdates } from '../../workflows/contract.ts';
+import { destinationStartOptions, type DestinationWorkflow } from './startOptions.ts';
+
+export interface DestinationCommandOptions extends DestinationWorkflow {
+  readonly temporal: Temporal;
+  /** How long to wait for the answer. */
+  readonly waitMs: number;
+}
+
+/**
+ * Sends the command and brings its answer; refusals are answers. The destination's workflow is started where there is none.
+ * @throws OutboxError when no answer came
+ */
+export async function sendDestinationCommand(
+  options: DestinationCommandOptions,
+  action: DestinationAction,
+  details: Omit<DestinationInput, 'commandId'>,
+): Promise<ResolutionAnswer> {
+  const { temporal, waitMs } = options;
+  try {
+    return await temporal.client.withDeadline(Date.now() + waitMs, () =>
+      temporal.client.workflow.executeUpdateWithStart(destinationUpdates[action], {
+        args: [{ ...details, commandId: randomUUID() }],
+        startWorkflowOperation: new WithStartWorkflowOperation('destination', {
+          ...destinationStartOptions(options),
+          workflowIdConflictPolicy: 'USE_EXISTING',
+        }),
+      }),
+    );
+  } catch (error) {
+    throw await explainNoAnswer(error, options, waitMs);
+  }
+}

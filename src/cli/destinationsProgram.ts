@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import { parseDestination, parseDurationText, parseMs, textOf } from './arguments.ts';
+import type { DestinationCommandLine } from './destinations/operate.ts';
+import type { SetExitCode } from './exitCode.ts';
+import type { Output } from './output.ts';
+
+const descriptions = {
+  pause: 'send nothing to it until it is resumed; its events wait, and lose no time',
+  resume: 'send again, at once: ends a pause, closes its circuit',
+  probe: 'try a few of its waiting events now',
+  park: 'while it is paused: park its old pending events, all in one workflow',
+} as const;
+
+/** `destinations …`; what the commands do is in destinations/. */
+export function addDestinationCommands(destinations: Command, out: Output, setExitCode: SetExitCode): void {
+  destinations
+    .command('list')
+    .description('how each destination fares: its circuit, pauses, the next probe')
+    .action(async () => (await import('./destinations/list.ts')).list(out));
+  for (const action of ['pause', 'resume', 'probe', 'park'] as const) {
+    const command = destinations
+      .command(action)
+      .description(descriptions[action])
+      .argument('<name>', 'of the destination', parseDestination)
+      .option('--reason <text>', 'why, for the audit', textOf(1000))
+      .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
+      .option('--timeout <duration>', 'how long to wait for an answer', parseMs, 60_000);
+    if (action === 'park')
+      command.requiredOption(
+        '--older-than <duration>',
+        'only events written before so long',
+        parseDurationText,
+      );
+    command.action(async (name: string, options: DestinationCommandLine) =>
+      setExitCode(await (await import('./destinations/operate.ts')).operate(out, action, name, options)),
+    );
+  }
+}

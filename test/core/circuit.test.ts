@@ -1,0 +1,220 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { defaults } from '../../src/config/limits.ts';
+import {
+  ailmentOf,
+  alikeMinimum,
+  countPhase,
+  isReturned,
+  judge,
+  phaseHolds,
+  probeDelayMs,
+  stopsEarly,
+  Tally,
+  untouched,
+  type FailureFacts,
+} from '../../src/core/circuit.ts';
+import type { CircuitConfig } from '../../src/core/destination.ts';
+
+const config: CircuitConfig = defaults.circuit;
+
+const unreachable: FailureFacts = { kind: 'unreachable', status: null, errorClass: 'connection-refused' };
+const answered = (status: number, permanent = false): FailureFacts => ({
+  kind: 'refused',
+  permanent,
+  status,
+  errorClass: `http-${status}`,
+});
+
+/** What an attempt saw, in order; null is an acknowledgement. */
+function tallyOf(outcomes: readonly (FailureFacts | null)[]): Tally {
+  const tally = new Tally();
+  for (const outcome of outcomes)
+    if (outcome === null) tally.acknowledge();
+    else tally.fail(outcome);
+  return tally;
+}
+
+const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+
+const anyFailure = fc.oneof(
+  fc.constant(unreachable),
+  fc.constant<FailureFacts>({ kind: 'unreachable', status: 503, errorClass: 'http-503' }),
+  fc.constantFrom(500, 507).map((status) => answered(status)),
+  fc.constantFrom(400, 401, 403, 404, 410, 422).map((status) => answered(status, true)),
+  fc.constant(answered(409)),
+);
+const anyOutcome = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(null) },
+  { weight: 3, arbitrary: anyFailure },
+);
+const anyAttempt = fc.array(anyOutcome, { maxLength: 200 });
+const anyCircuit = fc.record({
+  state: fc.constantFrom('closed' as const, 'open' as const, 'half-open' as const),
+  paused: fc.boolean(),
+  requests: fc.nat(1000),
+  failures: fc.nat(1000),
+  unreachableInARow: fc.nat(30),
+  faultsInARow: fc.nat(30),
+});
+const anyConfig = fc.record({
+  ...Object.fromEntries(Object.entries(config).map(([key, value]) => [key, fc.constant(value)])),
+  enabled: fc.boolean(),
+  failureRate: fc.double({ min: 0.01, max: 1, noNaN: true }),
+  minimumRequests: fc.integer({ min: 1, max: 300 }),
+  unreachableInARow: fc.integer({ min: 1, max: 300 }),
+  probeAfterMs: fc.integer({ min: 100, max: 60_000 }),
+  maximumProbeIntervalMs: fc.integer({ min: 60_000, max: 86_400_000 }),
+}) as fc.Arbitrary<CircuitConfig>;
+
+describe('an attempt is judged', () => {
+  test.each([
+    ['ten of ten answered 500', times(10, answered(500)), 'open'],
+    ['nine answered 500: too few', times(9, answered(500)), 'record'],
+    ['half of twenty', [...times(10, null), ...times(10, answered(500))], 'open'],
+    ['less than half', [...times(11, null), ...times(9, answered(500))], 'record'],
+    [
+      'half as many, and twenty unreachable at the end',
+      [...times(900, null), ...times(20, unreachable)],
+      'open',
+    ],
+    ['twenty 422 and nothing else', times(20, answered(422, true)), 'pause'],
+    ['nineteen of them', times(19, answered(422, true)), 'record'],
+    [
+      'twenty 422 among many that went well',
+      [...times(10, null), ...times(20, answered(422, true))],
+      'record',
+    ],
+    ['credentials that broke on the way', [...times(900, null), ...times(20, answered(401, true))], 'pause'],
+    ['two classes of refusal', [...times(15, answered(422, true)), ...times(15, answered(409))], 'record'],
+    ['one 410', [answered(410, true)], 'pause'],
+    ['a 410 among others that went well', [null, answered(410, true)], 'record'],
+    ['four unreachable', times(4, unreachable), 'record'],
+  ] as const)('%s', (_, outcomes, kind) => {
+    expect(judge(config, tallyOf(outcomes), untouched).kind).toBe(kind);
+  });
+
+  test('five unreachable in a row open it, however many attempts they took', () => {
+    const tally = tallyOf([unreachable]);
+    expect(judge(config, tally, { ...untouched, unreachableInARow: 4 }).kind).toBe('record');
+    expect(judge(config, tally, { ...untouched, unreachableInARow: 5 }).kind).toBe('open');
+  });
+
+  test('an attempt without a failure says nothing, whatever was counted before', () =>
+    fc.assert(
+      fc.property(anyConfig, fc.nat(500), anyCircuit, (any, count, circuit) => {
+        const verdict = judge(any, tallyOf(times(count, null)), circuit).kind;
+        expect(['record', 'return']).toContain(verdict);
+      }),
+    ));
+
+  test('of a destination that somebody holds, everything goes back', () =>
+    fc.assert(
+      fc.property(anyConfig, anyAttempt, anyCircuit, (any, outcomes, circuit) => {
+        const held = circuit.paused || circuit.state !== 'closed';
+        expect(judge(any, tallyOf(outcomes), circuit).kind === 'return').toBe(held);
+      }),
+    ));
+
+  test('disabled, it never opens and never pauses', () =>
+    fc.assert(
+      fc.property(anyConfig, anyAttempt, anyCircuit, (any, outcomes, circuit) => {
+        const { kind } = judge({ ...any, enabled: false }, tallyOf(outcomes), circuit);
+        expect(['record', 'return']).toContain(kind);
+      }),
+    ));
+
+  test('refusals alone never open it, and unreachable ones alone never pause it', () =>
+    fc.assert(
+      fc.property(anyConfig, fc.array(anyFailure, { maxLength: 100 }), (any, failures) => {
+        const refusals = failures.filter((each) => ailmentOf(each) === 'refused');
+        const sick = failures.filter((each) => ailmentOf(each) !== 'refused');
+        expect(judge(any, tallyOf(refusals), untouched).kind).not.toBe('open');
+        expect(judge(any, tallyOf(sick), untouched).kind).not.toBe('pause');
+      }),
+    ));
+
+  test('one more of the same failures never makes an open circuit stay closed', () =>
+    fc.assert(
+      fc.property(anyConfig, anyAttempt, (any, outcomes) => {
+        fc.pre(judge(any, tallyOf(outcomes), untouched).kind === 'open');
+        const last = outcomes.at(-1);
+        const more = last == null || ailmentOf(last) === 'refused' ? unreachable : last;
+        expect(judge(any, tallyOf([...outcomes, more]), untouched).kind).toBe('open');
+      }),
+    ));
+});
+
+test('an attempt stops early only on twenty alike, and only where its verdict would be no other at the end', () =>
+  fc.assert(
+    fc.property(anyConfig, anyAttempt, (any, outcomes) => {
+      const tally = tallyOf(outcomes);
+      if (!stopsEarly(any, tally)) return;
+      expect(tally.streak).toBeGreaterThanOrEqual(alikeMinimum);
+      expect(judge(any, tally, untouched).kind).toMatch(/open|pause/);
+    }),
+  ));
+
+test('an outage in full stops early after twenty', () => {
+  expect(stopsEarly(config, tallyOf(times(19, unreachable)))).toBe(false);
+  expect(stopsEarly(config, tallyOf(times(20, unreachable)))).toBe(true);
+  expect(stopsEarly(config, tallyOf(times(20, answered(401, true))))).toBe(true);
+});
+
+test('with an outage, what was answered about the event itself stays charged; with a pause, nothing is', () => {
+  const open = { kind: 'open', reason: '' } as const;
+  expect(isReturned(open, untouched, unreachable)).toBe(true);
+  expect(isReturned(open, untouched, answered(500))).toBe(true);
+  expect(isReturned(open, untouched, answered(401, true))).toBe(true);
+  expect(isReturned(open, untouched, answered(422, true))).toBe(false);
+  expect(isReturned({ kind: 'pause', reason: '' }, untouched, answered(422, true))).toBe(true);
+  expect(isReturned({ kind: 'return' }, { ...untouched, paused: true }, answered(422, true))).toBe(true);
+  expect(isReturned({ kind: 'record' }, untouched, unreachable)).toBe(false);
+});
+
+describe('probes', () => {
+  test('wait twice as long each time, within the band of their jitter, and never too long', () =>
+    fc.assert(
+      fc.property(
+        anyConfig,
+        fc.nat(2000),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (any, failed, random) => {
+          const plain = Math.min(any.probeAfterMs * 2 ** Math.min(failed, 40), any.maximumProbeIntervalMs);
+          const delay = probeDelayMs(any, failed, random, 0);
+          expect(delay).toBeGreaterThanOrEqual(Math.floor(plain * 0.8));
+          expect(delay).toBeLessThanOrEqual(Math.ceil(plain * 1.2));
+        },
+      ),
+    ));
+
+  test('never come sooner than the receiver asked for', () =>
+    fc.assert(
+      fc.property(anyConfig, fc.nat(50), fc.nat(10_000_000), (any, failed, askedMs) => {
+        expect(probeDelayMs(any, failed, 0, askedMs)).toBeGreaterThanOrEqual(askedMs);
+      }),
+    ));
+
+  test('one answer is enough for the first phase: what fails beside it is the event’s own fault', () => {
+    expect(phaseHolds(config, 0, countPhase(1, [unreachable, answered(500)]))).toBe(true);
+    expect(phaseHolds(config, 0, countPhase(0, [answered(422, true), unreachable]))).toBe(true);
+    expect(phaseHolds(config, 0, countPhase(0, [unreachable, answered(500)]))).toBe(false);
+  });
+
+  test('later phases keep to the failure rate', () => {
+    expect(phaseHolds(config, 1, countPhase(6, times(4, unreachable)))).toBe(true);
+    expect(phaseHolds(config, 1, countPhase(5, times(5, unreachable)))).toBe(false);
+  });
+
+  test('a credential that is refused does not count as an answer, until one event goes through', () => {
+    expect(phaseHolds(config, 0, countPhase(0, [answered(401, true)]))).toBe(false);
+    expect(phaseHolds(config, 0, countPhase(1, [answered(401, true)]))).toBe(true);
+  });
+
+  test('a phase in which nothing was answered never holds', () =>
+    fc.assert(
+      fc.property(anyConfig, fc.nat(2), fc.integer({ min: 1, max: 100 }), (any, phase, count) => {
+        expect(phaseHolds(any, phase, countPhase(0, times(count, unreachable)))).toBe(false);
+      }),
+    ));
+});
