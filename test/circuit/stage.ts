@@ -1,6 +1,9 @@
 /** A database with `billing`, whose receiver is told how to answer, and `healthy`, which always acknowledges. */
-import type { Client } from '@temporalio/client';
+import { WithStartWorkflowOperation, type Client } from '@temporalio/client';
 import { expect } from 'vitest';
+import type { ResolutionAnswer } from '../../activities/index.ts';
+import type { DestinationAction, DestinationInput } from '../../src/core/command.ts';
+import { destinationUpdates } from '../../workflows/contract.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { readStanding, type DestinationStanding } from '../../src/storage/circuits.ts';
 import {
@@ -34,8 +37,10 @@ export interface Stage {
 
 export interface StageOptions {
   readonly answer?: Answer | Script;
-  /** Keys of the circuit, as YAML flow entries; short probe intervals are set before them. */
+  /** More keys of the circuit, as YAML flow entries. */
   readonly circuit?: string;
+  /** Default 300ms, and no interval above a second. */
+  readonly probeAfter?: string;
   /** More keys of `billing`. */
   readonly billing?: string;
   /** False: nothing of ours runs yet. */
@@ -73,9 +78,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 }
 
 export function configOf(billingUrl: string, healthyUrl: string, options: StageOptions = {}): string {
-  const circuit = ['probeAfter: 300ms', 'maximumProbeInterval: 1s', options.circuit]
-    .filter(Boolean)
-    .join(', ');
+  const { probeAfter } = options;
+  const probes =
+    probeAfter === undefined
+      ? 'probeAfter: 300ms, maximumProbeInterval: 1s'
+      : `probeAfter: ${probeAfter}, maximumProbeInterval: ${probeAfter}`;
+  const circuit = [probes, options.circuit].filter(Boolean).join(', ');
   const more = options.billing === undefined ? '' : `, ${options.billing}`;
   return `
     destinations:
@@ -84,6 +92,23 @@ export function configOf(billingUrl: string, healthyUrl: string, options: StageO
     routes:
       - { match: 'order.*', to: [billing] }
       - { match: 'other.*', to: [healthy] }`;
+}
+
+/** A command to `billing`, as the command line sends it: its workflow is started where there is none. */
+export async function command(
+  { client, workflowId, database }: Stage,
+  action: DestinationAction,
+  input: DestinationInput = {},
+): Promise<ResolutionAnswer> {
+  return client.workflow.executeUpdateWithStart(destinationUpdates[action], {
+    args: [input],
+    startWorkflowOperation: new WithStartWorkflowOperation('destination', {
+      workflowId,
+      taskQueue: database.taskQueue,
+      args: [{ name: 'billing', timeoutMs: 15_000, searchAttributes: false }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    }),
+  });
 }
 
 /** Waits until the destination stands so; the names of states, or `paused`. */

@@ -32,19 +32,26 @@ beforeAll(async () => {
   const silent = await startReceiver({
     answer: { status: 200, body: '{"answer": "unknown"}', delayMs: 300 },
   });
+  const sick = await startReceiver({ answer: 503 });
   await applyTestConfig(
     database,
     `
     destinations:
       billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 200ms }, circuit: { enabled: false } }
       spare: { type: http, url: '${spare.url}' }
-    routes: [{ match: '*', to: [billing] }]
+      sick: { type: http, url: '${sick.url}', circuit: { probeAfter: 300ms, maximumProbeInterval: 1s } }
+      idle: { type: http, url: '${spare.url}' }
+    routes:
+      - { match: 'order.*', to: [billing] }
+      - { match: 'sick.*', to: [sick] }
+      - { match: 'idle.*', to: [idle] }
     producers:
       shop: { checkBack: { url: '${silent.url}', grace: 100ms, timeout: 5s, schedule: [300ms] } }`,
   );
   const temporal = { address: server.address, namespace: server.namespace };
   await startRun({ databaseUrl: database.url, temporal });
-  place = { database, client: new Client({ connection, namespace: server.namespace }) };
+  const client = new Client({ connection, namespace: server.namespace });
+  place = { database, client, heal: () => sick.answer(204) };
 });
 
 test.for(Object.keys(scenarios))('%s: the history of a run just made replays', async (name) => {

@@ -19,6 +19,8 @@ test('there are histories of every way a delivery can go', () => {
     'continued-after',
     'continued-as-new',
     'crowd-in-rounds',
+    'destination-outage',
+    'destination-parked',
     'many',
     'message-asked-back',
     'message-parked-commit',

@@ -1,7 +1,7 @@
-/** Ways the workflows `deliver` and `preparedMessage` can go. Each answers the executions whose histories tell of it. */
-import type { Client } from '@temporalio/client';
+/** Ways our workflows can go. Each answers the executions whose histories tell of it. */
+import { WithStartWorkflowOperation, type Client } from '@temporalio/client';
 import { expect } from 'vitest';
-import { messageSignals, signals, updates } from '../../workflows/contract.ts';
+import { destinationUpdates, messageSignals, signals, updates } from '../../workflows/contract.ts';
 import { prepareMessage, readMessage, rollbackMessage } from '../../src/index.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { eventually, type TestDatabase } from '../support/index.ts';
@@ -10,6 +10,8 @@ import { openDeadLetters, pageOf, settled, statusOf } from '../resolve/stage.ts'
 export interface Place {
   readonly database: TestDatabase;
   readonly client: Client;
+  /** The receiver of `sick` answers 503 until then. */
+  readonly heal: () => void;
 }
 
 export interface Execution {
@@ -197,6 +199,45 @@ const messageWaiting: Scenario = async (place) => {
   return [{ name: 'message-still-waiting', workflowId: own }];
 };
 
+/** The circuit of `sick`: opened, paused, junk, probed in vain, resumed, closed by the probe's success. */
+const outage: Scenario = async (place) => {
+  const workflowId = `${place.database.name}/destination/sick`;
+  const events = Array.from({ length: 30 }, () => ({ type: 'sick.created', payload: {} }));
+  const ids = (await enqueue(place.database.pool, events)).map(({ id }) => id);
+  const handle = place.client.workflow.getHandle(workflowId);
+  await eventually(async () => expect(await pageOf(place.client, workflowId)).toContain('times in vain'));
+  for (const input of [null, [1], 'please', { odd: 1 }]) await handle.signal('pause', input);
+  await handle.executeUpdate(destinationUpdates.pause, { args: [{ reason: 'to look' }] });
+  await handle.executeUpdate(destinationUpdates.probe, { args: [{}] });
+  await handle.executeUpdate(destinationUpdates.park, { args: [{ olderThan: '1h' }] });
+  await place.database.pool.query(`update outbox.destinations set paused_at = null where name = 'sick'`);
+  await handle.signal('recheck');
+  place.heal();
+  await settled(place.database, ids);
+  await completed(place, workflowId);
+  return [{ name: 'destination-outage', workflowId }];
+};
+
+const parkedInBulk: Scenario = async (place) => {
+  const workflowId = `${place.database.name}/destination/idle`;
+  await place.client.workflow.executeUpdateWithStart(destinationUpdates.pause, {
+    args: [{}],
+    startWorkflowOperation: new WithStartWorkflowOperation('destination', {
+      workflowId,
+      taskQueue: place.database.taskQueue,
+      args: [{ name: 'idle', timeoutMs: 15_000, searchAttributes: true }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    }),
+  });
+  const events = Array.from({ length: 3 }, () => ({ type: 'idle.created', payload: {} }));
+  await enqueue(place.database.pool, events);
+  const handle = place.client.workflow.getHandle(workflowId);
+  await handle.executeUpdate(destinationUpdates.park, { args: [{ olderThan: '1ms' }] });
+  await handle.signal('resume');
+  await completed(place, workflowId);
+  return [{ name: 'destination-parked', workflowId }];
+};
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
   many,
   split,
@@ -211,4 +252,6 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   messageCommitted,
   messageSettledOutside,
   messageWaiting,
+  outage,
+  parkedInBulk,
 };
