@@ -160,7 +160,10 @@ async function deliverRow(
     return { late: { seq: row.seq, status, durationMs, ...reachable.sender.describe?.(message) } };
   }
   if (outcome.kind === 'aborted') return { aborted: true };
-  const written = { ...failureOf(row, outcome, reachable, random()), ...reachable.sender.describe?.(message) };
+  const written = {
+    ...failureOf(row, outcome, reachable, random()),
+    ...reachable.sender.describe?.(message),
+  };
   return { failure: { row: written, outcome } };
 }
 

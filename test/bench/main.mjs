@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- drain|latency|memory|inbox|order] [--events N] [--rounds N] [--only a,b]
+ * npm run bench [-- drain|latency|memory|inbox|order|outage] [--events N] [--waiting N] [--rounds N] [--only a,b]
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
@@ -11,12 +11,14 @@ import { measureDrain } from './drain.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
+import { measureOutage } from './outage.mjs';
 import { openStage } from './stage.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     events: { type: 'string', default: '40000' },
+    waiting: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -49,6 +51,8 @@ try {
       say,
     });
   if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
+  if (parts.includes('outage'))
+    report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
   if (parts.includes('inbox'))
     report.parts.inbox = await measureInbox(stage, {
