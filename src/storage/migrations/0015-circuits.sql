@@ -226,6 +226,7 @@ returns table (batch_id uuid, run integer, lane text, fruitless integer, config_
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 #variable_conflict use_column
 declare
+  v_destination outbox.destinations;
   v_batch uuid := gen_random_uuid();
   v_seqs  bigint[];
   v_count integer;
@@ -233,6 +234,12 @@ begin
   -- Claims of this lane take turns.
   insert into outbox.lanes (name) select d.name from outbox.destinations d where d.name = p_destination on conflict do nothing;
   perform from outbox.lanes l where l.name = p_destination for update;
+  select * into v_destination from outbox.destinations d where d.name = p_destination;
+  if v_destination.rate_per_second is not null then
+    -- A probe is sent even where nothing may be: by one it may overdraw, as a retry may.
+    select least(p_limit, greatest(1, floor(outbox.tokens_now(l, v_destination)))) into p_limit
+    from outbox.lanes l where l.name = p_destination;
+  end if;
   with sample as (
     (select d.seq, d.tries, d.key from outbox.deliveries d
      where d.destination = p_destination and d.state = 'pending' order by d.seq limit p_limit + 50)
@@ -242,8 +249,10 @@ begin
   )
   select array_agg(t.seq) into v_seqs
   from (select s.seq from sample s
-        where s.key is null or not exists (select from outbox.deliveries e
-                                           where e.destination = p_destination and e.key = s.key and e.seq < s.seq)
+        where s.key is null or not exists (
+          select from outbox.deliveries e
+          where e.destination = p_destination and e.key = s.key
+            and (e.state in ('claimed', 'retry', 'parked') or e.state in ('pending', 'blocked') and e.seq < s.seq))
         order by s.tries, s.seq limit p_limit) t;
   if v_seqs is null then
     return;
@@ -255,6 +264,9 @@ begin
   update outbox.deliveries d set state = 'claimed', batch_id = v_batch
   where d.destination = p_destination and d.state = 'pending' and d.seq = any (v_seqs);
   get diagnostics v_count = row_count;
+  if v_destination.rate_per_second is not null then
+    perform outbox.spend_tokens(v_destination, v_count);
+  end if;
   return query
   select v_batch, 1, p_destination, 0, s.config_revision, false, v_count,
          exists (select from outbox.deliveries d where d.destination = p_destination and d.state = 'pending')
