@@ -1,5 +1,7 @@
 /**
- * npm run bench [-- drain|latency|memory|inbox|order|outage] [--events N] [--waiting N] [--rounds N] [--only a,b]
+ * npm run bench [-- drain|latency|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
+ *               [--seconds N] [--only a,b]
+ * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
@@ -8,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
 import { contestants, ordered } from './contestants/index.mjs';
 import { measureDrain } from './drain.mjs';
+import { measureHalfMessages } from './halfMessages.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
@@ -20,6 +23,7 @@ const { values, positionals } = parseArgs({
     events: { type: 'string', default: '40000' },
     waiting: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '5' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -29,6 +33,9 @@ const chosen =
   values.only === undefined
     ? contestants
     : contestants.filter(({ name }) => values.only.split(',').includes(name));
+
+// Servers of the bench are ended when this process exits, which a signal alone would not make it do.
+process.once('SIGTERM', () => process.exit(143));
 
 const say = (line) => process.stderr.write(`${line}\n`);
 const stage = await openStage(say);
@@ -58,6 +65,13 @@ try {
     report.parts.inbox = await measureInbox(stage, {
       messages: Math.round(Number(values.events) / 2),
       rounds: Number(values.rounds),
+      say,
+    });
+  if (parts.includes('half-messages'))
+    report.parts['half-messages'] = await measureHalfMessages(stage, {
+      only: values.only?.split(','),
+      rounds: Number(values.rounds),
+      seconds: Number(values.seconds),
       say,
     });
 } finally {

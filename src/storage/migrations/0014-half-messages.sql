@@ -127,8 +127,11 @@ end $$;
 --
 -- A message older than a day becomes an event with a new id: the day of its own may have been dropped by now. Which one stands in
 -- event_id.
+--
+-- Left to itself the planner plans each call anew, for the array and the state it is given: 1.24 ms of CPU a commit_message in place
+-- of 0.84, on a busy machine.
 create function outbox.settle_messages(p_ids uuid[], p_state text, p_by text) returns void
-language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+language plpgsql set search_path = pg_catalog, outbox, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   v_workflows text[];
 begin

@@ -18,3 +18,24 @@ export const ordered = [
   { name: '200 keys', file: 'outbox.mjs', settings: { batchMaximum: 2000, ordered: true, keys: 200 } },
   { name: '20 keys', file: 'outbox.mjs', settings: { batchMaximum: 2000, ordered: true, keys: 20 } },
 ];
+
+/**
+ * Producers of messages. RocketMQ answers before the disk has the message unless told otherwise (ASYNC_FLUSH), PostgreSQL after: so
+ * each is there both ways. The producer's own database waits for its disk with all of them.
+ */
+export const halfMessageContestants = [
+  { name: 'temporal-outbox', file: 'halfMessages.mjs', settings: {} },
+  {
+    name: 'temporal-outbox (synchronous_commit off)',
+    file: 'halfMessages.mjs',
+    settings: { outboxOptions: '-c synchronous_commit=off' },
+  },
+  { name: 'RocketMQ (SYNC_FLUSH)', file: 'rocketmqTransactions.mjs', settings: {}, rocketmq: 'SYNC_FLUSH' },
+  {
+    name: 'RocketMQ (ASYNC_FLUSH)',
+    file: 'rocketmqTransactions.mjs',
+    settings: {},
+    rocketmq: 'ASYNC_FLUSH',
+  },
+  { name: 'plain outbox rows', file: 'outboxRows.mjs', settings: {} },
+];

@@ -1,5 +1,5 @@
 /** A contestant's side of the conversation with the stage. */
-export async function play({ prepare, fill, insert, begin, left, stop }) {
+export async function play({ prepare, fill, insert, produce, count, begin, left, stop }) {
   const settings = await new Promise((resolve) => process.once('message', resolve));
   await prepare(settings);
   process.on('message', async ({ order }) => {
@@ -9,6 +9,10 @@ export async function play({ prepare, fill, insert, begin, left, stop }) {
     } else if (order.insert !== undefined) {
       await insert(order.insert);
       process.send({ kind: 'inserted' });
+    } else if (order.produce !== undefined) {
+      process.send({ kind: 'produced', ...(await produce(order.produce)) });
+    } else if (order === 'count') {
+      process.send({ kind: 'counted', ...(await count()) });
     } else if (order === 'begin') {
       await begin();
       process.send({ kind: 'begun' });
