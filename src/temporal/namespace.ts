@@ -17,24 +17,6 @@ export async function inspectNamespace(temporal: Temporal): Promise<NamespaceFac
   return { id: await namespaceIdOf(temporal), hasSearchAttributes: await hasSearchAttributes(temporal) };
 }
 
-/**
- * The id of the namespace as the server has it now, within `deadlineMs`.
- * @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE
- */
-export async function readNamespaceId(
-  { connection, namespace, address }: Temporal,
-  deadlineMs: number,
-): Promise<string> {
-  try {
-    const { namespaceInfo } = await connection.withDeadline(Date.now() + deadlineMs, () =>
-      connection.workflowService.describeNamespace({ namespace }),
-    );
-    return namespaceInfo?.id ?? '';
-  } catch (error) {
-    throw unreachable(`${address}, namespace ${namespace}`, error);
-  }
-}
-
 /** How long completed workflows are kept, milliseconds; null where the server does not say. */
 export async function readNamespaceRetention({ connection, namespace }: Temporal): Promise<number | null> {
   const { config } = await connection.workflowService.describeNamespace({ namespace });

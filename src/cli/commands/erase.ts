@@ -35,15 +35,15 @@ export async function erase(out: Output, options: EraseOptions): Promise<void> {
       sum.unknown.push(...answer.unknown);
       sum.deliveries.push(...answer.deliveries);
       sum.workflows.push(...answer.workflows);
-      if (answer.workflows.length > 0) await tell(out, answer.workflows);
     }
+    if (sum.workflows.length > 0) await tell(out, sum.workflows);
     if (sum.erased.length === 0 && sum.unknown.length > 0) throw unknownEvents(sum.unknown);
     for (const id of sum.unknown) out.warn(`nothing is known of event ${id}`);
     const { erased, unknown, deliveries } = sum;
     out.result({ erased, unknown, deliveries }, (colours) => {
-      const dropped =
-        deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped with them`;
-      return `${colours.green('erased')} ${erased.length === 1 ? 'event' : `${erased.length} events`}${erased.length === 1 ? ` ${erased[0]}` : ''}${dropped}\n`;
+      const what = erased.length === 1 ? `event ${erased[0]}` : `${erased.length} events`;
+      const dropped = deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped`;
+      return `${colours.green('erased')} ${what}${dropped}\n`;
     });
   });
 }
