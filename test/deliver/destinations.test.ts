@@ -42,7 +42,7 @@ test('an event goes to every destination its routes name, each under its own key
     ]);
   });
   expect(billing.requests.map(({ key }) => key)).toEqual([`billing/${order?.id}`]);
-  expect(search.requests.map(({ key }) => key)).toEqual([`search/${order?.id}`]);
+  await eventually(() => expect(search.requests.map(({ key }) => key)).toEqual([`search/${order?.id}`]));
   expect(audit.requests.map(({ key }) => key).sort()).toEqual(
     [`audit/${order?.id}`, `audit/${refund?.id}`].sort(),
   );

@@ -23,8 +23,8 @@ const requestsPerConnection = 10_000;
 const responseHeaderBytes = 128 * 1024;
 
 /**
- * Sends over at most `config.concurrency` connections, and no more at once than this process's share; one request at a time on each; further messages wait in order
- * and their deadline starts when their turn comes. Never rejects.
+ * Sends over at most `config.concurrency` connections, one request at a time on each, and no more at once than this process's
+ * share; further messages wait in order and their deadline starts when their turn comes. Never rejects.
  *
  * A connection that the receiver closed while idle is replaced unnoticed. One that breaks after a request was written
  * and before an answer came is `unreachable` (`connection-reset`), reused or not: nobody can know what was processed.
