@@ -1,6 +1,11 @@
 /** What clients of the workflows share with them: names, inputs and answers. Imports nothing that a client would not want. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { BatchSummary, DestinationStanding, MessageSummary, ResolutionAnswer } from '../activities/index.ts';
+import type {
+  BatchSummary,
+  DestinationStanding,
+  MessageSummary,
+  ResolutionAnswer,
+} from '../activities/index.ts';
 import {
   destinationActions,
   messageActions,
