@@ -19,18 +19,8 @@ test.each([
   'days come and go%s: each is dropped, what is parked outlives it and is delivered in the end',
   async (_when, more) => {
     const database = await createTestDatabase({ migrated: false });
-    const args = [
-      '--events',
-      '4000',
-      '--days',
-      '4',
-      '--parked',
-      '8',
-      '--name',
-      database.name,
-      '--json',
-      ...more,
-    ];
+    const size = ['--events', '2000', '--days', '2', '--parked', '4'];
+    const args = [...size, '--name', database.name, '--json', ...more];
     const at = ['--database', database.url, '--temporal', servers().temporalAddress];
     const { stdout } = await promisify(execFile)(process.execPath, [script, ...args, ...at], {
       env: { ...process.env, TEMPORAL_NAMESPACE: servers().temporalNamespace },
