@@ -40,9 +40,9 @@ const { probeDestination, commandDestination } = proxyActivities<Activities>({
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '20s' },
 });
 
-/** A look needs no heartbeats. */
+/** A look is one short query: one that a worker took with it into its death is soon made by another. */
 const { lookAtDestination: look } = proxyActivities<Activities>({
-  startToCloseTimeout: '1m',
+  startToCloseTimeout: '10s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '20s' },
 });
 
