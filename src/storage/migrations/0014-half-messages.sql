@@ -128,32 +128,38 @@ end $$;
 -- A message older than a day becomes an event with a new id: the day of its own may have been dropped by now. Which one stands in
 -- event_id.
 --
--- Left to itself the planner plans each call anew, for the array and the state it is given: 1.24 ms of CPU a commit_message in place
--- of 0.84, on a busy machine.
+-- One plan for all calls: left to itself the planner plans each call anew, 1.24 ms of CPU a commit_message in place of 0.84, on a busy
+-- machine. LATERAL … LIMIT, and updates one by one, leave that plan nothing but the primary key, whatever the statistics were that it was
+-- made with. Measured with 100,000 open messages and plans made when there were none, on a busy machine: 36 ms a commit with one update
+-- that joins, 7 so.
 create function outbox.settle_messages(p_ids uuid[], p_state text, p_by text) returns void
 language plpgsql set search_path = pg_catalog, outbox, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
-  v_workflows text[];
+  v_events    uuid[];
+  v_workflow  text;
+  v_workflows text[] := '{}';
 begin
-  with given as materialized (
-    select m.*, case when p_state <> 'committed' then null
-                     when outbox.uuid7_time(m.id) > now() - interval '1 day' then m.id
-                     else outbox.uuid7() end as new_id
-    from outbox.prepared_messages m where m.id = any (p_ids)
-  ), written as (
+  if p_state = 'committed' then
+    v_events := array(select case when outbox.uuid7_time(u.id) > now() - interval '1 day' then u.id else outbox.uuid7() end
+                      from unnest(p_ids) with ordinality u(id, n) order by u.n);
     insert into outbox.events (id, type, key, payload, headers, deliver_at, source, subject, content_type)
-    select new_id, type, key, payload, headers, deliver_at, source, subject, content_type
-    from given where new_id is not null order by id
-  ), settled as (
+    select u.event_id, m.type, m.key, m.payload, m.headers, m.deliver_at, m.source, m.subject, m.content_type
+    from unnest(p_ids, v_events) u(id, event_id)
+    cross join lateral (select * from outbox.prepared_messages where id = u.id limit 1) m
+    order by u.id;
+  end if;
+  for i in 1 .. cardinality(p_ids) loop
+    select m.workflow_id into v_workflow from outbox.prepared_messages m where m.id = p_ids[i];
+    if v_workflow is not null then
+      v_workflows := v_workflows || v_workflow;
+    end if;
     update outbox.prepared_messages m
-    set state = p_state, event_id = g.new_id, settled_at = now(), settled_by = p_by, payload = null, headers = null,
-        key = null, source = null, subject = null, next_check_at = null, workflow_id = null,
-        digest = outbox.message_digest(g.producer, g.type, g.key, g.payload, g.headers, g.source, g.subject, g.content_type)
-    from given g where m.id = g.id
-    returning g.workflow_id
-  )
-  select array_agg(distinct workflow_id) into v_workflows from settled where workflow_id is not null;
-  if v_workflows is not null then
+    set state = p_state, event_id = v_events[i], settled_at = now(), settled_by = p_by,
+        digest = outbox.message_digest(m.producer, m.type, m.key, m.payload, m.headers, m.source, m.subject, m.content_type),
+        payload = null, headers = null, key = null, source = null, subject = null, next_check_at = null, workflow_id = null
+    where m.id = p_ids[i];
+  end loop;
+  if v_workflows <> '{}' then
     update outbox.message_batches set nudged_at = now() where workflow_id = any (v_workflows);
   end if;
 end $$;
