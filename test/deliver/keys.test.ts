@@ -24,5 +24,6 @@ test('over all attempts an event keeps its id and key, and outbox-attempt counts
     { try: 2, status: 503, error_class: 'http-503', charged: false },
     { try: 3, status: null, error_class: 'connection-reset', charged: false },
     { try: 4, status: 409, error_class: 'http-409', charged: true },
+    { try: 5, status: 200, error_class: null, charged: false },
   ]);
 });
