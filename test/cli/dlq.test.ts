@@ -41,7 +41,7 @@ beforeEach(async () => {
     database,
     `
     destinations:
-      billing: { type: http, url: '${billing.url}' }
+      billing: { type: http, url: '${billing.url}', circuit: { enabled: false } }
       audit: { type: http, url: '${audit.url}' }
     routes:
       - { match: 'order.*', to: [billing] }`,
