@@ -34,12 +34,11 @@ export interface ProbeReport {
   readonly message: string;
 }
 
-/** What came of one phase; `none`: nothing was there to be sent. */
+/** What came of one phase. */
 interface Phase {
   readonly counts: PhaseCounts;
   readonly holds: boolean;
   readonly failures: readonly FailedOutcome[];
-  readonly started: readonly SplitOff[];
 }
 
 /** No new request of a probe is begun after this. */
@@ -177,12 +176,11 @@ class Probe {
     const outcome = await check(this.#stop.signal);
     if (outcome.kind === 'aborted') throw new Error('stopped before the probe was answered');
     if (outcome.kind === 'acknowledged')
-      return { counts: { acknowledged: 1, refused: 0, down: 0 }, holds: true, failures: [], started: [] };
+      return { counts: { acknowledged: 1, refused: 0, down: 0 }, holds: true, failures: [] };
     return {
       counts: { acknowledged: 0, refused: 0, down: 1 },
       holds: false,
       failures: [outcome],
-      started: [],
     };
   }
 
@@ -206,7 +204,7 @@ class Probe {
     } else {
       await ledger.giveBack(ledger.failures, null);
     }
-    return { counts, holds, failures, started: [] };
+    return { counts, holds, failures };
   }
 
   /** Nobody else waits who could show whose fault it is, and it was refused time and again. */

@@ -26,14 +26,15 @@ export async function measureOutage(stage, { events, say }) {
   const running = stage.runCommand(databaseUrl);
   const watch = watchWorkflows(new Client({ connection }), databaseUrl);
   try {
-    await steadily(pool, 3);
     await stage.received(true);
+    await steadily(pool, 3);
+    while ((await stage.received()).count < 3 * perSecond) await sleep(100);
     const without = await healthyP99(stage, pool, 'without the outage', say);
 
     await sick.answer(503);
+    watch.most = 0;
     await fill(pool, events);
     await until(pool, `select exists (select from outbox.circuits where state <> 'closed') as done`);
-    watch.most = 0;
     const during = await healthyP99(stage, pool, 'during the outage', say);
     const openWorkflows = watch.most;
     const charged = await valueOf(pool, `select count(*)::int from outbox.attempts where charged`);
