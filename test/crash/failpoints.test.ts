@@ -45,7 +45,7 @@ async function stage(answer: number): Promise<Stage> {
   await applyTestConfig(
     database,
     `
-    destinations: { billing: { type: http, url: '${receiver.url}', batch: { splitUpTo: 0 }, retry: { initialInterval: 1h } } }
+    destinations: { billing: { type: http, url: '${receiver.url}', batch: { splitUpTo: 0 }, retry: { initialInterval: 1h }, circuit: { enabled: false } } }
     routes: [{ match: '*', to: [billing] }]`,
   );
   return { database, receiver };
