@@ -95,7 +95,7 @@ test('a run over a dead destination logs by the window, with debug a line for ea
     database,
     `
     destinations:
-      dead: { type: http, url: '${gone.url}', retry: { initialInterval: 10m } }
+      dead: { type: http, url: '${gone.url}', retry: { initialInterval: 10m }, circuit: { enabled: false } }
       billing: { type: http, url: '${receiver.url}' }
     routes: [{ match: 'dead', to: [dead] }, { match: 'order', to: [billing] }]`,
   );

@@ -67,6 +67,7 @@ test('a receiver in Python, by the docs alone, does each message once over a wir
         timeout: 500ms
         signing: { scheme: standard-webhooks, secrets: [env:BILLING_SECRET] }
         retry: { initialInterval: 100ms, maximumInterval: 1s }
+        circuit: { enabled: false }
     routes: [{ match: '*', to: [billing] }]`,
     { BILLING_SECRET: secret },
   );
