@@ -62,7 +62,7 @@ test('10,001 signals, more than Temporal takes in one run, are all counted, and 
     },
     { timeout: 120_000, interval: 200 },
   );
-  expect((await handle.describe()).runId).not.toBe(firstRun);
+  await eventually(async () => expect((await handle.describe()).runId).not.toBe(firstRun));
   expect(await statusOf(client, workflowId)).toBe('RUNNING');
   expect(await openDeadLetters(database, ids)).toHaveLength(8);
 
