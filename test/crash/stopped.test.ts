@@ -21,6 +21,7 @@ test('a worker stopped for longer than a workflow task and continued is fenced: 
         type: http
         url: ${receiver.url}
         retry: { initialInterval: 1h, maximumInterval: 1h, jitter: 0 }
+        circuit: { enabled: false }
     routes: [{ match: '*', to: [billing] }]`,
   );
   const stopped = spawnRun({ databaseUrl: database.url });
