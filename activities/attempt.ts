@@ -1,4 +1,4 @@
-import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import {
   breakUp,
   chunk,
@@ -14,7 +14,9 @@ import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { deliverRows } from './deliverRows.ts';
+import { heartbeating } from './heartbeating.ts';
 import { Ledger } from './ledger.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface AttemptInput {
   /** No new request is begun after this many milliseconds; what is under way is waited for. */
@@ -35,7 +37,7 @@ export async function attempt(
   dependencies: ActivityDependencies,
   input: AttemptInput,
 ): Promise<BatchSummary> {
-  const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
+  const workflowId = workflowIdHere();
   const { pool } = dependencies;
   const opened = dependencies.takeOpened(workflowId) ?? (await openBatch(pool, workflowId, chunk));
   if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
@@ -74,21 +76,21 @@ async function attemptOpened(
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
   over.addEventListener('abort', abort, { once: true });
-  const beat = activityInfo().isLocal ? undefined : setInterval(() => heartbeat(), 2_000);
   const ledger = new Ledger(dependencies, batch, stop, reachable?.config);
   try {
-    const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
-    // What was answered is written even if sending broke off: else it would be sent again.
-    const failure = await sending.then(
-      () => null,
-      (error: unknown) => ({ error }),
-    );
-    const summary = await ledger.close(maximumSingles);
-    if (failure !== null) throw asError(failure.error);
-    cancelled.throwIfAborted();
-    return summary;
+    return await heartbeating(async () => {
+      const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
+      // What was answered is written even if sending broke off: else it would be sent again.
+      const failure = await sending.then(
+        () => null,
+        (error: unknown) => ({ error }),
+      );
+      const summary = await ledger.close(maximumSingles);
+      if (failure !== null) throw asError(failure.error);
+      cancelled.throwIfAborted();
+      return summary;
+    });
   } finally {
-    clearInterval(beat);
     cancelled.removeEventListener('abort', abort);
     over.removeEventListener('abort', abort);
     dependencies.onProgress(batch.lane);

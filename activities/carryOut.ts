@@ -1,9 +1,10 @@
-import { activityInfo, heartbeat } from '@temporalio/activity';
 import type { MessageAction, ParsedCommand, ResolutionAction } from '../src/core/command.ts';
 import { failpoint } from '../src/failpoints.ts';
 import { isTransient } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { heartbeating } from './heartbeating.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface SentCommand<Action extends string = ResolutionAction> {
   readonly command: ParsedCommand<Action>;
@@ -26,17 +27,14 @@ export async function carryOut<Action extends AnyAction>(
   commands: readonly SentCommand<Action>[],
   write: Write<Action>,
 ): Promise<ResolutionAnswer[]> {
-  const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
-  const beat = setInterval(() => heartbeat(), 2_000);
-  const answers: ResolutionAnswer[] = [];
-  try {
+  const workflowId = workflowIdHere();
+  return heartbeating(async () => {
+    const answers: ResolutionAnswer[] = [];
     for (const { command, via } of commands) {
       answers.push(await carryOutOne(dependencies, workflowId, command, via, write));
     }
     return answers;
-  } finally {
-    clearInterval(beat);
-  }
+  });
 }
 
 async function carryOutOne<Action extends AnyAction>(

@@ -1,4 +1,4 @@
-import { activityInfo, ApplicationFailure, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { ApplicationFailure, cancellationSignal } from '@temporalio/activity';
 import {
   nextCheckDelayMs,
   type CheckBackAnswer,
@@ -17,7 +17,9 @@ import {
 } from '../src/storage/messages.ts';
 import type { AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { heartbeating } from './heartbeating.ts';
 import { persist } from './persist.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 /** What one check-back came to. */
 export interface CheckBackOutcome {
@@ -51,18 +53,13 @@ export async function checkBack(
   dependencies: ActivityDependencies,
   { softLimitMs }: AttemptInput,
 ): Promise<MessageSummary> {
-  const workflowId = activityInfo().workflowExecution?.workflowId ?? '';
+  const workflowId = workflowIdHere();
   const { pool, leaving } = dependencies;
   const opened = await openMessages(pool, workflowId);
   if (opened === undefined) return finishChecks(pool, workflowId);
 
   const signal = AbortSignal.any([cancellationSignal(), leaving.over]);
-  const beat = setInterval(() => heartbeat(), 2_000);
-  try {
-    await askAll(dependencies, opened, softLimitMs, signal);
-  } finally {
-    clearInterval(beat);
-  }
+  await heartbeating(() => askAll(dependencies, opened, softLimitMs, signal));
   cancellationSignal().throwIfAborted();
   return finishChecks(pool, workflowId);
 }

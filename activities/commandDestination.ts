@@ -1,4 +1,4 @@
-import { activityInfo, heartbeat } from '@temporalio/activity';
+import { heartbeat } from '@temporalio/activity';
 import type { ParsedDestinationCommand } from '../src/core/command.ts';
 import { parseDuration } from '../src/core/duration.ts';
 import type { SplitOff } from '../src/storage/attempts.ts';
@@ -11,7 +11,9 @@ import {
 import { isTransient } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { heartbeating } from './heartbeating.ts';
 import { lookAtDestination, probeDestination } from './probe.ts';
+import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface DestinationCommands {
   readonly name: string;
@@ -35,14 +37,11 @@ export async function commandDestination(
   dependencies: ActivityDependencies,
   { name, commands }: DestinationCommands,
 ): Promise<DestinationAnswer[]> {
-  const beat = setInterval(() => heartbeat(), 2_000);
-  try {
+  return heartbeating(async () => {
     const answers: DestinationAnswer[] = [];
     for (const each of commands) answers.push(await carryOut(dependencies, name, each));
     return answers;
-  } finally {
-    clearInterval(beat);
-  }
+  });
 }
 
 type Sent = DestinationCommands['commands'][number];
@@ -98,7 +97,7 @@ async function park(
     const message = `no pending event of ${name} is older than ${command.olderThan}`;
     return { outcome: 'done', message, events, started: [] };
   }
-  const own = activityInfo().workflowExecution?.workflowId ?? '';
+  const own = workflowIdHere();
   const workflowId = own.replace(/destination\/[^/]+$/, `deliver/${batchId}`);
   const message = `${events} parked in workflow ${workflowId}; send it retry to bring them back`;
   const holder: SplitOff = { workflowId, lane: name, eventId: null, eventType: null };

@@ -1,4 +1,4 @@
-import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
   countPhase,
   phaseHolds,
@@ -23,6 +23,7 @@ import {
 import { maximumSingles } from './attempt.ts';
 import { deliverRows } from './deliverRows.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
+import { heartbeating } from './heartbeating.ts';
 import { Ledger } from './ledger.ts';
 
 export interface ProbeReport {
@@ -69,13 +70,13 @@ export async function probeDestination(
   if (standing.state === 'closed' && !standing.paused)
     return { standing, started: [], message: 'its circuit is closed: there is nothing to probe' };
   const probe = new Probe(dependencies, name, standing, reachable);
-  const beat = setInterval(() => heartbeat(), 2_000);
   try {
-    const message = await probe.run();
-    const { started } = probe;
-    return { standing: await lookAtDestination(dependencies, name), started, message };
+    return await heartbeating(async () => {
+      const message = await probe.run();
+      const { started } = probe;
+      return { standing: await lookAtDestination(dependencies, name), started, message };
+    });
   } finally {
-    clearInterval(beat);
     probe.close();
   }
 }

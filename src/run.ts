@@ -106,7 +106,7 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
       'adopted by another Temporal store: claims returned to pending',
     );
   }
-  await claimNamespace(temporal, settings.name, await claimantOf(pool));
+  await claimNamespace(temporal, settings.name, await claimantOf(pool, settings.databaseId));
   if (!facts.hasSearchAttributes)
     log.info({}, 'search attributes are not registered; workflow ids serve instead');
   return {
@@ -119,8 +119,7 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
   };
 }
 
-async function claimantOf(pool: Pool): Promise<Claimant> {
-  const { databaseId } = await readSettings(pool);
+async function claimantOf(pool: Pool, databaseId: string): Promise<Claimant> {
   return { databaseId, mark: await makeMark(pool), knows: (mark) => knowsMark(pool, mark) };
 }
 
@@ -134,13 +133,13 @@ const verifyDeadlineMs = 5_000;
 function verifierOf({ pool, temporal, name }: Base): () => Promise<void> {
   let markedAt = performance.now();
   const verify = async (): Promise<void> => {
-    const { temporalNamespaceId } = await readSettings(pool);
+    const { databaseId, temporalNamespaceId } = await readSettings(pool);
     if (temporalNamespaceId !== (await namespaceIdOf(temporal))) {
       markedAt = -Infinity;
       throw otherTemporal(temporal);
     }
     if (performance.now() - markedAt < markAgainMs) return;
-    await claimNamespace(temporal, name, await claimantOf(pool));
+    await claimNamespace(temporal, name, await claimantOf(pool, databaseId));
     markedAt = performance.now();
   };
   // A server that swallows packets must not hold up a relay that is asked to stop.
