@@ -21,6 +21,8 @@ import {
   type TestRun,
 } from '../support/index.ts';
 
+type Payload = object | ((number: number) => object);
+
 export interface Stage {
   readonly database: TestDatabase;
   readonly client: Client;
@@ -29,8 +31,8 @@ export interface Stage {
   readonly running: TestRun | null;
   /** `destination/billing`, with the database's name before it. */
   readonly workflowId: string;
-  /** Writes events for `billing` in one transaction; answers their ids. */
-  send(count: number, payload?: object): Promise<string[]>;
+  /** Writes events for `billing` in one transaction; answers their ids. The payload may differ by the event's number, from 0. */
+  send(count: number, payload?: Payload): Promise<string[]>;
   sendHealthy(count: number): Promise<string[]>;
   standing(): Promise<DestinationStanding>;
 }
@@ -56,8 +58,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   ]);
   await applyTestConfig(database, configOf(billing.url, healthy.url, options));
   const running = options.run === false ? null : await startRun({ databaseUrl: database.url });
-  const write = async (type: string, count: number, payload: object = {}): Promise<string[]> => {
-    const events = Array.from({ length: count }, (_, number) => ({ type, payload: { number, ...payload } }));
+  const write = async (type: string, count: number, payload: Payload = {}): Promise<string[]> => {
+    const payloadOf = (number: number): object => (typeof payload === 'function' ? payload(number) : payload);
+    const events = Array.from({ length: count }, (_, number) => ({
+      type,
+      payload: { number, ...payloadOf(number) },
+    }));
     return (await enqueue(database.pool, events)).map(({ id }) => id);
   };
   return {

@@ -84,15 +84,18 @@ test('run warns when nothing is applied, and when the file differs from what is'
   const file = `name: ${database.name}\ndestinations: { b: { type: http, url: 'https://b.example' } }\nroutes: [{ match: x, to: [b] }]\n`;
   const cwd = await folderWith({ 'outbox.yaml': file });
   const empty = spawnRun({ databaseUrl: database.url, cwd });
-  await eventually(() => expect(empty.stdout()).toContain('no configuration is applied'), {
+  await eventually(() => expect(empty.stdout() + empty.stderr()).toContain('no configuration is applied'), {
     timeout: 50_000,
   });
   await empty.kill('SIGTERM');
   await applyTestConfig(database, file.replace('b.example', 'c.example'));
   const other = spawnRun({ databaseUrl: database.url, cwd });
-  await eventually(() => expect(other.stdout()).toContain('the file differs from what the database holds'), {
-    timeout: 50_000,
-  });
+  await eventually(
+    () => expect(other.stdout() + other.stderr()).toContain('the file differs from what the database holds'),
+    {
+      timeout: 50_000,
+    },
+  );
   await other.kill('SIGTERM');
   expect(linesOf(other.stdout()).filter(({ level }) => level === 'warn')).toHaveLength(1);
 }, 120_000);

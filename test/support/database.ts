@@ -36,8 +36,9 @@ export async function createTestDatabase(options: { migrated?: boolean } = {}): 
   const url = urlOfDatabase(databaseUrl, name);
   const pool = connect(url, { applicationName: 'test' });
   atEnd(() => (pool.ended ? undefined : pool.end()));
-  // A copy has the template's identity, and two databases of one identity are what `run` must refuse.
-  if (migrated) await pool.query('update outbox.settings set database_id = gen_random_uuid()');
+  // A copy has the template's identity, and two databases of one identity, or of one name, are what `run` must refuse.
+  if (migrated)
+    await pool.query('update outbox.settings set database_id = gen_random_uuid(), name = $1', [name]);
   return {
     url,
     name,
