@@ -11,6 +11,7 @@ import {
   type MarkerOptions,
   type Markers,
 } from './markers.ts';
+import { assertMessageId } from './message.ts';
 
 /** One connection, such as a `pg` client. `command` of an answer is how `pg` tells a COMMIT that rolled back. */
 export interface PostgresConnection {
@@ -101,8 +102,7 @@ async function inTransaction<T>(
 ): Promise<LocalOutcome<T>> {
   let value: T;
   try {
-    await connection.query('begin', []);
-    await insertMarker(connection, id);
+    await beginWithMarker(connection, id);
     value = await work(connection);
   } catch (error) {
     // COMMIT was never sent: the server rolls back, by this or by the connection's end.
@@ -119,14 +119,25 @@ async function inTransaction<T>(
   }
 }
 
-async function insertMarker(connection: PostgresConnection, id: string): Promise<void> {
+/** One round trip, unless the client's protocol takes only one statement at a time. */
+async function beginWithMarker(connection: PostgresConnection, id: string): Promise<void> {
+  assertMessageId(id);
+  const insert = `insert into outbox_message_markers (id, outcome) values ('${id}', 'committed')`;
   try {
-    await connection.query(`insert into outbox_message_markers (id, outcome) values ($1, 'committed')`, [id]);
+    await connection.query(`begin; ${insert}`, []).catch(async (error: unknown) => {
+      if (sqlState(error) !== syntaxError) throw error;
+      await connection.query('begin', []);
+      await connection.query(insert, []);
+    });
   } catch (error) {
-    if (sqlState(error) !== '23505') throw error;
+    if (sqlState(error) !== uniqueViolation) throw error;
     throw tooLate(id, error);
   }
 }
+
+const uniqueViolation = '23505';
+/** Of several commands in one prepared statement, too. */
+const syntaxError = '42601';
 
 /** An error inside the transaction was caught and ignored: PostgreSQL answers COMMIT with ROLLBACK, and no error. */
 function aborted(): Error {

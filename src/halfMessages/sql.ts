@@ -1,4 +1,4 @@
-/** The calls as SQL: one statement each, on any client. */
+/** The calls as SQL, on any client. Those of one client that come together go together. */
 import type { MessageState } from '../core/messageState.ts';
 import { OutboxError } from '../errors.ts';
 import type { SqlClient } from '../produce/enqueue.ts';
@@ -6,39 +6,100 @@ import { explainRefusedEvent } from '../produce/refusals.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
 import { messageColumns } from '../storage/messageColumns.ts';
 import type { CheckedMessage, PreparedMessage, SettledMessage } from './message.ts';
+import { together } from './together.ts';
 
-export async function prepareMessage(client: SqlClient, message: CheckedMessage): Promise<PreparedMessage> {
-  const rows = await ask<PreparedMessage>(
-    client,
-    `select message_id as id, state, inserted from outbox.prepare_message($1, $2, $3::jsonb, $4::uuid, $5, $6::jsonb,
-       $7::timestamptz, $8, $9, $10)`,
-    [
-      message.producer,
-      message.type,
-      message.payloadText,
-      message.id,
-      message.key ?? null,
-      message.headers === undefined ? null : JSON.stringify(message.headers),
-      message.deliverAt?.toISOString() ?? null,
-      message.source ?? null,
-      message.subject ?? null,
-      message.contentType ?? null,
-    ],
-  );
-  return rows[0] as PreparedMessage;
+type Settling = 'commit' | 'rollback';
+
+interface Calls {
+  readonly prepare: (message: CheckedMessage) => Promise<PreparedMessage>;
+  readonly commit: (id: string) => Promise<SettledMessage>;
+  readonly rollback: (id: string) => Promise<SettledMessage>;
 }
 
-export async function settleMessage(
-  client: SqlClient,
-  id: string,
-  how: 'commit' | 'rollback',
-): Promise<SettledMessage> {
-  const rows = await ask<SettledMessage>(
-    client,
-    `select message_id as id, state, event_id as "eventId", changed from outbox.${how}_message($1::uuid)`,
-    [id],
-  );
-  return rows[0] as SettledMessage;
+const callsOfClients = new WeakMap<SqlClient, Calls>();
+
+function callsOf(client: SqlClient): Calls {
+  let calls = callsOfClients.get(client);
+  if (calls === undefined) {
+    calls = {
+      prepare: preparing(client),
+      commit: settling(client, 'commit'),
+      rollback: settling(client, 'rollback'),
+    };
+    callsOfClients.set(client, calls);
+  }
+  return calls;
+}
+
+export async function prepareMessage(client: SqlClient, message: CheckedMessage): Promise<PreparedMessage> {
+  return callsOf(client).prepare(message).catch(explain);
+}
+
+export async function settleMessage(client: SqlClient, id: string, how: Settling): Promise<SettledMessage> {
+  return callsOf(client)[how](id.toLowerCase()).catch(explain);
+}
+
+const preparedColumns = 'message_id as id, state, inserted';
+
+function preparing(client: SqlClient): Calls['prepare'] {
+  return together({
+    many: async (messages) => {
+      const values = messages.map(valuesOf);
+      const { rows } = await client.query(
+        `select ${preparedColumns} from outbox.prepare_messages($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[],
+           $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[])`,
+        Array.from({ length: 10 }, (_, column) => values.map((row) => row[column])),
+      );
+      return rows as PreparedMessage[];
+    },
+    one: async (message) => {
+      const { rows } = await client.query(
+        `select ${preparedColumns} from outbox.prepare_message($1, $2, $3::jsonb, $4::uuid, $5, $6::jsonb, $7::timestamptz, $8, $9, $10)`,
+        valuesOf(message),
+      );
+      return rows[0] as PreparedMessage;
+    },
+    sizeOf: ({ payloadText }) => payloadText.length,
+  });
+}
+
+function valuesOf(message: CheckedMessage): (string | null)[] {
+  return [
+    message.producer,
+    message.type,
+    message.payloadText,
+    message.id,
+    message.key ?? null,
+    message.headers === undefined ? null : JSON.stringify(message.headers),
+    message.deliverAt?.toISOString() ?? null,
+    message.source ?? null,
+    message.subject ?? null,
+    message.contentType ?? null,
+  ];
+}
+
+const settledColumns = 'message_id as id, state, event_id as "eventId", changed';
+
+function settling(client: SqlClient, how: Settling): Calls[Settling] {
+  return together({
+    many: async (ids) => {
+      const { rows } = await client.query(
+        `select ${settledColumns} from outbox.${how}_messages($1::uuid[])`,
+        [[...new Set(ids)]],
+      );
+      const answers = new Map((rows as SettledMessage[]).map((answer) => [answer.id, answer]));
+      return ids.map((id, index) => {
+        const answer = answers.get(id) as SettledMessage;
+        return ids.indexOf(id) === index ? answer : { ...answer, changed: false };
+      });
+    },
+    one: async (id) => {
+      const { rows } = await client.query(`select ${settledColumns} from outbox.${how}_message($1::uuid)`, [
+        id,
+      ]);
+      return rows[0] as SettledMessage;
+    },
+  });
 }
 
 export async function readMessage(client: SqlClient, id: string): Promise<MessageState> {

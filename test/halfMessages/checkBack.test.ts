@@ -179,7 +179,7 @@ describe.concurrent('a message that stays unknown', () => {
         ]),
       ).toHaveLength(6),
     );
-    expect(await pageOf(client, workflowOf(id))).toContain('not open here');
+    await eventually(async () => expect(await pageOf(client, workflowOf(id))).toContain('not open here'));
     expect(await readMessage(database.pool, id)).toMatchObject({ state: 'parked' });
     await handle.signal(messageSignals.commit);
     await delivered(id);
@@ -234,6 +234,8 @@ test('several in one workflow are named, or taken all', async () => {
     [workflowId],
   );
   const handle = client.workflow.getHandle(workflowId ?? '');
+  // Claimed first, then started.
+  await eventually(() => handle.describe());
   const [first] = together;
   if (together.length > 1) {
     expect(await handle.executeUpdate(messageUpdates.commit, { args: [{}] })).toMatchObject({

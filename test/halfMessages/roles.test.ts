@@ -57,6 +57,7 @@ describe('a producer may not', () => {
     'select * from outbox.producers',
     `update outbox.producers set grace = '1 day'`,
     `select outbox.decide_message(outbox.uuid7(), 'committed')`,
+    `select outbox.decide_messages('{}', 'committed')`,
     `select outbox.settle_messages('{}', 'committed', 'me')`,
     `select outbox.resolve_messages(null, '{"action": "commit"}', 'me')`,
     `select outbox.settle_checks('x', 1, '[]')`,
@@ -112,6 +113,8 @@ test('an operator reads everything and settles through one function', async () =
     `update outbox.prepared_messages set state = 'parked'`,
     'delete from outbox.prepared_messages',
     `select * from outbox.prepare_message('shop', 'a', '{}')`,
+    `select * from outbox.prepare_messages('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`,
+    `select * from outbox.commit_messages('{}')`,
     `select outbox.settle_messages('{}', 'committed', 'me')`,
   ]) {
     await expect(operator.query(sql), sql).rejects.toMatchObject(forbidden);

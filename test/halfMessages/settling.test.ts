@@ -100,6 +100,93 @@ test('a hundred commits of one message at once make one event', async () => {
   expect(await eventsOf(id)).toHaveLength(1);
 });
 
+describe('calls made together', () => {
+  /** A client that remembers what it was asked. */
+  const counting = () => {
+    const texts: string[] = [];
+    const query = (text: string, values: unknown[]) => {
+      texts.push(text);
+      return database.pool.query(text, values);
+    };
+    return { client: { query }, texts };
+  };
+  const codeOf = (result: PromiseSettledResult<unknown>) =>
+    result.status === 'rejected' ? (result.reason as { code: string }).code : result.value;
+
+  test('share a statement', async () => {
+    const { client, texts } = counting();
+    const ids = (
+      await Promise.all(Array.from({ length: 150 }, () => prepareMessage(client, message({ key: 'k' }))))
+    ).map(({ id }) => id);
+    expect(texts.length).toBeLessThanOrEqual(3);
+    const settled = await Promise.all(
+      ids.map((id, n) => (n % 2 === 0 ? commitMessage(client, id) : rollbackMessage(client, id))),
+    );
+    expect(texts.length).toBeLessThanOrEqual(5);
+    expect(settled).toEqual(
+      ids.map((id, n) =>
+        n % 2 === 0
+          ? { id, state: 'committed', eventId: id, changed: true }
+          : { id, state: 'rolled-back', eventId: null, changed: true },
+      ),
+    );
+    expect(
+      await database.rows('select id from outbox.events where id = any ($1) order by id', [ids]),
+    ).toHaveLength(75);
+  });
+
+  test('are answered each for itself', async () => {
+    const { client } = counting();
+    const [first, taken] = [message({ id: uuid7() }), message({ id: uuid7() })];
+    await prepareMessage(client, taken);
+    const prepared = await Promise.allSettled([
+      prepareMessage(client, first),
+      prepareMessage(client, first),
+      prepareMessage(client, taken),
+      prepareMessage(client, { ...taken, payload: { total: 2 } }),
+      prepareMessage(client, message({ producer: 'market' })),
+      prepareMessage(client, message({ id: uuid7(Date.now() - 7 * 86_400_000) })),
+    ]);
+    const open = { id: first.id, state: 'prepared' };
+    expect(prepared.map(codeOf)).toEqual([
+      ...[
+        expect.objectContaining(open) as unknown,
+        expect.objectContaining(open) as unknown,
+        { id: taken.id, state: 'prepared', inserted: false },
+      ],
+      ...['OUTBOX_EVENT_CONFLICT', 'OUTBOX_PRODUCER_UNKNOWN', 'OUTBOX_EVENT_INVALID'],
+    ]);
+    await rollbackMessage(client, taken.id ?? '');
+    const committed = await Promise.allSettled(
+      [first.id, first.id, taken.id, uuid7()].map((id) => commitMessage(client, id ?? '')),
+    );
+    expect(committed.map(codeOf)).toEqual([
+      ...[expect.objectContaining({ id: first.id, state: 'committed' }) as unknown],
+      ...[expect.objectContaining({ id: first.id, state: 'committed' }) as unknown],
+      ...['OUTBOX_MESSAGE_SETTLED', 'OUTBOX_NOT_FOUND'],
+    ]);
+    expect(await eventsOf(first.id ?? '')).toHaveLength(1);
+  });
+
+  test('of which one waits for a lock hold up no other', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 20 }, async () => (await prepareMessage(database.pool, message())).id),
+    );
+    const [locked = '', ...others] = ids;
+    const holder = await database.pool.connect();
+    await holder.query('begin');
+    await holder.query('select outbox.commit_message($1)', [locked]);
+    let isDone = false;
+    const waiting = commitMessage(database.pool, locked).finally(() => (isDone = true));
+    await Promise.all(others.map((id) => commitMessage(database.pool, id)));
+    expect(isDone).toBe(false);
+    await holder.query('rollback');
+    holder.release();
+    expect(await waiting).toMatchObject({ id: locked, changed: true });
+    expect(await eventsOf(locked)).toHaveLength(1);
+  });
+});
+
 test('what was decided first stands', async () => {
   const { id: committed } = await prepareMessage(database.pool, message());
   await commitMessage(database.pool, committed);

@@ -31,7 +31,9 @@ begin
     outbox.enqueue_all(uuid[], text[], text[], text[], text[], timestamptz[], text[], text[], text[], text[]) to outbox_producer, outbox_operator;
   -- Half messages: all through functions, no table is open.
   grant execute on function outbox.prepare_message(text, text, jsonb, uuid, text, jsonb, timestamptz, text, text, text),
-    outbox.commit_message(uuid), outbox.rollback_message(uuid), outbox.message_state(uuid) to outbox_producer;
+    outbox.prepare_messages(text[], text[], text[], uuid[], text[], text[], timestamptz[], text[], text[], text[]),
+    outbox.commit_message(uuid), outbox.rollback_message(uuid), outbox.commit_messages(uuid[]), outbox.rollback_messages(uuid[]),
+    outbox.message_state(uuid) to outbox_producer;
   grant execute on function outbox.resolve_messages(text, jsonb, text), outbox.message_state(uuid) to outbox_operator;
 
   grant select on all tables in schema outbox to outbox_relay, outbox_operator;
