@@ -117,7 +117,7 @@ export interface Chunk {
 }
 
 /** What is loaded at a time. A worker holds two of these per batch, one being sent and one loading. */
-export const chunk: Chunk = { rows: 250, bytes: 4 * 1024 * 1024 };
+export const chunk: Chunk = { rows: 500, bytes: 4 * 1024 * 1024 };
 
 /**
  * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left.

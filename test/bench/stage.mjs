@@ -22,6 +22,8 @@ export async function openStage(say) {
     nodeVersion: node.version,
     temporalAddress: servers.temporal.address,
     postgresPid: servers.postgres.pid,
+    temporalPid: servers.temporal.pid,
+    receiverPid: receiver.pid,
     receiverUrl: `http://127.0.0.1:${port}/`,
     /** Rows received since the last reset, and the commit-to-receipt times of those that carry `at`. */
     received: async (reset = false) => {

@@ -21,7 +21,7 @@ import { connectionsGone, drained, keysOf, unacknowledged, writeEvents } from '.
 
 const events = 150;
 /** Everything a crash can repeat: requests under way, and two flushes of answers (docs/how-it-works.md). */
-const bound = 50 + 2 * 100;
+const bound = 50 + 2 * 250;
 
 interface Stage {
   readonly database: TestDatabase;

@@ -8,7 +8,7 @@ const processes = 2;
 const concurrency = 50;
 const inFlight = 2;
 /** As activities/ledger.ts flushes: so many acknowledgements at a time, and as many may gather while those are written. */
-const flushRows = 100;
+const flushRows = 250;
 
 test('killed with SIGKILL in the middle of a drain and started again, every event arrives; repeats are bounded', async () => {
   const database = await createTestDatabase();
