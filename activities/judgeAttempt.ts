@@ -2,13 +2,12 @@ import {
   isFaultOfDestination,
   isReturned,
   judge,
-  probeDelayMs,
+  nextProbeDelayMs,
   type FailedOutcome,
   type Tally,
   type Verdict,
 } from '../src/core/circuit.ts';
 import type { DestinationConfig } from '../src/core/destination.ts';
-import { honouredRetryAfterMs } from '../src/core/retry.ts';
 import type { FailureRow } from '../src/storage/attempts.ts';
 import { countOutcomes, type AttemptCounts, type CircuitChange } from '../src/storage/circuits.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -72,7 +71,7 @@ function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
 
 function changeBy(
   verdict: Verdict,
-  { circuit, retry }: DestinationConfig,
+  config: DestinationConfig,
   failures: readonly NotedFailure[],
   failedProbes: number,
   random: number,
@@ -85,7 +84,7 @@ function changeBy(
     errorClass: last?.errorClass ?? null,
   };
   if (verdict.kind === 'pause') return { pause: facts };
-  const askedMs = Math.max(0, ...failures.map(({ outcome }) => outcome?.retryAfterMs ?? 0));
-  const nextProbeMs = probeDelayMs(circuit, failedProbes, random, honouredRetryAfterMs(retry, askedMs));
-  return { open: { ...facts, nextProbeMs, windowMs: circuit.windowMs } };
+  const answers = failures.flatMap(({ outcome }) => outcome ?? []);
+  const nextProbeMs = nextProbeDelayMs(config, failedProbes, random, answers);
+  return { open: { ...facts, nextProbeMs, windowMs: config.circuit.windowMs } };
 }

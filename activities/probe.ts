@@ -1,14 +1,13 @@
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
   countPhase,
+  nextProbeDelayMs,
   phaseHolds,
   phases,
-  probeDelayMs,
   probesBeforeCharge,
   type FailedOutcome,
   type PhaseCounts,
 } from '../src/core/circuit.ts';
-import { honouredRetryAfterMs } from '../src/core/retry.ts';
 import { chunk, type SplitOff } from '../src/storage/attempts.ts';
 import {
   claimProbe,
@@ -143,14 +142,12 @@ class Probe {
   }
 
   async #failed(result: Phase): Promise<string> {
-    const { circuit, retry } = this.#reachable.config;
     const last = result.failures.at(-1);
-    const askedMs = Math.max(0, ...result.failures.map(({ retryAfterMs }) => retryAfterMs ?? 0));
-    const nextProbeMs = probeDelayMs(
-      circuit,
+    const nextProbeMs = nextProbeDelayMs(
+      this.#reachable.config,
       this.#before.failedProbes + 1,
       this.#dependencies.random(),
-      honouredRetryAfterMs(retry, askedMs),
+      result.failures,
     );
     const reason = last?.message ?? 'no answer';
     await noteFailedProbe(this.#dependencies.pool, this.#name, {

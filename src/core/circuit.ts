@@ -2,10 +2,14 @@
  * A sick destination is not a sick event: when to stop calling a destination, and when to call it again. Pure: what was
  * counted, the clock and randomness are passed in.
  */
-import type { CircuitConfig } from './destination.ts';
+import type { CircuitConfig, DestinationConfig } from './destination.ts';
 import type { SendOutcome } from './outcome.ts';
+import { honouredRetryAfterMs } from './retry.ts';
 
 export type FailedOutcome = Extract<SendOutcome, { kind: 'refused' | 'unreachable' }>;
+
+/** The part of a failure that tells when to come again. */
+type Asking = Pick<FailedOutcome, 'retryAfterMs'>;
 
 /** The part of a failure that says something of the destination. */
 export type FailureFacts =
@@ -210,6 +214,21 @@ export function probeDelayMs(
     config.maximumProbeIntervalMs,
   );
   return Math.max(Math.round(plain * (1 + probeJitter * (2 * random - 1))), retryAfterMs);
+}
+
+/** Until the next probe, by what the failures of the latest attempt or probe asked for. `failedProbes`: in vain so far. */
+export function nextProbeDelayMs(
+  { circuit, retry }: Pick<DestinationConfig, 'circuit' | 'retry'>,
+  failedProbes: number,
+  random: number,
+  failures: readonly Asking[],
+): number {
+  return probeDelayMs(circuit, failedProbes, random, askedToWaitMs(retry, failures));
+}
+
+/** The longest that these failures asked us to wait, as far as the policy honours it; 0 when none asked. */
+export function askedToWaitMs(retry: DestinationConfig['retry'], failures: readonly Asking[]): number {
+  return Math.max(0, ...failures.map(({ retryAfterMs }) => honouredRetryAfterMs(retry, retryAfterMs)));
 }
 
 /** Events sent while half-open, one phase after another. The first phase is the probe itself. */
