@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from '../storage/messages.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { ensureStarted } from '../temporal/ensureStarted.ts';
 import { messageAttributes } from '../../workflows/attributes.ts';
 import { recheckSignal, type PreparedMessageInput } from '../../workflows/contract.ts';
 
@@ -29,7 +30,6 @@ export interface MessageWatchOptions {
 const batchMaximum = 200;
 const nudgesPerPass = 200;
 const checksPerPass = 50;
-const startDeadlineMs = 10_000;
 /** Long enough for any repeat of a commit that anybody would still expect to be known; docs/half-messages.md says it. */
 const rememberMs = 7 * 24 * 3_600_000;
 const forgetAtOnce = 5_000;
@@ -80,19 +80,13 @@ export class MessageWatch {
   async #start({ workflowId, producer, size }: ClaimedMessages): Promise<void> {
     const { temporal, name, searchAttributes } = this.#options;
     const input: PreparedMessageInput = { producer, searchAttributes };
-    try {
-      await temporal.client.withDeadline(Date.now() + startDeadlineMs, () =>
-        temporal.client.workflow.start('preparedMessage', {
-          workflowId,
-          taskQueue: taskQueueName(name),
-          args: [input],
-          staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
-          ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
-        }),
-      );
-    } catch (error) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    }
+    await ensureStarted(temporal, 'preparedMessage', {
+      workflowId,
+      taskQueue: taskQueueName(name),
+      args: [input],
+      staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
+      ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
+    });
   }
 
   /** Lost news are found by the reconciler, which looks at every batch in turn. */

@@ -13,6 +13,7 @@ import { MessageWatch } from './messages.ts';
 import { repeat, type Repeated } from './repeat.ts';
 import { Reconciler } from './reconciler.ts';
 import { Starter } from './starter.ts';
+import { Timeouts } from './timeouts.ts';
 import { Poller } from './poller.ts';
 
 export interface RelayOptions {
@@ -69,7 +70,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { pool, log, leaseMs = 6_000, telemetry = noTelemetry } = options;
   const id = randomUUID();
   const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
-  const starter = new Starter({ ...options, telemetry });
+  const timeouts = new Timeouts(pool);
+  const starter = new Starter({ ...options, telemetry, timeouts });
   const poller = new Poller(
     pool,
     id,
@@ -89,38 +91,33 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     // Without lanes the poller claims nothing.
     if (binding.broken) await lanes.leave();
   };
-
-  const circuits = new CircuitWatch({ ...options, db: pool });
+  const always = (what: string, everyMs: number, work: () => Promise<unknown>): Repeated =>
+    repeat(what, everyMs, log, work);
+  const whileBound = (what: string, everyMs: number, work: () => Promise<unknown>): Repeated =>
+    repeat(what, everyMs, log, async () => {
+      if (!binding.broken) await work();
+    });
+  /** What Temporal does not answer in time is looked at in a later round. */
+  const inTime = (pass: () => Promise<void>): Promise<void> =>
+    options.temporal.client.withDeadline(Date.now() + reconcileForMs, pass);
+  const circuits = new CircuitWatch({ ...options, db: pool, timeouts });
 
   await makePartitions(pool);
   await lanes.hold();
   poller.start();
-  const chores: Repeated[] = [
-    repeat('hold lanes', leaseMs / 3, log, async () => {
-      if (!binding.broken) await lanes.hold();
-    }),
-    repeat('make partitions', hourMs, log, () => makePartitions(pool)),
-    repeat('wake stranded keys', minuteMs, log, async () => {
+  const chores = [
+    whileBound('hold lanes', leaseMs / 3, () => lanes.hold()),
+    whileBound('watch circuits', watchCircuitsEveryMs, () => circuits.pass()),
+    whileBound('reconcile', reconcileEveryMs, () => inTime(() => reconciler.pass())),
+    whileBound('watch half messages', watchMessagesEveryMs, () => messages.pass()),
+    whileBound('reconcile half messages', reconcileEveryMs, () => inTime(() => messages.reconcile())),
+    always('make partitions', hourMs, () => makePartitions(pool)),
+    always('wake stranded keys', minuteMs, async () => {
       const woken = await lanes.wakeStranded();
       if (woken > 0) log.warn({ keys: woken }, 'keys waited for nobody: rows were changed by hand');
     }),
-    repeat('watch circuits', watchCircuitsEveryMs, log, async () => {
-      if (!binding.broken) await circuits.pass();
-    }),
-    repeat('reconcile', reconcileEveryMs, log, async () => {
-      // What Temporal does not answer in time is looked at in a later round.
-      if (!binding.broken)
-        await options.temporal.client.withDeadline(Date.now() + reconcileForMs, () => reconciler.pass());
-    }),
-    repeat('watch half messages', watchMessagesEveryMs, log, async () => {
-      if (!binding.broken) await messages.pass();
-    }),
-    repeat('reconcile half messages', reconcileEveryMs, log, async () => {
-      if (!binding.broken)
-        await options.temporal.client.withDeadline(Date.now() + reconcileForMs, () => messages.reconcile());
-    }),
-    repeat('forget half messages', forgetEveryMs, log, () => messages.forget()),
-    repeat('verify the namespace', verifyEveryMs, log, verify),
+    always('forget half messages', forgetEveryMs, () => messages.forget()),
+    always('verify the namespace', verifyEveryMs, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');
   return {

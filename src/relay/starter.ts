@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import { failpoint } from '../failpoints.ts';
-import { readDestinations } from '../storage/configuration.ts';
 import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { ensureStarted } from '../temporal/ensureStarted.ts';
 import type { Handover } from '../worker/handover.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
 import type { DeliverInput } from '../../workflows/contract.ts';
+import type { Timeouts } from './timeouts.ts';
 
 export interface StarterOptions {
   readonly pool: Pool;
@@ -21,11 +21,11 @@ export interface StarterOptions {
   /** Where the claimed batches were left for a worker in this process. */
   readonly handover?: Pick<Handover, 'take'>;
   readonly telemetry: Telemetry;
+  readonly timeouts: Timeouts;
 }
 
 type Startable = Pick<ClaimedBatch, 'batchId' | 'workflowId' | 'lane'>;
 
-const startDeadlineMs = 10_000;
 /** A start takes 5 to 10 ms. Waiting for each before the next claim cost 3 ms of latency; not waiting at all piles claims up. */
 const undulyMs = 100;
 const retryDelayMs = { first: 100, maximum: 5_000 };
@@ -35,14 +35,10 @@ const stopGraceMs = 2_000;
 const localTimeoutMs = 30_000;
 /** So is one that has so many slow batches already: with each held in a workflow task, a few slow destinations filled a worker. */
 const slowAtOnce = 2;
-const assumedTimeoutMs = 15_000;
-const timeoutsFreshMs = 5_000;
 
 /** Starts `deliver` workflows, eagerly: the first workflow task comes back with the start's own reply. */
 export class Starter {
   readonly #options: StarterOptions;
-  readonly #timeouts = new Map<string, number>();
-  #timeoutsReadAt = -Infinity;
   readonly #underWay = new Map<Promise<void>, ClaimedBatch & { readonly since: number }>();
   #stopping = false;
   #stopped = false;
@@ -97,8 +93,8 @@ export class Starter {
 
   /** One attempt; an unknown outcome throws. */
   async startOnce(batch: Startable, firstAttempt: DeliverInput['firstAttempt']): Promise<void> {
-    const { temporal, name, searchAttributes } = this.#options;
-    const timeoutMs = await this.#timeoutOf(batch.lane);
+    const { temporal, name, searchAttributes, timeouts } = this.#options;
+    const timeoutMs = await timeouts.of(batch.lane);
     const input: DeliverInput = {
       lane: batch.lane,
       firstAttempt: timeoutMs > localTimeoutMs ? 'activity' : firstAttempt,
@@ -106,21 +102,15 @@ export class Starter {
       searchAttributes,
     };
     await failpoint('before-start');
-    try {
-      await temporal.client.withDeadline(Date.now() + startDeadlineMs, () =>
-        temporal.client.workflow.start('deliver', {
-          workflowId: batch.workflowId,
-          taskQueue: taskQueueName(name),
-          args: [input],
-          requestEagerStart: true,
-          ...(searchAttributes
-            ? { typedSearchAttributes: attributesFor({ lane: batch.lane, eventType: null }) }
-            : {}),
-        }),
-      );
-    } catch (error) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    }
+    await ensureStarted(temporal, 'deliver', {
+      workflowId: batch.workflowId,
+      taskQueue: taskQueueName(name),
+      args: [input],
+      requestEagerStart: true,
+      ...(searchAttributes
+        ? { typedSearchAttributes: attributesFor({ lane: batch.lane, eventType: null }) }
+        : {}),
+    });
     await failpoint('after-start');
   }
 
@@ -137,16 +127,6 @@ export class Starter {
         'claim not given back; it is found later',
       ),
     );
-  }
-
-  async #timeoutOf(lane: string): Promise<number> {
-    // A later configuration may have raised it: a first attempt with too short a limit would be cut off, time and again.
-    if (!this.#timeouts.has(lane) || performance.now() - this.#timeoutsReadAt > timeoutsFreshMs) {
-      this.#timeoutsReadAt = performance.now();
-      const { destinations } = await readDestinations(this.#options.pool);
-      for (const { name, timeoutMs } of destinations) this.#timeouts.set(name, timeoutMs);
-    }
-    return this.#timeouts.get(lane) ?? assumedTimeoutMs;
   }
 }
 
