@@ -9,6 +9,7 @@ import type { Environment } from '../core/secrets.ts';
 import { createHttpCheckBack, type HttpCheckBack } from '../destination/http/checkBack.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { readProducers } from '../storage/messages.ts';
+import { LiveByName } from './liveByName.ts';
 
 /**
  * Answers what became of a half message, in this process in place of over HTTP. What it throws, and what takes longer than the
@@ -28,42 +29,34 @@ interface Known extends Reached {
 
 /** The producers as the database has them, with connections that live as long as their configuration does not change. */
 export class LiveProducers implements CheckBacks {
-  readonly #db: Queryable;
   readonly #env: Environment;
   readonly #handlers: CheckBackHandlers;
   readonly #log: Log;
-  #revision = 0;
-  #byName = new Map<string, Known>();
-  #loading: Promise<void> | undefined;
+  readonly #live: LiveByName<ProducerConfig, Known>;
 
   constructor(db: Queryable, env: Environment, handlers: CheckBackHandlers, log: Log) {
-    this.#db = db;
     this.#env = env;
     this.#handlers = handlers;
     this.#log = log;
+    this.#live = new LiveByName({
+      read: async () => {
+        const { revision, producers } = await readProducers(db);
+        return { revision, configs: producers };
+      },
+      open: (config) => this.#open(config),
+      close: async ({ http }) => http?.close(),
+    });
   }
 
-  async find(name: string, configRevision: number): Promise<Reached | undefined> {
-    while (this.#revision < configRevision)
-      await (this.#loading ??= this.#load().finally(() => (this.#loading = undefined)));
-    return this.#byName.get(name);
+  find(name: string, configRevision: number): Promise<Reached | undefined> {
+    return this.#live.find(name, configRevision);
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#byName.values()].flatMap(({ http }) => http?.close() ?? []));
+  close(): Promise<void> {
+    return this.#live.close();
   }
 
-  async #load(): Promise<void> {
-    const { revision, producers } = await readProducers(this.#db);
-    const previous = this.#byName;
-    this.#byName = new Map(producers.map((config) => [config.name, this.#reuse(previous, config)]));
-    this.#revision = revision;
-    for (const [name, old] of previous) if (this.#byName.get(name) !== old) void old.http?.close();
-  }
-
-  #reuse(previous: ReadonlyMap<string, Known>, config: ProducerConfig): Known {
-    const known = previous.get(config.name);
-    if (known !== undefined && JSON.stringify(known.config) === JSON.stringify(config)) return known;
+  #open(config: ProducerConfig): Known {
     const { checkBack } = config;
     if (checkBack.kind === 'http') {
       const http = createHttpCheckBack(checkBack, { env: this.#env });
