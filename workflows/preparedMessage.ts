@@ -2,13 +2,9 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  getExternalWorkflowHandle,
-  ParentClosePolicy,
   proxyActivities,
   setHandler,
-  startChild,
   upsertSearchAttributes,
-  WorkflowIdReusePolicy,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities, MessageSummary } from '../activities/index.ts';
@@ -16,6 +12,7 @@ import { parseCommand, type MessageAction, type ParsedCommand } from '../src/cor
 import { messageAttributes, outboxState } from './attributes.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { messageStateQuery, recheckSignal, type PreparedMessageInput } from './contract.ts';
+import { ensureChild } from './ensureChild.ts';
 import { showMessages } from './messagePage.ts';
 
 type Desk = CommandDesk<MessageAction, ParsedCommand<MessageAction>>;
@@ -152,29 +149,15 @@ async function startParked(
 ): Promise<void> {
   for (let first = 0; first < singles.length; first += startsAtOnce) {
     await Promise.all(
-      singles
-        .slice(first, first + startsAtOnce)
-        .map(({ workflowId, producer }) => startSingle(workflowId, { producer, searchAttributes })),
+      singles.slice(first, first + startsAtOnce).map(({ workflowId, producer }) =>
+        ensureChild<PreparedMessageInput>('preparedMessage', {
+          workflowId,
+          args: [{ producer, searchAttributes }],
+          staticSummary: `half message of ${producer}, parked`,
+          ...(searchAttributes ? { typedSearchAttributes: messageAttributes('parked') } : {}),
+        }),
+      ),
     );
-  }
-}
-
-async function startSingle(workflowId: string, input: PreparedMessageInput): Promise<void> {
-  try {
-    await startChild('preparedMessage', {
-      workflowId,
-      args: [input],
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-      staticSummary: `half message of ${input.producer}, parked`,
-      ...(input.searchAttributes ? { typedSearchAttributes: messageAttributes('parked') } : {}),
-    });
-  } catch (error) {
-    if ((error as Error).name !== 'WorkflowExecutionAlreadyStartedError') throw error;
-    // It is alive under this id and may believe its message settled: have it look again.
-    await getExternalWorkflowHandle(workflowId)
-      .signal(recheckSignal)
-      .catch(() => undefined);
   }
 }
 
