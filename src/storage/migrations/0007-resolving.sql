@@ -167,6 +167,7 @@ begin
   update outbox.deliveries d set state = 'retry', due_at = now(), attempts = 0, unreachable = 0, first_attempt_at = null
   from outbox.batches b
   where b.workflow_id = p_workflow and d.batch_id = b.id and d.state = 'parked' and d.event_id = any (p_events);
+  perform outbox.take_turns(p_workflow, p_events);
   return format('%s sent again', case when cardinality(p_events) = 1 then 'event ' || p_events[1] else cardinality(p_events) || ' events' end);
 end $$;
 
@@ -197,6 +198,7 @@ begin
     update outbox.deliveries set state = 'retry', due_at = now(), attempts = 0, unreachable = 0, first_attempt_at = null, revision = v_revision
     where event_id = v_row.event_id and destination = v_row.destination;
   end loop;
+  perform outbox.take_turns(p_workflow, p_events);
   return format('%s edited and sent under a new key',
     case when cardinality(p_events) = 1 then 'event ' || p_events[1] || ' revision ' || v_revision else cardinality(p_events) || ' events' end);
 end $$;

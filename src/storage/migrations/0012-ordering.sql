@@ -125,6 +125,37 @@ begin
   return v_count;
 end $$;
 
+-- Of a workflow's rows that were parked and are to be sent again, those that are not the first of their key go back to the lane, which
+-- sends them in their turn: several of one key may have been parked (outbox.park_pending), and only some of them be sent again. They go
+-- as pending: a claim decides whether something holds their key.
+create function outbox.take_turns(p_workflow text, p_events uuid[]) returns void
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_batch uuid;
+  v_lane  text;
+  v_keys  text[];
+begin
+  select b.id, b.lane, array_agg(distinct d.key) into v_batch, v_lane, v_keys
+  from outbox.batches b join outbox.deliveries d on d.batch_id = b.id
+  where b.workflow_id = p_workflow and d.state = 'retry' and d.key is not null and d.event_id = any (p_events)
+  group by b.id, b.lane;
+  if not found then
+    return;
+  end if;
+  with unsettled as (
+    select o.key, o.seq from outbox.deliveries o
+    where o.destination = v_lane and o.key = any (v_keys) and o.state in ('claimed', 'retry', 'parked')
+    union all
+    select o.key, o.seq from outbox.deliveries o
+    where o.destination = v_lane and o.key = any (v_keys) and o.state in ('pending', 'blocked')
+  ), first as (
+    select key, min(seq) as seq from unsettled group by key
+  )
+  update outbox.deliveries d set state = 'pending', batch_id = null, due_at = null
+  from first f
+  where d.batch_id = v_batch and d.state = 'retry' and d.event_id = any (p_events) and d.key = f.key and d.seq > f.seq;
+end $$;
+
 -- Wakes keys whose rows are all blocked, which should not be: somebody changed rows by hand. Answers how many there were.
 create function outbox.wake_stranded(p_lanes text[]) returns integer
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$

@@ -299,29 +299,37 @@ language sql volatile set search_path = pg_catalog, outbox, pg_temp as $$
 $$;
 
 -- Moves old pending deliveries of a paused destination into a batch, parked, at most p_limit of them; answers how many. The batch's workflow
--- brings all of them back with one `retry`.
+-- brings all of them back with one `retry`. Where order is kept, those that wait for their key are moved too.
 create function outbox.park_pending(p_destination text, p_batch uuid, p_older interval, p_limit integer) returns integer
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 declare
+  v_found tid[];
   v_seqs  bigint[];
 begin
   perform from outbox.destinations where name = p_destination and paused_at is not null for key share;
   if not found then
     return 0;
   end if;
-  select array_agg(t.seq) into v_seqs
-  from (select d.seq from outbox.deliveries d
+  select array_agg(t.ctid), array_agg(t.seq) into v_found, v_seqs
+  from (select d.ctid, d.seq from outbox.deliveries d
         where d.destination = p_destination and d.state = 'pending' and outbox.uuid7_time(d.event_id) < now() - p_older
         order by d.seq limit p_limit for update skip locked) t;
-  if v_seqs is null then
+  if v_found is null then
+    select array_agg(t.ctid), array_agg(t.seq) into v_found, v_seqs
+    from (select d.ctid, d.seq from outbox.deliveries d
+          -- Both conditions: the first is that of the index.
+          where d.destination = p_destination and d.key is not null and d.state in ('pending', 'blocked') and d.state = 'blocked'
+            and outbox.uuid7_time(d.event_id) < now() - p_older
+          order by d.key, d.seq limit p_limit for update skip locked) t;
+  end if;
+  if v_found is null then
     return 0;
   end if;
   insert into outbox.batches as b (id, lane, workflow_id, size, open, active, epoch)
   select p_batch, p_destination, outbox.workflow_prefix() || 'deliver/' || p_batch, cardinality(v_seqs), 0, false, s.temporal_epoch
   from outbox.settings s
   on conflict (id) do update set size = b.size + excluded.size;
-  update outbox.deliveries d set state = 'claimed', batch_id = p_batch
-  where d.destination = p_destination and d.state = 'pending' and d.seq = any (v_seqs);
+  update outbox.deliveries d set state = 'claimed', batch_id = p_batch where d.ctid = any (v_found);
   return outbox.park_rows(p_batch, (
     select jsonb_agg(jsonb_build_object('seq', seq, 'reason', 'paused', 'errorClass', 'destination-paused',
                                         'message', 'Parked by a person while its destination was paused'))
