@@ -76,7 +76,7 @@ async function attemptOpened(
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
   over.addEventListener('abort', abort, { once: true });
-  const ledger = new Ledger(dependencies, batch, stop, reachable?.config);
+  const ledger = new Ledger(dependencies, batch, stop, reachable);
   try {
     return await heartbeating(async () => {
       const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });

@@ -70,7 +70,7 @@ export async function deliverRows(
         }
         if (row.orderKey !== null && !chains.admit(row.orderKey, row)) continue;
         const reachable = reachables.get(row.destination);
-        const limit = reachable?.config.concurrency ?? 1;
+        const limit = reachable?.pace.limit(reachable.config.concurrency, clock) ?? 1;
         // No await where none is needed: this loop runs for every message.
         if (slots.taken >= limit) await slots.until(() => slots.taken < limit);
         if (stopped()) break;
@@ -95,6 +95,8 @@ function loadAfter(
 ): Promise<DeliveryRow[]> {
   return persist(() => loadRows(pool, batchId, seq, chunk), signal);
 }
+
+const clock = (): number => performance.now();
 
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
 function mayHaveMore(rows: readonly DeliveryRow[]): boolean {

@@ -1,4 +1,5 @@
 import type { Acknowledged } from './acknowledged.ts';
+import type { Pace } from '../src/core/askedToWait.ts';
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
@@ -11,6 +12,8 @@ import type { Pool } from '../src/storage/connect.ts';
 export interface Reachable {
   readonly config: DestinationConfig;
   readonly sender: Sender;
+  /** Of this process. */
+  readonly pace: Pace;
 }
 
 /** The destinations of one configuration revision. */

@@ -1,3 +1,4 @@
+import { askedToWaitMs, asksToWait, claimAfterWait } from '../src/core/askedToWait.ts';
 import {
   isFaultOfDestination,
   isReturned,
@@ -48,22 +49,25 @@ export async function judgeAttempt(
   if (circuit === undefined) return allOwn;
   const verdict = judge(policy, tally, circuit);
   if (verdict.kind === 'record') return allOwn;
-  const isOwn = ({ outcome }: NotedFailure): boolean =>
-    outcome === null || !isReturned(verdict, circuit, outcome);
-  const change = changeBy(verdict, config, failures, circuit.failedProbes, random());
-  if (change !== null) log.warn({ destination: lane, ...change }, 'the destination is taken for sick');
+  const isOwn = ({ row, outcome }: NotedFailure): boolean =>
+    outcome === null ||
+    !isReturned(verdict, circuit, outcome, asksToWait(config.retry, outcome)) ||
+    // Out of time, while nothing stops its clock.
+    (verdict.kind === 'wait' && row.park !== null);
+  const change = changeBy(verdict, config, { tally, failures }, circuit.failedProbes, random());
+  if (verdict.kind === 'wait') log.info({ destination: lane, ...change }, 'the destination asked for time');
+  else if (change !== null) log.warn({ destination: lane, ...change }, 'the destination is taken for sick');
   return { own: failures.filter(isOwn), returned: failures.filter((each) => !isOwn(each)), change };
 }
 
 function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
-  const answered = tally.acknowledged + tally.refused + tally.serverErrors > 0;
   const faults = tally.streak > 0 && isFaultOfDestination(tally.streakClass) ? tally.streak : 0;
   return {
     acknowledged,
     requests: tally.total,
     sick: tally.sick,
-    unreachable: answered ? 0 : tally.unreachable,
-    answered,
+    unreachable: tally.answered ? 0 : tally.inVain,
+    answered: tally.answered,
     fault: faults > 0 ? tally.streakClass : null,
     faults,
   };
@@ -72,11 +76,17 @@ function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
 function changeBy(
   verdict: Verdict,
   config: DestinationConfig,
-  failures: readonly NotedFailure[],
+  { tally, failures }: Pick<FailedAttempt, 'tally' | 'failures'>,
   failedProbes: number,
   random: number,
 ): CircuitChange | null {
   if (verdict.kind === 'record' || verdict.kind === 'return') return null;
+  const answers = failures.flatMap(({ outcome }) => outcome ?? []);
+  if (verdict.kind === 'wait') {
+    const asking = answers.filter((answer) => asksToWait(config.retry, answer));
+    const waitMs = askedToWaitMs(config.retry, asking);
+    return { wait: { waitMs, claimAtMost: claimAfterWait(tally.acknowledged) } };
+  }
   const last = failures.at(-1)?.row;
   const facts = {
     reason: verdict.reason,
@@ -84,7 +94,6 @@ function changeBy(
     errorClass: last?.errorClass ?? null,
   };
   if (verdict.kind === 'pause') return { pause: facts };
-  const answers = failures.flatMap(({ outcome }) => outcome ?? []);
   const nextProbeMs = nextProbeDelayMs(config, failedProbes, random, answers);
   return { open: { ...facts, nextProbeMs, windowMs: config.circuit.windowMs } };
 }

@@ -1,5 +1,5 @@
+import { askedToWaitMs, asksToWait } from '../src/core/askedToWait.ts';
 import { stopsEarly, Tally } from '../src/core/circuit.ts';
-import type { DestinationConfig } from '../src/core/destination.ts';
 import {
   acknowledge,
   acknowledgeLate,
@@ -12,7 +12,7 @@ import {
 } from '../src/storage/attempts.ts';
 import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
 import { failpoint } from '../src/failpoints.ts';
-import type { ActivityDependencies } from './dependencies.ts';
+import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { judgeAttempt, type NotedFailure } from './judgeAttempt.ts';
 import { persist } from './persist.ts';
@@ -39,7 +39,7 @@ export class Ledger {
   readonly #dependencies: ActivityDependencies;
   readonly #run: BatchRun & { readonly lane: string };
   readonly #stop: AbortController;
-  readonly #config: DestinationConfig | undefined;
+  readonly #reachable: Reachable | undefined;
   #acknowledged: string[] = [];
   #late: LateSuccessRow[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -50,12 +50,12 @@ export class Ledger {
     dependencies: ActivityDependencies,
     run: BatchRun & { readonly lane: string },
     stop: AbortController,
-    config: DestinationConfig | undefined,
+    reachable: Reachable | undefined,
   ) {
     this.#dependencies = dependencies;
     this.#run = run;
     this.#stop = stop;
-    this.#config = config;
+    this.#reachable = reachable;
   }
 
   acknowledged(seq: string): void {
@@ -75,9 +75,14 @@ export class Ledger {
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
   failed(noted: NotedFailure): void {
     this.failures.push(noted);
-    if (noted.outcome === null || this.#config === undefined) return;
-    this.tally.fail(noted.outcome);
-    if (stopsEarly(this.#config.circuit, this.tally)) this.enough = true;
+    const { outcome } = noted;
+    if (outcome === null || this.#reachable === undefined) return;
+    const { config, pace } = this.#reachable;
+    const asked = asksToWait(config.retry, outcome);
+    this.tally.fail(outcome, asked);
+    if (asked)
+      pace.toldToWait(config.concurrency, () => performance.now(), askedToWaitMs(config.retry, [outcome]));
+    if (stopsEarly(config.circuit, this.tally)) this.enough = true;
   }
 
   /**
@@ -142,7 +147,7 @@ export class Ledger {
    */
   async #settleFailures(): Promise<BatchSummary | null> {
     const { lane } = this.#run;
-    const attempt = { config: this.#config, tally: this.tally, failures: this.failures };
+    const attempt = { config: this.#reachable?.config, tally: this.tally, failures: this.failures };
     const { returned, own, change } = await this.#persisted(() =>
       judgeAttempt(this.#dependencies, lane, attempt),
     );
@@ -156,7 +161,7 @@ export class Ledger {
 
   /** Nothing is written for an attempt that went well; the next failure tells of it. */
   #noteAcknowledged(): void {
-    const config = this.#config?.circuit;
+    const config = this.#reachable?.config.circuit;
     if (config !== undefined && this.failures.length === 0)
       this.#dependencies.acknowledged.add(this.#run.lane, this.tally.acknowledged, config.windowMs);
   }

@@ -184,7 +184,7 @@ class Probe {
 
   async #send(phase: number, claimed: ClaimedProbe): Promise<Phase | null> {
     const { config } = this.#reachable;
-    const ledger = new Ledger(this.#dependencies, claimed.batch, this.#stop, config);
+    const ledger = new Ledger(this.#dependencies, claimed.batch, this.#stop, this.#reachable);
     const limits = { signal: this.#stop.signal, softLimitMs };
     await deliverRows(this.#dependencies, claimed.batch, claimed.rows, ledger, limits);
     await ledger.writeAcknowledged();

@@ -2,14 +2,11 @@
  * A sick destination is not a sick event: when to stop calling a destination, and when to call it again. Pure: what was
  * counted, the clock and randomness are passed in.
  */
+import { askedToWaitMs, type Asking } from './askedToWait.ts';
 import type { CircuitConfig, DestinationConfig } from './destination.ts';
 import type { SendOutcome } from './outcome.ts';
-import { honouredRetryAfterMs } from './retry.ts';
 
 export type FailedOutcome = Extract<SendOutcome, { kind: 'refused' | 'unreachable' }>;
-
-/** The part of a failure that tells when to come again. */
-type Asking = Pick<FailedOutcome, 'retryAfterMs'>;
 
 /** The part of a failure that says something of the destination. */
 export type FailureFacts =
@@ -59,6 +56,9 @@ export class Tally {
   unreachable = 0;
   serverErrors = 0;
   refused = 0;
+  /** Requests that were told to come again later (`asksToWait`). */
+  toldToWait = 0;
+  #limited = 0;
   /** The latest failures of one class in a row, without a success between them. */
   streak = 0;
   streakClass = '';
@@ -70,7 +70,11 @@ export class Tally {
     this.streak = 0;
   }
 
-  fail(failure: FailureFacts): void {
+  /** `asked`: see `asksToWait`. */
+  fail(failure: FailureFacts, asked = false): void {
+    if (asked) this.toldToWait++;
+    // Who says "too many" is there: it says nothing of how the rest fares.
+    if (asked && failure.status === 429) return void this.#limited++;
     const { errorClass } = failure;
     const ailment = ailmentOf(failure);
     this.streak = this.streak > 0 && this.streakClass === errorClass ? this.streak + 1 : 1;
@@ -84,8 +88,17 @@ export class Tally {
     }
   }
 
+  get answered(): boolean {
+    return this.acknowledged + this.refused + this.serverErrors > 0;
+  }
+
+  /** Requests that could not be asked. Of those that came too many, all at once and in vain, one counts. */
+  get inVain(): number {
+    return this.unreachable + (this.#limited > 0 && !this.answered ? 1 : 0);
+  }
+
   get sick(): number {
-    return this.unreachable + this.serverErrors;
+    return this.inVain + this.serverErrors;
   }
 
   get total(): number {
@@ -132,10 +145,12 @@ export const untouched: CountedCircuit = {
  * - `record`: each failure is its event's own.
  * - `return`: somebody opened or paused it meanwhile: what failed goes back, uncharged.
  * - `open`, `pause`: the same, and this attempt is the reason.
+ * - `wait`: it is well and asked for time: those that were told so go back, with what was not sent.
  */
 export type Verdict =
   | { readonly kind: 'record' }
   | { readonly kind: 'return' }
+  | { readonly kind: 'wait' }
   | { readonly kind: 'open'; readonly reason: string }
   | { readonly kind: 'pause'; readonly reason: string };
 
@@ -144,8 +159,9 @@ const record: Verdict = { kind: 'record' };
 /** What an attempt with failures means. */
 export function judge(config: CircuitConfig, tally: Tally, circuit: CountedCircuit): Verdict {
   if (circuit.paused || circuit.state !== 'closed') return { kind: 'return' };
-  if (!config.enabled) return record;
-  return judgeRefusals(tally, circuit) ?? judgeSickness(config, tally, circuit) ?? record;
+  const well: Verdict = tally.toldToWait > 0 ? { kind: 'wait' } : record;
+  if (!config.enabled) return well;
+  return judgeRefusals(tally, circuit) ?? judgeSickness(config, tally, circuit) ?? well;
 }
 
 function judgeRefusals(tally: Tally, circuit: CountedCircuit): Verdict | null {
@@ -188,12 +204,19 @@ function spoken(errorClass: string): string {
 
 /** Whether an attempt has seen enough: the rest of its rows would meet the same. */
 export function stopsEarly(config: CircuitConfig, tally: Tally): boolean {
+  if (tally.toldToWait > 0) return true;
   return tally.streak >= alikeMinimum && judge(config, tally, untouched).kind !== 'record';
 }
 
-/** Whether a failure goes back uncharged when the attempt's verdict is not to record it. */
-export function isReturned(verdict: Verdict, circuit: CountedCircuit, failure: FailureFacts): boolean {
+/** Whether a failure goes back uncharged when the attempt's verdict is not to record it. `asked`: see `asksToWait`. */
+export function isReturned(
+  verdict: Verdict,
+  circuit: CountedCircuit,
+  failure: FailureFacts,
+  asked = false,
+): boolean {
   if (verdict.kind === 'record') return false;
+  if (verdict.kind === 'wait') return asked;
   // A pause is about refusals, or a person's wish: nothing is charged to anybody.
   if (verdict.kind === 'pause' || circuit.paused) return true;
   return ailmentOf(failure) !== 'refused' || isFaultOfDestination(failure.errorClass);
@@ -226,11 +249,6 @@ export function nextProbeDelayMs(
   return probeDelayMs(circuit, failedProbes, random, askedToWaitMs(retry, failures));
 }
 
-/** The longest that these failures asked us to wait, as far as the policy honours it; 0 when none asked. */
-export function askedToWaitMs(retry: DestinationConfig['retry'], failures: readonly Asking[]): number {
-  return Math.max(0, ...failures.map(({ retryAfterMs }) => honouredRetryAfterMs(retry, retryAfterMs)));
-}
-
 /** Events sent while half-open, one phase after another. The first phase is the probe itself. */
 export const phases: readonly number[] = [3, 10, 100];
 
@@ -246,8 +264,13 @@ export interface PhaseCounts {
 }
 
 export function countPhase(acknowledged: number, failures: readonly FailureFacts[]): PhaseCounts {
-  const isDown = (failure: FailureFacts): boolean =>
-    ailmentOf(failure) !== 'refused' || (acknowledged === 0 && isFaultOfDestination(failure.errorClass));
+  const isDown = (failure: FailureFacts): boolean => {
+    // A receiver that counts what it lets through is well.
+    if (acknowledged > 0 && failure.status === 429) return false;
+    return (
+      ailmentOf(failure) !== 'refused' || (acknowledged === 0 && isFaultOfDestination(failure.errorClass))
+    );
+  };
   const down = failures.filter(isDown).length;
   return { acknowledged, refused: failures.length - down, down };
 }

@@ -27,6 +27,8 @@ export interface DestinationStanding extends CountedCircuit {
   readonly openedAt: string | null;
   readonly failedProbes: number;
   readonly nextProbeAt: string | null;
+  /** Until when the receiver itself asked not to be called; null when it did not, or that is over. */
+  readonly waitUntil: string | null;
   /** Negative when overdue; null unless open. */
   readonly nextProbeMs: number | null;
   /** Pending deliveries, counted up to 10,001. */
@@ -85,12 +87,20 @@ export interface OutageFacts {
   readonly windowMs: number;
 }
 
+/** A receiver that is well asked for time: nothing is claimed for so long, and at most so many rows at once for a minute after it. */
+export interface AskedWait {
+  readonly waitMs: number;
+  readonly claimAtMost: number;
+}
+
 export type CircuitChange =
-  { readonly open: OutageFacts } | { readonly pause: Omit<OutageFacts, 'nextProbeMs' | 'windowMs'> };
+  | { readonly open: OutageFacts }
+  | { readonly pause: Omit<OutageFacts, 'nextProbeMs' | 'windowMs'> }
+  | { readonly wait: AskedWait };
 
 /**
  * Gives back what the run's batch has not settled, uncharged; `failures` count as tries. `change`: what they did to the
- * destination. Answers null when fenced.
+ * destination; for a wait, rows whose retry is not due stay. Answers null when fenced.
  */
 export async function returnRows(
   db: Queryable,

@@ -53,6 +53,8 @@ export interface LaneStanding {
   /** Since when it is paused, else since when its circuit is as it is; null for one that never failed. */
   readonly since: string | null;
   readonly nextProbeAt: string | null;
+  /** Until when the receiver itself asked not to be called, by Retry-After; null when it did not, or that is over. */
+  readonly waitUntil: string | null;
 }
 
 /** ISO 8601 in UTC, as JavaScript prints it. */
@@ -66,6 +68,7 @@ export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
     `select d.name as destination, r.label as relay, d.paused_at is not null as paused, d.paused_reason as "pausedReason",
             coalesce(c.state, 'closed') as circuit, c.reason as "circuitReason", ${iso('coalesce(d.paused_at, c.since)')} as since,
             ${iso(`case when c.state = 'open' then c.next_probe_at end`)} as "nextProbeAt",
+            ${iso(`case when c.state = 'closed' and c.wait_until > now() then c.wait_until end`)} as "waitUntil",
             (extract(epoch from now() - e.created_at) * 1000)::float8 as "oldestPendingMs"
      from outbox.destinations d
      left join outbox.circuits c on c.destination = d.name

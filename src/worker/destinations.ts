@@ -1,4 +1,5 @@
 import type { Destinations, Log, Reachable } from '../../activities/index.ts';
+import { Pace } from '../core/askedToWait.ts';
 import type { DestinationConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
 import { createSender } from '../destination/index.ts';
@@ -24,6 +25,7 @@ export class LiveDestinations implements Destinations {
       open: (config) => ({
         config,
         sender: createSender(config, { env, share: shares.of(config.name) }),
+        pace: new Pace(),
       }),
       close: ({ sender }) => sender.close(),
     });

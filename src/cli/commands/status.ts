@@ -65,7 +65,7 @@ async function readStatus(pool: Pool) {
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
   const none: Omit<LaneStanding, 'destination'> = {
     ...{ oldestPendingMs: null, relay: null, paused: false, pausedReason: null },
-    ...{ circuit: 'closed' as const, circuitReason: null, since: null, nextProbeAt: null },
+    ...{ circuit: 'closed' as const, circuitReason: null, since: null, nextProbeAt: null, waitUntil: null },
   };
   const destinations: DestinationStatus[] = counts.map((count) => ({
     ...count,

@@ -12,6 +12,8 @@ interface ListedDestination {
   readonly since: string | null;
   readonly reason: string | null;
   readonly nextProbeAt: string | null;
+  /** Until when the receiver itself asked not to be called. */
+  readonly waitUntil: string | null;
   readonly pending: number;
   /** The workflow that takes its commands; it runs only while the destination is paused or its circuit is not closed. */
   readonly workflowId: string;
@@ -32,16 +34,22 @@ export async function list(out: Output): Promise<void> {
 }
 
 function listed(lane: LaneStanding, name: string | null, pending: number): ListedDestination {
-  const { destination, paused, circuit, since, nextProbeAt } = lane;
+  const { destination, paused, circuit, since, nextProbeAt, waitUntil } = lane;
   return {
     destination,
     state: paused ? 'paused' : circuit,
     since: paused || circuit !== 'closed' ? since : null,
     reason: paused ? lane.pausedReason : lane.circuitReason,
     nextProbeAt: paused ? null : nextProbeAt,
+    waitUntil: paused ? null : waitUntil,
     pending,
     workflowId: destinationWorkflowId(name, destination),
   };
+}
+
+function reasonOf({ reason, waitUntil }: ListedDestination): string {
+  if (reason !== null || waitUntil === null) return reason ?? '';
+  return `it asked for time until ${shortTime(waitUntil)}`;
 }
 
 function listText(items: readonly ListedDestination[], colours: Colours): string {
@@ -58,7 +66,7 @@ function listText(items: readonly ListedDestination[], colours: Colours): string
       { title: 'PENDING', align: 'right', value: ({ pending }) => String(pending) },
       { title: 'SINCE', value: ({ since }) => time(since) },
       { title: 'NEXT PROBE', value: ({ nextProbeAt }) => time(nextProbeAt) },
-      { title: 'REASON', value: ({ reason }) => cut(printable(reason ?? ''), 80) },
+      { title: 'REASON', value: (item) => cut(printable(reasonOf(item)), 80) },
     ],
     items,
     colours,

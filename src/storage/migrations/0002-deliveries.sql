@@ -47,6 +47,9 @@ create table outbox.circuits (
   closed_at             timestamptz,
   failed_probes         integer not null default 0,
   next_probe_at         timestamptz,
+  -- A receiver that is well asked for time: nothing is claimed until then, and few rows at once in the minute after it.
+  wait_until            timestamptz,
+  claim_at_most         integer,
   -- The destination's own clock stands while it is paused or its circuit is not closed: since when it does, and for how long it did.
   still_since           timestamptz,
   stood_still           interval not null default '0',

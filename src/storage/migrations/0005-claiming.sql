@@ -89,6 +89,7 @@ language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 #variable_conflict use_column
 declare
   v_destination outbox.destinations;
+  v_circuit outbox.circuits; -- null where it never failed
   v_busy  integer;
   v_slow  integer;
   v_rows  bigint;
@@ -110,8 +111,9 @@ begin
     for no key update skip locked;
     continue when not found;
     select * into v_destination from outbox.destinations d where d.name = p_lanes[i];
-    continue when not found or v_destination.paused_at is not null
-      or exists (select from outbox.circuits c where c.destination = p_lanes[i] and c.state <> 'closed');
+    continue when not found or v_destination.paused_at is not null;
+    select * into v_circuit from outbox.circuits c where c.destination = p_lanes[i];
+    continue when v_circuit.state <> 'closed' or v_circuit.wait_until > now();
 
     select count(*) filter (where b.open > 0 and b.claimed_at > now() - p_slow_after),
            count(*) filter (where b.claimed_at <= now() - p_slow_after), coalesce(sum(b.open), 0)
@@ -119,6 +121,9 @@ begin
     from outbox.batches b where b.lane = p_lanes[i] and b.active;
     continue when v_busy >= v_destination.batch_in_flight;
     v_count := least(v_destination.batch_maximum, v_destination.batch_maximum * v_destination.batch_in_flight - v_rows);
+    if v_circuit.wait_until > now() - interval '1 minute' then
+      v_count := least(v_count, v_circuit.claim_at_most);
+    end if;
     continue when v_count <= 0;
 
     if v_destination.rate_per_second is not null then

@@ -24,6 +24,10 @@ begin
   from outbox.settings s
   where b.workflow_id = p_workflow
   returning b.id, b.run, b.lane, b.fruitless - 1, s.config_revision, outbox.is_held(b.lane);
+  -- Retries wait as the receiver asked, like claims.
+  update outbox.deliveries d set due_at = c.wait_until
+  from outbox.batches b join outbox.circuits c on c.destination = b.lane and c.wait_until > now()
+  where b.workflow_id = p_workflow and d.batch_id = b.id and d.state = 'retry' and d.due_at <= now();
   perform outbox.ration_retries(b.id, d)
   from outbox.batches b join outbox.destinations d on d.name = b.lane and d.rate_per_second is not null
   where b.workflow_id = p_workflow;

@@ -24,6 +24,7 @@ begin
       'failedProbes', case when c.state <> 'closed' then c.failed_probes
                            when c.closed_at > now() - interval '1 minute' then c.failed_probes + 1 else 0 end,
       'nextProbeAt', case when c.state = 'open' then c.next_probe_at end,
+      'waitUntil', case when c.state = 'closed' and c.wait_until > now() then c.wait_until end,
       'nextProbeMs', case when c.state = 'open' then ceil(extract(epoch from c.next_probe_at - now()) * 1000) end,
       'waiting', (select count(*) from (select from outbox.deliveries v where v.destination = d.name and v.state = 'pending'
                                         limit 10001) w))
@@ -163,8 +164,10 @@ begin
 end $$;
 
 -- Gives back what a batch has not settled, uncharged. p_rows: failures as for record_failures, tried and not charged; p_change:
--- { open: facts } or { pause: { reason, … } } when they are the reason for it, else null. Answers the batch's summary; null when fenced.
+-- { open: facts } or { pause: { reason, … } } when they are the reason for it, { wait: { waitMs, claimAtMost } } when the receiver is well
+-- and asked for time, else null. Answers the batch's summary; null when fenced.
 --
+-- For a wait, what is not due stays with the batch: its own policy holds it, and no outage that would be no fault of its.
 -- A row that a policy holds until later keeps its time (`scheduled`), unless its key's order would suffer.
 create function outbox.return_rows(p_batch uuid, p_run integer, p_rows jsonb, p_change jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
@@ -183,6 +186,11 @@ begin
       where destination = v_batch.lane;
       perform outbox.note_circuit(v_batch.lane, 'pause', p_change #>> '{pause,reason}');
     end if;
+  elsif p_change ? 'wait' then
+    update outbox.circuits
+    set wait_until = greatest(wait_until, now() + (p_change #>> '{wait,waitMs}')::double precision * interval '1 ms'),
+        claim_at_most = (p_change #>> '{wait,claimAtMost}')::int
+    where destination = v_batch.lane;
   end if;
 
   with given as (
@@ -210,7 +218,8 @@ begin
   update outbox.deliveries d
   set state = case when d.due_at > now() and d.key is null then 'scheduled' else 'pending' end,
       due_at = case when d.due_at > now() and d.key is null then d.due_at end, batch_id = null, unreachable = 0
-  where d.batch_id = p_batch and d.state in ('claimed', 'retry');
+  where d.batch_id = p_batch
+    and (d.state = 'claimed' or d.state = 'retry' and (d.due_at <= now() or not coalesce(p_change ? 'wait', false)));
 
   update outbox.batches set active = false, open = 0, fruitless = 0 where id = p_batch;
   delete from outbox.batches b where b.id = p_batch and not exists (select from outbox.deliveries d where d.batch_id = b.id);
@@ -374,11 +383,12 @@ begin
         at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), coalesce(v_standing ->> 'reason', 'no reason given'));
     end if;
   elsif v_outcome is null and p_command ->> 'action' = 'resume' then
-    if v_standing ->> 'state' = 'closed' and v_standing -> 'paused' = 'false' then
+    if v_standing ->> 'state' = 'closed' and v_standing -> 'paused' = 'false' and v_standing ->> 'waitUntil' is null then
       v_outcome := 'refused';
       v_message := format('%s is neither paused nor is its circuit open', p_destination);
     else
       update outbox.destinations set paused_at = null, paused_reason = null where name = p_destination;
+      update outbox.circuits set wait_until = null where destination = p_destination;
       perform outbox.close_circuit(p_destination, 'resumed by ' || coalesce(p_command ->> 'actor', 'somebody'));
       perform outbox.set_clock(p_destination);
       v_outcome := 'done';
