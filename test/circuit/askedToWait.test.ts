@@ -65,7 +65,11 @@ test('it is left in peace for as long as it asked, which the list shows; resume 
 
   const listed = await runCli(['destinations', 'list', '--json'], { databaseUrl: database.url });
   expect((JSON.parse(listed.stdout) as { items: object[] }).items).toContainEqual(
-    expect.objectContaining({ destination: 'billing', state: 'closed', waitUntil: expect.any(String) }),
+    expect.objectContaining({
+      destination: 'billing',
+      state: 'closed',
+      waitUntil: expect.any(String) as string,
+    }),
   );
   const spoken = await runCli(['destinations', 'list'], { databaseUrl: database.url });
   expect(spoken.stdout).toMatch(/billing +closed .*it asked for time until 2\d{3}-/);
