@@ -21,7 +21,8 @@ import {
   type TestRun,
 } from '../support/index.ts';
 
-type Payload = object | ((number: number) => object);
+type Fields = Readonly<Record<string, unknown>>;
+type Payload = Fields | ((number: number) => Fields);
 
 export interface Stage {
   readonly database: TestDatabase;
@@ -59,7 +60,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   await applyTestConfig(database, configOf(billing.url, healthy.url, options));
   const running = options.run === false ? null : await startRun({ databaseUrl: database.url });
   const write = async (type: string, count: number, payload: Payload = {}): Promise<string[]> => {
-    const payloadOf = (number: number): object => (typeof payload === 'function' ? payload(number) : payload);
+    const payloadOf = (number: number): Fields => (typeof payload === 'function' ? payload(number) : payload);
     const events = Array.from({ length: count }, (_, number) => ({
       type,
       payload: { number, ...payloadOf(number) },
