@@ -1,6 +1,6 @@
 /**
  * Everything at once, with real servers and processes, and then what must hold all the same. A short run with a fixed seed; a
- * longer one by `npm run chaos -- --seed S --minutes M [--rate 300]`.
+ * longer one by `npm run chaos`.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,10 @@ import { runChaos, type Report } from './rig.ts';
 
 const seed = Number(process.env['CHAOS_SEED'] ?? 7);
 const minutes = Number(process.env['CHAOS_MINUTES'] ?? 0.5);
-const eventsPerSecond = Number(process.env['CHAOS_RATE'] ?? 100);
+const eventsPerSecond = Number(process.env['CHAOS_RATE'] ?? 60);
+/** What is promised; the suite, which shares its machine with other tests, is given more. */
+const healMs = Number(process.env['CHAOS_HEAL_SECONDS'] ?? 150) * 1_000;
+const options = (process.env['CHAOS_OPTIONS'] ?? '').split(' ');
 
 test(
   'whatever is killed, stopped or cut off, nothing is lost, doubled under another key, or acted on twice',
@@ -27,6 +30,9 @@ test(
       seed,
       durationMs: minutes * 60_000,
       eventsPerSecond,
+      healMs,
+      wipe: options.includes('wipe'),
+      restore: options.includes('restore'),
       directory,
       say: (line) => process.stderr.write(`chaos: ${line}\n`),
     });
@@ -36,9 +42,7 @@ test(
     ).toEqual([]);
     expect(report.facts['faults']).toBeGreaterThan(0);
     // A check that saw nothing shows nothing.
-    for (const { name, looked } of report.checks)
-      if (name !== 'order per key' || report.facts['order per key'] === 'checked')
-        expect(looked, name).toBeGreaterThan(0);
+    for (const { name, looked } of report.checks) expect(looked, name).toBeGreaterThan(0);
     failed = false;
   },
   minutes * 60_000 + 600_000,

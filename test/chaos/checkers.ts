@@ -1,5 +1,6 @@
 /** What must hold of every history, whatever was done to the processes. Pure: a history in, its violations out. */
 import { all, type Entry, type IntendedEvent } from './history.ts';
+import { lostTime, repeatsOf, stormsOf } from './repeats.ts';
 
 export interface Check {
   readonly name: string;
@@ -9,10 +10,11 @@ export interface Check {
   readonly looked: number;
 }
 
-const progressMs = 60_000;
 /** `run` opens up to ten; `relay` and `worker` too. */
 const connectionsPerProcess = 10;
 const rssMiBMax = 700;
+/** Classes of failure in which a receiver looked at the event and said no: only those may be charged. */
+const refused = /^http-(?!429|502|503|504)/;
 
 export function checkAll(entries: readonly Entry[]): Check[] {
   return [
@@ -20,8 +22,11 @@ export function checkAll(entries: readonly Entry[]): Check[] {
     nothingUnexpected(entries),
     atomicCapture(entries),
     oneKeyEach(entries),
+    repeatsBounded(entries),
+    effectOnce(entries),
     orderPerKey(entries),
     commandsActOnce(entries),
+    outagesChargeNobody(entries),
     progressAfterHealing(entries),
     bounded(entries),
     nobodyEndedByItself(entries),
@@ -58,19 +63,27 @@ export function nothingLost(entries: readonly Entry[]): Check {
   return { name: 'nothing lost', violations, looked };
 }
 
-/** Nothing arrives that was not committed, and nowhere but where a route or a person sent it. */
+/**
+ * Nothing arrives that was not committed, and nowhere but where a route or a person sent it. What a database that was set back has
+ * forgotten may have arrived before.
+ */
 export function nothingUnexpected(entries: readonly Entry[]): Check {
   const known = intended(entries);
   const committed = inDatabase(entries);
+  const forgotten = forgottenEvents(entries);
   const routes = all(entries, 'run')[0]?.routes ?? {};
+  const lost = lostTime(entries);
   const redirected = new Set(
     all(entries, 'letters')
       .flatMap(({ letters }) => letters)
       .flatMap(({ event, redirectedTo }) => (redirectedTo === null ? [] : [`${redirectedTo} ${event}`])),
   );
+  for (const { at, action, event } of all(entries, 'command'))
+    if (action === 'redirect' && lost(at)) redirected.add(`spare ${event}`);
   const requests = all(entries, 'request');
   const violations = requests.flatMap(({ destination, event }) => {
-    if (!committed.has(event)) return [`${event} reached ${destination} and is not in the database`];
+    if (!committed.has(event) && !forgotten.has(event))
+      return [`${event} reached ${destination} and is not in the database`];
     const expected = routes[known.get(event)?.type ?? '']?.includes(destination);
     return expected === true || redirected.has(`${destination} ${event}`)
       ? []
@@ -85,12 +98,13 @@ export function atomicCapture(entries: readonly Entry[]): Check {
   const facts = new Set(all(entries, 'rows').flatMap((rows) => rows.facts));
   const outcomes = new Map(all(entries, 'outcome').map(({ tx, outcome }) => [tx, outcome]));
   const intents = all(entries, 'intent');
-  const violations = intents.flatMap(({ tx, events: own }) => {
+  const lost = lostTime(entries);
+  const violations = intents.flatMap(({ at, tx, events: own }) => {
     const there = own.filter(({ id }) => events.has(id)).length;
     const outcome = outcomes.get(tx) ?? 'unknown';
     if (there !== 0 && there !== own.length) return [`${tx}: ${there} of ${own.length} events are there`];
     if (there > 0 !== facts.has(tx)) return [`${tx}: its own row and its events differ`];
-    if (outcome === 'committed' && there === 0) return [`${tx} was committed and is gone`];
+    if (outcome === 'committed' && there === 0 && !lost(at)) return [`${tx} was committed and is gone`];
     if (outcome === 'rolled-back' && there > 0) return [`${tx} was rolled back and is there`];
     return [];
   });
@@ -107,10 +121,51 @@ export function oneKeyEach(entries: readonly Entry[]): Check {
   return { name: 'one key each', violations, looked: requests.length };
 }
 
+/**
+ * What was acknowledged comes again only where a fault broke in before the acknowledgement was written: in each storm no more than its
+ * faults account for, in a calm nothing. A database that was set back sends again what it was set back behind: that is not counted.
+ */
+export function repeatsBounded(entries: readonly Entry[]): Check {
+  const lost = lostTime(entries);
+  const repeats = repeatsOf(entries).filter(({ firstMs }) => !lost(firstMs));
+  const storms = stormsOf(entries);
+  const within = (firstMs: number): number =>
+    storms.findIndex(({ fromMs, toMs }) => firstMs >= fromMs && firstMs <= toMs);
+  const counts = storms.map(() => 0);
+  const violations: string[] = [];
+  for (const { key, firstMs, lastMs } of repeats) {
+    const storm = within(firstMs);
+    if (storm >= 0) counts[storm] = (counts[storm] ?? 0) + 1;
+    else violations.push(`${key} was acknowledged in a calm, and came again ${lastMs - firstMs} ms later`);
+  }
+  storms.forEach(({ allowed }, storm) => {
+    const count = counts[storm] ?? 0;
+    if (count > allowed)
+      violations.push(`storm ${storm}: ${count} came again, its faults account for ${allowed}`);
+  });
+  return { name: 'repeats bounded', violations, looked: storms.length };
+}
+
+/** Behind an inbox each payment is booked once, however often it arrived. */
+export function effectOnce(entries: readonly Entry[]): Check {
+  const known = intended(entries);
+  const committed = inDatabase(entries);
+  const booked = all(entries, 'effects').flatMap((effects) => effects.booked);
+  const balance = all(entries, 'effects').reduce((sum, effects) => sum + effects.balance, 0);
+  const violations: string[] = [];
+  for (const [event, times] of countBy(booked)) {
+    if (times > 1) violations.push(`${event} was booked ${times} times`);
+    if (!committed.has(event)) violations.push(`${event} was booked and is not in the database`);
+  }
+  const there = new Set(booked);
+  for (const id of committed)
+    if (known.get(id)?.type === 'payment.created' && !there.has(id)) violations.push(`${id} was not booked`);
+  if (balance !== booked.length) violations.push(`${booked.length} bookings came to ${balance}`);
+  return { name: 'effect once', violations, looked: booked.length };
+}
+
 /** First receipts of one key come in the order in which their producer wrote them, at destinations that keep order. */
 export function orderPerKey(entries: readonly Entry[]): Check {
-  const name = 'order per key';
-  if (all(entries, 'run')[0]?.ordered !== true) return { name, violations: [], looked: 0 };
   const known = intended(entries);
   const latest = new Map<string, number>();
   const seen = new Set<string>();
@@ -124,7 +179,7 @@ export function orderPerKey(entries: readonly Entry[]): Check {
       violations.push(`${written.key}: ${written.number} came first after ${before}`);
     latest.set(written.key, Math.max(before, written.number));
   }
-  return { name, violations, looked: seen.size };
+  return { name: 'order per key', violations, looked: seen.size };
 }
 
 /** A command that was sent several times acted once; a dead letter was resolved by one command; what was resolved stays so. */
@@ -145,14 +200,15 @@ export function commandsActOnce(entries: readonly Entry[]): Check {
     violations.push(`${resolved} dead letters are resolved, commands acted on ${acted}`);
   const edits = countBy(letters.filter(({ resolution }) => resolution === 'edit').map(({ event }) => event));
   const revisions = new Map<string, Set<string>>();
+  const lost = lostTime(entries);
+  const endings = new Map(
+    letters
+      .filter(({ resolution }) => resolution === 'discard' || resolution === 'redirect')
+      .map((letter) => [`${letter.destination} ${letter.event}`, letter]),
+  );
   for (const { event, id, at, destination } of all(entries, 'request')) {
-    if (id !== event) revisions.set(event, (revisions.get(event) ?? new Set()).add(id));
-    const ended = letters.find(
-      (letter) =>
-        letter.event === event &&
-        letter.destination === destination &&
-        (letter.resolution === 'discard' || letter.resolution === 'redirect'),
-    );
+    if (id !== event && !lost(at)) revisions.set(event, (revisions.get(event) ?? new Set()).add(id));
+    const ended = endings.get(`${destination} ${event}`);
     // The database's clock is this machine's; a second for the way of a message.
     if (ended?.resolvedAt != null && at > ended.resolvedAt + 1_000)
       violations.push(`${event} reached ${destination} after its ${ended.resolution}`);
@@ -162,19 +218,50 @@ export function commandsActOnce(entries: readonly Entry[]): Check {
   return { name: 'commands act once', violations, looked: commands.length };
 }
 
-/** After everything works again, what is written then arrives within a minute, wherever it is routed. */
+/** Being unreachable is charged to no event and parks none, and a receiver that was away for long had its circuit opened. */
+export function outagesChargeNobody(entries: readonly Entry[]): Check {
+  const failed = all(entries, 'attempts').flatMap((attempts) => attempts.failed);
+  const violations = failed
+    .filter(({ errorClass, charged }) => charged && !refused.test(errorClass))
+    .map(({ destination, errorClass, count }) => `${destination}: ${errorClass} was charged ${count} times`);
+  for (const { event, destination } of all(entries, 'letters').flatMap(({ letters }) => letters))
+    if (destination !== 'picky')
+      violations.push(`${event} was parked at ${destination}, which refuses nothing`);
+  const opened = new Set(
+    all(entries, 'audit')
+      .flatMap(({ lines }) => lines)
+      .flatMap(({ action, destination }) => (action === 'open' ? [destination] : [])),
+  );
+  const away = all(entries, 'fault').flatMap(({ fault }) => /^(\S+): away$/.exec(fault)?.[1] ?? []);
+  for (const destination of away)
+    if (!opened.has(destination)) violations.push(`${destination} was away, and its circuit never opened`);
+  return { name: 'outages charge nobody', violations, looked: away.length === 0 ? 0 : failed.length };
+}
+
+/** After everything works again all that was written before is settled within the time given, and what is written then arrives. */
 export function progressAfterHealing(entries: readonly Entry[]): Check {
-  const requests = all(entries, 'request').filter(({ status }) => status < 300);
   const healed = all(entries, 'healed');
-  const expected = all(entries, 'run')[0]?.routes['order.created'] ?? [];
+  const { routes = {}, healMs = 0 } = all(entries, 'run')[0] ?? {};
+  const expected = routes['order.created'] ?? [];
+  const probes = new Set(healed.map(({ probe }) => probe));
+  const arrivals = new Map<string, number>();
+  for (const { at, destination, event, status } of all(entries, 'request')) {
+    const delivery = `${destination} ${event}`;
+    if (status < 300 && probes.has(event) && !arrivals.has(delivery)) arrivals.set(delivery, at);
+  }
   const violations = healed.flatMap(({ at, probe }) =>
     expected.flatMap((destination) => {
-      const arrived = requests.find((each) => each.event === probe && each.destination === destination);
+      const arrived = arrivals.get(`${destination} ${probe}`);
       if (arrived === undefined) return [`the probe ${probe} never reached ${destination}`];
-      const ms = arrived.at - at;
-      return ms <= progressMs ? [] : [`the probe ${probe} took ${ms} ms to ${destination}`];
+      const ms = arrived - at;
+      return ms <= healMs ? [] : [`the probe ${probe} took ${ms} ms to ${destination}`];
     }),
   );
+  const calms = all(entries, 'calm');
+  calms.forEach(({ afterMs }, number) => {
+    if (afterMs === null) violations.push(`healing ${number}: not all was delivered or parked in time`);
+  });
+  if (calms.length < healed.length) violations.push('a storm was not followed by a calm');
   return { name: 'progress after healing', violations, looked: healed.length };
 }
 
@@ -217,6 +304,20 @@ function intended(entries: readonly Entry[]): Map<string, IntendedEvent> {
 
 function inDatabase(entries: readonly Entry[]): Set<string> {
   return new Set(all(entries, 'rows').flatMap(({ events }) => events));
+}
+
+/** Intended while the database was on a way that it was set back from, and not there any more. Never what was rolled back. */
+function forgottenEvents(entries: readonly Entry[]): Set<string> {
+  const lost = lostTime(entries);
+  const there = inDatabase(entries);
+  const rolledBack = new Set(
+    all(entries, 'outcome').flatMap(({ tx, outcome }) => (outcome === 'rolled-back' ? [tx] : [])),
+  );
+  return new Set(
+    all(entries, 'intent')
+      .filter(({ at, tx }) => lost(at) && !rolledBack.has(tx))
+      .flatMap(({ events }) => events.map(({ id }) => id).filter((id) => !there.has(id))),
+  );
 }
 
 function countBy(values: readonly string[]): Map<string, number> {

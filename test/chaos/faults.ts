@@ -1,102 +1,146 @@
 /** What goes wrong. Each fault begins, lasts, and mends itself; several overlap. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProxyMode, TcpProxy } from '../support/index.ts';
+import { repeatsOfOurs, repeatsOfReceiver } from './bounds.ts';
 import type { History } from './history.ts';
+import type { OurProcess } from './processes.ts';
 import type { Random } from './random.ts';
-import type { World } from './world.ts';
+import { destinations, type World } from './world.ts';
 
-interface Fault {
+export interface Fault {
   readonly name: string;
+  /** What it breaks. What is broken already is left alone: two faults must not mend each other. */
+  readonly thing: unknown;
   readonly forMs: number;
+  /** How many deliveries may be sent again by it. */
+  readonly repeats: number;
   /** Resolves when it is mended. */
-  begin(): Promise<void>;
+  readonly begin: () => Promise<void>;
 }
 
-/** For so long; each fault under way is mended before this resolves. */
-export async function storm(world: World, history: History, random: Random, forMs: number): Promise<void> {
-  const endsAt = Date.now() + forMs;
+/** For so long, and as long as what is planned lasts; each fault under way is mended before this resolves. */
+export async function storm(
+  world: World,
+  history: History,
+  random: Random,
+  { forMs, planned }: { readonly forMs: number; readonly planned: readonly Fault[] },
+): Promise<void> {
+  history.note({ what: 'storm' });
+  const endsAt = Date.now() + Math.max(forMs, ...planned.map((fault) => fault.forMs));
   const underWay = new Set<Promise<void>>();
-  /** What is broken already is left alone: two faults must not mend each other. */
   const busy = new Set<unknown>();
+  const begin = ({ name, thing, forMs: lasts, repeats, begin: start }: Fault): void => {
+    if (busy.has(thing)) return;
+    busy.add(thing);
+    history.note({ what: 'fault', fault: name, forMs: lasts, repeats });
+    const over: Promise<void> = start().finally(() => {
+      busy.delete(thing);
+      underWay.delete(over);
+    });
+    underWay.add(over);
+  };
+  for (const fault of planned) begin(fault);
   while (Date.now() < endsAt) {
-    const { thing, fault } = choose(world, random);
-    if (!busy.has(thing)) {
-      busy.add(thing);
-      history.note({ what: 'fault', fault: fault.name, forMs: fault.forMs });
-      const over: Promise<void> = fault.begin().finally(() => {
-        busy.delete(thing);
-        underWay.delete(over);
-      });
-      underWay.add(over);
-    }
+    begin(choose(world, random));
     await sleep(random.between(500, 3_000));
   }
   await Promise.all(underWay);
 }
 
-function choose(world: World, random: Random): { thing: unknown; fault: Fault } {
+function choose(world: World, random: Random): Fault {
   const kind = random.weighted([
-    [5, 'process'],
-    [3, 'process wire'],
+    [5, 'ours'],
+    [3, 'our wire'],
+    [2, 'receiver'],
     [3, 'receiver wire'],
-    [1, 'producer wire'],
+    [2, 'producer'],
+    [1, 'producers wire'],
+    [1, 'bank wire'],
     [1.5, 'postgres'],
     [1.5, 'temporal'],
   ] as const);
+  const pickFrom = <T>(things: readonly T[]): T => random.pick(things as [T, ...T[]]);
   switch (kind) {
-    case 'process': {
-      const thing = random.pick(world.processes as [World['processes'][0]]);
-      return { thing, fault: processFault(thing, random) };
-    }
-    case 'process wire': {
-      const { name, postgres, temporal } = random.pick(world.processes as [World['processes'][0]]);
-      const [to, thing] = random.pick([
+    case 'ours':
+      return processFault(pickFrom(world.ours), random, () => ours);
+    case 'our wire': {
+      const { name, postgres, temporal } = pickFrom(world.ours);
+      const [to, wire] = random.pick([
         ['PostgreSQL', postgres],
         ['Temporal', temporal],
       ] as const);
-      return { thing, fault: wireFault(`${name} to ${to}`, thing, random) };
+      return wireFault(`${name} to ${to}`, wire, random, () => ours);
     }
+    case 'receiver':
+      return processFault(pickFrom(world.receivers), random, repeatsOfReceiver);
     case 'receiver wire': {
-      const names = Object.keys(world.receivers) as [string];
-      const name = random.pick(names);
-      const thing = world.receivers[name] as TcpProxy;
-      return { thing, fault: wireFault(`everybody to ${name}`, thing, random) };
+      const { name, wire } = pickFrom(world.receivers);
+      return wireFault(`everybody to ${name}`, wire, random, repeatsOfReceiver);
     }
-    case 'producer wire':
-      return { thing: world.producers, fault: wireFault('producers to PostgreSQL', world.producers, random) };
-    default: {
-      const thing = world.servers[kind];
-      const how = random.pick(['kill', 'stop'] as const);
-      const forMs = random.between(200, 4_000);
-      return { thing, fault: { name: `${kind}: ${how}`, forMs, begin: () => thing.restart(how, forMs) } };
-    }
+    case 'producer':
+      return processFault(pickFrom(world.producers), random, () => 0);
+    case 'producers wire':
+      return wireFault('producers to PostgreSQL', world.producersToPostgres, random, () => 0);
+    case 'bank wire':
+      return wireFault('bank to PostgreSQL', world.bankToPostgres, random, repeatsOfReceiver);
+    default:
+      return serverFault(world, kind, random.pick(['kill', 'stop']), random.between(200, 4_000));
   }
 }
 
-function processFault(process: World['processes'][0], random: Random): Fault {
+const ours = repeatsOfOurs(destinations.length);
+
+export function serverFault(
+  { servers }: World,
+  which: keyof World['servers'],
+  how: 'kill' | 'stop',
+  forMs: number,
+): Fault {
+  const thing = servers[which];
+  const name = `${which}: ${how}`;
+  return { name, thing, forMs, repeats: ours, begin: () => thing.restart(how, forMs) };
+}
+
+/** Nobody answers there for a while: its circuit opens. */
+export function receiverAway({ receivers }: World, destination: string, forMs: number): Fault {
+  const thing = receivers.find((receiver) => receiver.destination === destination);
+  if (thing === undefined) throw new Error(`there is no receiver ${destination}`);
+  return {
+    name: `${destination}: away`,
+    thing,
+    forMs,
+    repeats: repeatsOfReceiver(forMs),
+    begin: () => thing.restart('SIGKILL', forMs),
+  };
+}
+
+function processFault(thing: OurProcess, random: Random, repeats: (forMs: number) => number): Fault {
   const what = random.weighted([
     [4, 'SIGKILL'],
     [2, 'SIGTERM'],
     [3, 'SIGSTOP'],
   ] as const);
+  const name = `${thing.name}: ${what}`;
   if (what !== 'SIGSTOP') {
     const forMs = random.between(0, 3_000);
-    return { name: `${process.name}: ${what}`, forMs, begin: () => process.restart(what, forMs) };
+    return { name, thing, forMs, repeats: repeats(forMs), begin: () => thing.restart(what, forMs) };
   }
   // Up to well past the age of claims, leases and workflow tasks.
   const forMs = random.between(500, 25_000);
   return {
-    name: `${process.name}: SIGSTOP`,
+    name,
+    thing,
     forMs,
+    repeats: repeats(forMs),
     begin: async () => {
-      process.signal('SIGSTOP');
+      thing.signal('SIGSTOP');
       await sleep(forMs);
-      process.signal('SIGCONT');
+      thing.signal('SIGCONT');
     },
   };
 }
 
-function wireFault(name: string, wire: TcpProxy, random: Random): Fault {
+function wireFault(from: string, thing: TcpProxy, random: Random, repeats: (forMs: number) => number): Fault {
   const mode = random.pick<ProxyMode>([
     'refuse',
     'reset',
@@ -107,12 +151,14 @@ function wireFault(name: string, wire: TcpProxy, random: Random): Fault {
   ]);
   const forMs = random.between(300, 12_000);
   return {
-    name: `${name}: ${typeof mode === 'string' ? mode : JSON.stringify(mode)}`,
+    name: `${from}: ${typeof mode === 'string' ? mode : JSON.stringify(mode)}`,
+    thing,
     forMs,
+    repeats: repeats(forMs),
     begin: async () => {
-      await wire.become(mode);
+      await thing.become(mode);
       await sleep(forMs);
-      await wire.become('pass');
+      await thing.become('pass');
     },
   };
 }

@@ -1,4 +1,7 @@
-/** What a run did and saw, in the order in which the rig came to know it: one JSON object a line. Checkers read nothing else. */
+/**
+ * What a run did and saw, in the order in which the rig came to know it: one JSON object a line. Checkers read nothing else. Receivers and
+ * producers are processes of their own, whose lines come a moment later than they were written.
+ */
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 
@@ -7,7 +10,8 @@ export type Entry = { readonly at: number } & (
   | {
       readonly what: 'run';
       readonly seed: number;
-      readonly ordered: boolean;
+      /** Given to settle what was written before everything worked again. */
+      readonly healMs: number;
       readonly routes: Readonly<Record<string, readonly string[]>>;
     }
   /** A producer's transaction is about to be committed or rolled back. */
@@ -18,7 +22,9 @@ export type Entry = { readonly at: number } & (
       readonly tx: string;
       readonly outcome: 'committed' | 'rolled-back' | 'unknown';
     }
-  /** A receiver's answer to one request, after it had its effect. */
+  /** A producer was asked to write no more, and does not. */
+  | { readonly what: 'wrote'; readonly producer: string }
+  /** A receiver had its effect and is about to give this answer. */
   | {
       readonly what: 'request';
       readonly destination: string;
@@ -29,14 +35,23 @@ export type Entry = { readonly at: number } & (
       readonly attempt: number;
       readonly status: number;
     }
-  | { readonly what: 'fault'; readonly fault: string; readonly forMs: number }
+  /** From here on faults come at random, until `healed`. */
+  | { readonly what: 'storm' }
+  /** `repeats`: how many deliveries it may cause to be sent again, see bounds.ts. */
+  | { readonly what: 'fault'; readonly fault: string; readonly forMs: number; readonly repeats: number }
   /** Everything works again; within a minute `probe` must have arrived. */
   | { readonly what: 'healed'; readonly probe: string }
+  /** The probe has arrived, and all that was written before `healed` is delivered or parked; null: not within the time given. */
+  | { readonly what: 'calm'; readonly afterMs: number | null }
+  /** The database was copied; `restored`: it is as it was then. */
+  | { readonly what: 'copied' }
+  | { readonly what: 'restored' }
   /** An operator's command, about to be sent; `times`: how often. */
   | {
       readonly what: 'command';
       readonly commandId: string;
       readonly letter: number;
+      readonly event: string;
       readonly action: string;
       readonly times: number;
     }
@@ -53,8 +68,14 @@ export type Entry = { readonly at: number } & (
       readonly connections: number;
       readonly rssMiB: Readonly<Record<string, number>>;
     }
-  /** From the database, when the run is over. */
+  /** From the database, when the run is over. `facts`: transactions whose own row is there. */
   | { readonly what: 'rows'; readonly events: readonly string[]; readonly facts: readonly string[] }
+  /** When the acknowledgement of a delivery was written, by `<destination>/<event>`. */
+  | { readonly what: 'delivered'; readonly times: Readonly<Record<string, number>> }
+  /** Failed attempts, and whether the event paid for them. */
+  | { readonly what: 'attempts'; readonly failed: readonly FailedAttempts[] }
+  /** From the bank's own database. */
+  | { readonly what: 'effects'; readonly booked: readonly string[]; readonly balance: number }
   | { readonly what: 'letters'; readonly letters: readonly Letter[] }
   | { readonly what: 'audit'; readonly lines: readonly AuditLine[] }
   | {
@@ -81,9 +102,17 @@ export interface Letter {
   readonly redirectedTo: string | null;
 }
 
+export interface FailedAttempts {
+  readonly destination: string;
+  readonly errorClass: string;
+  readonly charged: boolean;
+  readonly count: number;
+}
+
 export interface AuditLine {
   readonly commandId: string | null;
   readonly action: string;
+  readonly destination: string | null;
   readonly outcome: string;
   readonly events: number;
 }
@@ -96,6 +125,10 @@ export interface History {
   readonly entries: readonly Entry[];
   readonly path: string;
   note(news: News): void;
+  /** What somebody else noted, with its time. */
+  record(entry: Entry): void;
+  /** Whether the event was acknowledged by that destination. */
+  arrived(destination: string, event: string): boolean;
   /** Everything is in the file. */
   close(): Promise<void>;
 }
@@ -103,14 +136,19 @@ export interface History {
 export function openHistory(path: string): History {
   const file = createWriteStream(path);
   const entries: Entry[] = [];
+  const acknowledged = new Set<string>();
+  const record = (entry: Entry): void => {
+    entries.push(entry);
+    if (entry.what === 'request' && entry.status < 300)
+      acknowledged.add(`${entry.destination} ${entry.event}`);
+    file.write(`${JSON.stringify(entry)}\n`);
+  };
   return {
     entries,
     path,
-    note: (news) => {
-      const entry = { at: Date.now(), ...news } as Entry;
-      entries.push(entry);
-      file.write(`${JSON.stringify(entry)}\n`);
-    },
+    record,
+    note: (news) => record({ at: Date.now(), ...news }),
+    arrived: (destination, event) => acknowledged.has(`${destination} ${event}`),
     close: async () => {
       file.end();
       await finished(file);

@@ -1,4 +1,4 @@
-/** npm run chaos -- --seed S --minutes M [--rate EVENTS_PER_SECOND]. What it did and saw stays in .outbox/chaos. */
+/** npm run chaos: a run as long as one likes. What it did and saw stays in .outbox/chaos. */
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -8,8 +8,11 @@ const options = {
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   minutes: { type: 'string', default: '5' },
   rate: { type: 'string', default: '300' },
+  wipe: { type: 'boolean', default: false },
+  restore: { type: 'boolean', default: false },
 };
-const usage = 'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND]';
+const usage =
+  'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND] [--wipe] [--restore]';
 
 let values;
 try {
@@ -17,16 +20,20 @@ try {
 } catch (error) {
   refuse(error.message);
 }
-for (const [name, value] of Object.entries(values))
+const { seed, minutes, rate, ...others } = values;
+for (const [name, value] of Object.entries({ seed, minutes, rate }))
   if (!(Number(value) > 0)) refuse(`--${name} is a number above 0, not ${value}`);
 
-const { seed, minutes, rate } = values;
 const directory = fileURLToPath(new URL(`../../.outbox/chaos/${seed}-${Date.now()}/`, import.meta.url));
 mkdirSync(directory, { recursive: true });
 Object.assign(process.env, {
   CHAOS_SEED: seed,
   CHAOS_MINUTES: minutes,
   CHAOS_RATE: rate,
+  CHAOS_HEAL_SECONDS: '60',
+  CHAOS_OPTIONS: Object.keys(others)
+    .filter((name) => others[name])
+    .join(' '),
   CHAOS_DIRECTORY: directory,
 });
 const config = fileURLToPath(new URL('../vitest.config.ts', import.meta.url));

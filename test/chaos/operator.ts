@@ -14,7 +14,8 @@ export interface Person {
   stop(): Promise<void>;
 }
 
-const everyMs = 1_500;
+const everyMs = 1_000;
+const atOnce = 10;
 const answerMs = 8_000;
 
 export function startPerson(world: World, history: History, random: Random): Person {
@@ -24,13 +25,15 @@ export function startPerson(world: World, history: History, random: Random): Per
   const working = (async () => {
     while (!stopping) {
       await sleep(everyMs);
-      const letters = await openDeadLetters(world.admin).catch(() => []);
+      const letters = await openDeadLetters(world.databases.outbox).catch(() => []);
       // One whose command got lost on its way is tried again after a while.
-      const due = letters.filter(({ id }) => Date.now() - (tried.get(id) ?? 0) > 15_000).slice(0, 5);
-      for (const letter of due) {
-        tried.set(letter.id, Date.now());
-        await resolve(world, history, random, letter, commands++).catch(() => undefined);
-      }
+      const due = letters.filter(({ id }) => Date.now() - (tried.get(id) ?? 0) > 15_000).slice(0, atOnce);
+      await Promise.all(
+        due.map((letter) => {
+          tried.set(letter.id, Date.now());
+          return resolve(world, history, random, letter, commands++).catch(() => undefined);
+        }),
+      );
     }
   })();
   return {
@@ -57,7 +60,7 @@ async function resolve(
   }[action];
   const times = random.between(2, 3);
   const commandId = `chaos-${number}`;
-  history.note({ what: 'command', commandId, letter: letter.id, action, times });
+  history.note({ what: 'command', commandId, letter: letter.id, event: letter.event, action, times });
   if (action !== 'edit' && random.next() < 0.3) return byOperator(world, letter, action, times);
   const connection = await Connection.connect({ address: world.temporalAddress, connectTimeout: 3_000 });
   try {
@@ -74,7 +77,7 @@ async function resolve(
 
 /** As the CLI does, an id of its own for each time: the second finds nothing parked. */
 async function byOperator(
-  { admin, temporalAddress, name }: World,
+  { databases, temporalAddress, name }: World,
   { id, event, destination, workflowId }: OpenLetter,
   action: ResolutionAction,
   times: number,
@@ -86,7 +89,7 @@ async function byOperator(
   });
   try {
     const operator = await createOperator({
-      db: admin,
+      db: databases.outbox,
       temporal,
       name,
       searchAttributes: true,

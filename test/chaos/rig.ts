@@ -1,98 +1,185 @@
 /** A run: storms and calms, producers and a person at work all the while, then the sums. */
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { enqueue } from '../../src/produce/enqueue.ts';
+import { uuid7 } from '../../src/halfMessages/message.ts';
+import { repeatsOfOurs } from './bounds.ts';
 import { checkAll, type Check } from './checkers.ts';
-import { auditLines, eventIds, facts, left, letters, ourConnections } from './database.ts';
-import { storm } from './faults.ts';
+import {
+  acknowledgedAt,
+  auditLines,
+  effects,
+  eventIds,
+  facts,
+  failedAttempts,
+  left,
+  letters,
+  ourConnections,
+  unsettledBefore,
+} from './database.ts';
+import { receiverAway, serverFault, storm, type Fault } from './faults.ts';
+import { figures, type Figures } from './figures.ts';
 import { all, openHistory, type History } from './history.ts';
 import { startPerson } from './operator.ts';
-import { findPsql, startNodeProducer, startPsqlProducer, uuid7, type Producer } from './producers.ts';
+import { rssMiB } from './processes.ts';
 import { seeded } from './random.ts';
-import { routes, rssMiB, startWorld, type World } from './world.ts';
+import { repeatsOf } from './repeats.ts';
+import { destinations, routes, startWorld, type World } from './world.ts';
 
 export interface Plan {
   readonly seed: number;
   /** Of storms and calms together; settling afterwards comes on top. */
   readonly durationMs: number;
   readonly eventsPerSecond: number;
+  /** Given after each storm, until what was written before is settled. */
+  readonly healMs: number;
+  /** Half-way Temporal's whole store is deleted. */
+  readonly wipe: boolean;
+  /** After a third the database is copied, after two thirds it is set back to that. */
+  readonly restore: boolean;
   readonly directory: string;
   readonly say: (line: string) => void;
 }
 
 export interface Report {
   readonly checks: readonly Check[];
-  readonly facts: Readonly<Record<string, string | number>>;
+  readonly facts: Figures;
   readonly historyPath: string;
 }
 
 const stormMs = { from: 15_000, to: 30_000 };
-const probeMs = 60_000;
+const endMs = 60_000;
 const settleMs = 180_000;
 const sampleMs = 2_000;
+/** A run of so long has what the promise names: two minutes without Temporal, and PostgreSQL killed. */
+const longMs = 8 * 60_000;
+const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
-export async function runChaos({ seed, durationMs, eventsPerSecond, directory, say }: Plan): Promise<Report> {
+export async function runChaos(plan: Plan): Promise<Report> {
+  const { seed, durationMs, healMs, directory, say } = plan;
   const random = seeded(seed);
   const history = openHistory(join(directory, 'history.jsonl'));
-  const world = await startWorld(directory, history, random.fork('receivers'));
-  history.note({ what: 'run', seed, ordered: world.ordered, routes });
+  history.note({ what: 'run', seed, healMs, routes });
+  const world = await startWorld(directory, history, plan);
   const state = { calm: true };
   const sampling = sampler(world, history, state);
-  const producers = startProducers(world, history, eventsPerSecond, random);
   const person = startPerson(world, history, random.fork('person'));
-  say(`seed ${seed}: ${producers.map(({ name }) => name).join(', ')} write; history in ${history.path}`);
+  say(
+    `seed ${seed}: ${world.producers.map(({ name }) => name).join(', ')} write; history in ${history.path}`,
+  );
 
   const storms = random.fork('storms');
-  await heal(world, history);
-  const endsAt = Date.now() + durationMs;
-  while (Date.now() < endsAt) {
+  await heal(world, history, healMs);
+  const startedAt = Date.now();
+  const programme = programmeOf(plan, world);
+  while (Date.now() - startedAt < durationMs) {
+    const leftMs = durationMs - (Date.now() - startedAt);
+    const due = take(programme, (Date.now() - startedAt) / durationMs);
+    for (const act of due) if ('between' in act) await act.between(history);
     state.calm = false;
-    await storm(
-      world,
-      history,
-      storms,
-      Math.min(storms.between(stormMs.from, stormMs.to), endsAt - Date.now()),
-    );
-    const tookMs = await heal(world, history);
+    await storm(world, history, storms, {
+      forMs: Math.min(storms.between(stormMs.from, stormMs.to), leftMs),
+      planned: due.flatMap((act) => ('fault' in act ? [act.fault] : [])),
+    });
+    const tookMs = await heal(world, history, healMs);
     state.calm = true;
     await sleep(2 * sampleMs);
-    say(progress(history, endsAt, tookMs));
+    say(progress(history, startedAt + durationMs, tookMs));
   }
-  await Promise.all(producers.map((producer) => producer.stop()));
+  await endWriting(world, history);
   const settledMs = await settle(world);
   await person.stop();
   await sampling.stop();
+  await world.journals.stop();
   await sumUp(world, history);
   const checks = checkAll(history.entries);
   await history.close();
-  return { checks, facts: figures(world, history, settledMs), historyPath: history.path };
+  return { checks, facts: figures(history.entries, settledMs), historyPath: history.path };
 }
 
-function startProducers(
-  world: World,
-  history: History,
-  perSecond: number,
-  random: ReturnType<typeof seeded>,
-) {
-  const url = new URL(world.databaseUrl);
-  url.host = world.producers.address;
-  const psql = findPsql();
-  const names = ['node-1', 'node-2', psql === undefined ? 'node-3' : 'psql'];
-  return names.map((name): Producer => {
-    const eventsPerSecond = perSecond / names.length;
-    const settings = { name, url: url.href, eventsPerSecond, history, random: random.fork(name) };
-    return name === 'psql' && psql !== undefined
-      ? startPsqlProducer(psql, settings)
-      : startNodeProducer(settings);
+/** Something that is to happen once, at the latest in the storm that begins after `after` (0 to 1) of the run. */
+type Act = { readonly after: number } & (
+  { readonly fault: Fault } | { between(history: History): Promise<void> }
+);
+
+function programmeOf({ durationMs, wipe, restore }: Plan, world: World): Act[] {
+  const long = durationMs >= longMs;
+  const { postgres } = world.servers;
+  const copy = async (history: History): Promise<void> => {
+    noteFault(history, 'postgres: copied');
+    await postgres.copy(() => history.note({ what: 'copied' }));
+  };
+  return [
+    { after: 0, fault: receiverAway(world, 'billing', long ? 30_000 : 8_000) },
+    ...(long
+      ? [
+          { after: 0.2, fault: serverFault(world, 'temporal', 'stop', 120_000) },
+          { after: 0.5, fault: serverFault(world, 'postgres', 'kill', 2_000) },
+        ]
+      : []),
+    ...(wipe ? [{ after: 0.4, between: (history: History) => wipeTemporal(world, history) }] : []),
+    ...(restore
+      ? [
+          { after: 0.3, between: copy },
+          { after: 0.6, between: (history: History) => restoreDatabase(world, history) },
+        ]
+      : []),
+  ];
+}
+
+/** Removes and answers what is due by now. */
+function take(programme: Act[], done: number): Act[] {
+  const due = programme.filter(({ after }) => after <= done);
+  programme.splice(0, programme.length, ...programme.filter(({ after }) => after > done));
+  return due;
+}
+
+/** Its store is deleted behind our processes, which go on for a while; then as docs/operating.md says. */
+async function wipeTemporal(world: World, history: History): Promise<void> {
+  noteFault(history, 'temporal: wiped');
+  await world.servers.temporal.wipe();
+  await sleep(10_000);
+  await withoutOurs(world, () => doctor(world, '--adopt'));
+}
+
+async function restoreDatabase(world: World, history: History): Promise<void> {
+  noteFault(history, 'postgres: set back to the copy');
+  await withoutOurs(world, async () => {
+    await world.servers.postgres.putBack();
+    await doctor(world, '--restored');
+    history.note({ what: 'restored' });
   });
 }
 
-/** Everything works again by now: an event written now must arrive. Answers how long it took. */
-async function heal({ admin }: World, history: History): Promise<number> {
+function noteFault(history: History, fault: string): void {
+  history.note({ what: 'storm' });
+  history.note({ what: 'fault', fault, forMs: 0, repeats: repeatsOfOurs(destinations.length) });
+}
+
+async function withoutOurs({ ours }: World, work: () => Promise<void>): Promise<void> {
+  await Promise.all(ours.map((process) => process.stop()));
+  await work();
+  for (const process of ours) process.start();
+}
+
+async function doctor({ databaseUrl, temporalAddress }: World, option: string): Promise<void> {
+  await promisify(execFile)(process.execPath, [cli, 'doctor', option], {
+    env: { ...process.env, OUTBOX_DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: temporalAddress },
+  });
+}
+
+/** Everything works again by now: what was written before must be settled, and an event written now must arrive. Answers when that is. */
+async function heal({ databases: { outbox } }: World, history: History, healMs: number): Promise<number> {
   const probe = uuid7();
-  const event = { id: probe, type: 'order.created', key: 'probe', number: 0 };
-  history.note({ what: 'intent', tx: probe, events: [event] });
-  const client = await admin.connect();
+  history.note({
+    what: 'intent',
+    tx: probe,
+    events: [{ id: probe, type: 'order.created', key: 'probe', number: 0 }],
+  });
+  const client = await outbox.connect();
   try {
     await client.query('begin');
     await client.query('insert into chaos.facts values ($1)', [probe]);
@@ -105,24 +192,32 @@ async function heal({ admin }: World, history: History): Promise<number> {
   history.note({ what: 'healed', probe });
   const startedAt = Date.now();
   const arrived = (): boolean =>
-    routes['order.created'].every((destination) =>
-      history.entries.some(
-        (entry) =>
-          entry.what === 'request' &&
-          entry.event === probe &&
-          entry.destination === destination &&
-          entry.status < 300,
-      ),
-    );
-  while (!arrived() && Date.now() - startedAt < probeMs) await sleep(50);
-  return Date.now() - startedAt;
+    routes['order.created'].every((destination) => history.arrived(destination, probe));
+  let settled = false;
+  while (!settled && Date.now() - startedAt < healMs) {
+    await sleep(250);
+    settled = arrived() && (await unsettledBefore(outbox, startedAt)) === 0;
+  }
+  const afterMs = Date.now() - startedAt;
+  history.note({ what: 'calm', afterMs: settled ? afterMs : null });
+  return afterMs;
+}
+
+/** Producers stay, as one of them answers check-backs. */
+async function endWriting({ producers }: World, history: History): Promise<void> {
+  for (const producer of producers) producer.signal('SIGUSR2');
+  const deadline = Date.now() + endMs;
+  while (all(history.entries, 'wrote').length < producers.length) {
+    if (Date.now() > deadline) throw new Error('producers did not end within a minute');
+    await sleep(100);
+  }
 }
 
 /** Until nothing is left, or time is up. Answers how long it took. */
-async function settle({ admin }: World): Promise<number> {
+async function settle({ databases: { outbox } }: World): Promise<number> {
   const startedAt = Date.now();
   while (Date.now() - startedAt < settleMs) {
-    if (Object.keys(await left(admin)).length === 0) break;
+    if (Object.keys(await left(outbox)).length === 0) break;
     await sleep(500);
   }
   return Date.now() - startedAt;
@@ -134,13 +229,13 @@ function sampler(world: World, history: History, state: { readonly calm: boolean
     while (!stopping) {
       await sleep(sampleMs);
       const rss: Record<string, number> = {};
-      for (const process of world.processes) {
+      for (const process of world.ours) {
         const { name } = process;
         const id = process.pid();
         const mib = id === undefined ? null : await rssMiB(id);
         if (mib !== null) rss[name] = mib;
       }
-      const connections = await ourConnections(world.admin).catch(() => 0);
+      const connections = await ourConnections(world.databases.outbox).catch(() => 0);
       history.note({ what: 'sample', calm: state.calm, connections, rssMiB: rss });
     }
   })();
@@ -152,44 +247,20 @@ function sampler(world: World, history: History, state: { readonly calm: boolean
   };
 }
 
-async function sumUp({ admin, processes }: World, history: History): Promise<void> {
-  history.note({ what: 'rows', events: await eventIds(admin), facts: await facts(admin) });
-  history.note({ what: 'letters', letters: await letters(admin) });
-  history.note({ what: 'audit', lines: await auditLines(admin) });
-  history.note({ what: 'left', deliveries: await left(admin), processes: processes.length });
+async function sumUp({ databases, ours }: World, history: History): Promise<void> {
+  const { outbox, bank } = databases;
+  history.note({ what: 'rows', events: await eventIds(outbox), facts: await facts(databases) });
+  history.note({ what: 'letters', letters: await letters(outbox) });
+  history.note({ what: 'audit', lines: await auditLines(outbox) });
+  history.note({ what: 'attempts', failed: await failedAttempts(outbox) });
+  history.note({ what: 'effects', ...(await effects(bank)) });
+  const repeated = repeatsOf(history.entries).map(({ event }) => event);
+  history.note({ what: 'delivered', times: await acknowledgedAt(outbox, repeated) });
+  history.note({ what: 'left', deliveries: await left(outbox), processes: ours.length });
 }
 
-function progress({ entries }: History, endsAt: number, probeTookMs: number): string {
+function progress({ entries }: History, endsAt: number, calmAfterMs: number): string {
   const count = (what: 'request' | 'fault' | 'command'): number => all(entries, what).length;
   const leftS = Math.max(Math.round((endsAt - Date.now()) / 1_000), 0);
-  return `${count('fault')} faults, ${count('request')} requests, ${count('command')} commands; probe arrived after ${probeTookMs} ms; ${leftS} s left`;
-}
-
-function figures({ ordered }: World, { entries }: History, settledMs: number): Report['facts'] {
-  const requests = all(entries, 'request');
-  const samples = all(entries, 'sample');
-  const acknowledged = requests.filter(({ status }) => status < 300);
-  const events = all(entries, 'rows').flatMap((rows) => rows.events).length;
-  const unknown = all(entries, 'outcome').filter(({ outcome }) => outcome === 'unknown').length;
-  const probes = all(entries, 'healed').map(({ at, probe }) => {
-    const arrivals = routes['order.created'].flatMap((destination) => {
-      const first = acknowledged.find((each) => each.event === probe && each.destination === destination);
-      return first === undefined ? [] : [first.at - at];
-    });
-    return arrivals.length < routes['order.created'].length ? Infinity : Math.max(...arrivals);
-  });
-  return {
-    events,
-    'transactions of unknown outcome': unknown,
-    faults: all(entries, 'fault').length,
-    requests: requests.length,
-    'acknowledged more than once': acknowledged.length - new Set(acknowledged.map(({ key }) => key)).size,
-    'dead letters': all(entries, 'letters').flatMap((entry) => entry.letters).length,
-    commands: all(entries, 'command').length,
-    'slowest probe, ms': Math.max(...probes),
-    'settled after, ms': settledMs,
-    'largest process, MiB': Math.max(...samples.flatMap(({ rssMiB: rss }) => Object.values(rss))),
-    'most connections, calm': Math.max(...samples.map(({ calm, connections }) => (calm ? connections : 0))),
-    'order per key': ordered ? 'checked' : 'not in this version',
-  };
+  return `${count('fault')} faults, ${count('request')} requests, ${count('command')} commands; settled ${calmAfterMs} ms after healing; ${leftS} s left`;
 }

@@ -1,283 +1,246 @@
-/** Everything real that a run stirs: PostgreSQL, Temporal, our processes, receivers, and a wire to each that can be cut. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync } from 'node:fs';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+/** Everything real that a run stirs: PostgreSQL, Temporal, our processes, receivers, producers, and a wire to each that can be cut. */
+import { accessSync, constants } from 'node:fs';
+import { chmod, mkdir } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  startPostgres,
-  startTemporal,
-  type EmbeddedPostgres,
-  type EmbeddedTemporal,
-} from '../../src/embedded/index.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import { OutboxError } from '../../src/errors.ts';
+import { postgresMarkers } from '../../src/index.ts';
+import { migrateInbox } from '../../src/inbox/index.ts';
 import { applyConfig } from '../../src/storage/configuration.ts';
 import { connect, type Pool } from '../../src/storage/connect.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { atEnd, startTcpProxy, type TcpProxy } from '../support/index.ts';
+import { concurrency, inFlight, timeoutMs } from './bounds.ts';
 import type { History } from './history.ts';
-import type { Random } from './random.ts';
+import { followJournals, type Journals } from './journals.ts';
+import { keepProcess, steadyPort, type OurProcess } from './processes.ts';
+import { postgresServer, temporalServer, type PostgresServer, type TemporalServer } from './servers.ts';
 
-const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
-
-/** One of ours, restarted by whoever ended it; one that ends by itself is noted, and started again. */
-export interface OurProcess {
-  readonly name: string;
+/** One of ours, with wires of its own. */
+export interface Worker extends OurProcess {
   readonly postgres: TcpProxy;
   readonly temporal: TcpProxy;
-  pid(): number | undefined;
-  signal(signal: NodeJS.Signals): void;
-  /** Ends it and starts it again after a pause. */
-  restart(signal: 'SIGKILL' | 'SIGTERM', pauseMs: number): Promise<void>;
-  stop(): Promise<void>;
 }
 
-/** A server that can be ended hard or in order, and comes back at its address with its data. */
-export interface OurServer {
-  restart(how: 'kill' | 'stop', pauseMs: number): Promise<void>;
+export interface ReceiverProcess extends OurProcess {
+  readonly destination: string;
+  /** From ours to it. */
+  readonly wire: TcpProxy;
 }
 
 export interface World {
-  /** Past all proxies, for the rig itself. */
-  readonly admin: Pool;
+  /** Past all wires, for the rig itself; `bank` is the database of the receiver with the inbox, `shop` that of the half messages. */
+  readonly databases: { readonly outbox: Pool; readonly bank: Pool; readonly shop: Pool };
   readonly databaseUrl: string;
   readonly temporalAddress: string;
   readonly name: string;
-  /** Whether `ledger` keeps order per key. */
-  readonly ordered: boolean;
-  readonly processes: readonly OurProcess[];
-  readonly servers: { readonly postgres: OurServer; readonly temporal: OurServer };
-  /** Before each receiver, by destination. */
-  readonly receivers: Readonly<Record<string, TcpProxy>>;
-  /** Between producers and PostgreSQL. */
-  readonly producers: TcpProxy;
+  readonly ours: readonly Worker[];
+  readonly servers: { readonly postgres: PostgresServer; readonly temporal: TemporalServer };
+  readonly receivers: readonly ReceiverProcess[];
+  readonly producers: readonly OurProcess[];
+  /** From all producers to PostgreSQL, and from the bank to its database. */
+  readonly producersToPostgres: TcpProxy;
+  readonly bankToPostgres: TcpProxy;
+  /** What receivers and producers note comes into the history until this is stopped. */
+  readonly journals: Journals;
 }
 
-export const routes = { 'order.created': ['billing', 'ledger'], 'odd.created': ['picky'] } as const;
-const destinations = ['billing', 'ledger', 'picky', 'spare'] as const;
-const commands = ['run', 'run', 'relay', 'worker'] as const;
+export interface Load {
+  readonly seed: number;
+  readonly eventsPerSecond: number;
+}
 
-export async function startWorld(directory: string, history: History, random: Random): Promise<World> {
-  await mkdir(join(directory, 'logs'), { recursive: true });
+export const routes = {
+  'order.created': ['billing', 'ledger'],
+  'odd.created': ['picky'],
+  'payment.created': ['bank'],
+  'half.created': ['billing'],
+} as const;
+export const destinations = ['billing', 'ledger', 'picky', 'spare', 'bank'] as const;
+const commands = ['run', 'run', 'relay', 'worker'] as const;
+const name = 'chaos';
+const bankSecret = `whsec_${Buffer.alloc(32, 'bank').toString('base64')}`;
+/** A share of all events, but no more than one a second: a person answers each of them. */
+const oddShare = 0.01;
+const halfMessageShare = 0.05;
+
+const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+const actor = (file: string): string => fileURLToPath(new URL(`./actors/${file}.mjs`, import.meta.url));
+
+export async function startWorld(directory: string, history: History, load: Load): Promise<World> {
+  for (const folder of ['logs', 'journals']) await mkdir(join(directory, folder), { recursive: true });
   // As root PostgreSQL runs as another user, who must be able to enter.
   await chmod(directory, 0o755);
-  const postgres = await postgresServer(join(directory, 'postgres'));
-  const temporal = await temporalServer(join(directory, 'temporal.db'));
-  const admin = connect(postgres.url, { applicationName: 'chaos', onIdleError: () => undefined });
-  atEnd(() => admin.end());
-  await migrate(admin);
-  await admin.query('create schema chaos; create table chaos.facts (tx text primary key)');
-  const receivers = Object.fromEntries(
-    await Promise.all(
-      destinations.map(
-        async (name) => [name, await startReceiver(name, history, random.fork(name))] as const,
-      ),
-    ),
-  );
-  const name = 'chaos';
-  const ordered = await configure(admin, name, receivers);
+  const [postgres, temporal] = await Promise.all([
+    postgresServer(join(directory, 'postgres')),
+    temporalServer(join(directory, 'temporal.db')),
+  ]);
+  const databases = await createDatabases(postgres.url);
   const host = new URL(postgres.url).host;
-  const processes = await Promise.all(
-    commands.map(async (command, number) => {
-      const wires = { postgres: await startTcpProxy(host), temporal: await startTcpProxy(temporal.address) };
-      const url = new URL(postgres.url);
-      url.host = wires.postgres.address;
-      const log = join(directory, 'logs', `${number}-${command}.log`);
-      return ourProcess(`${command} ${number}`, command, { ...wires, url: url.href, log }, history);
+  const wires = { producers: await startTcpProxy(host), bank: await startTcpProxy(host) };
+  const place = (process: string) => ({
+    log: join(directory, 'logs', `${process.replaceAll(' ', '-')}.log`),
+    journal: join(directory, 'journals', `${process}.jsonl`),
+  });
+  const journals: string[] = [];
+
+  const receivers = await Promise.all(
+    destinations.map(async (destination): Promise<ReceiverProcess> => {
+      const { log, journal } = place(destination);
+      const port = await steadyPort();
+      journals.push(journal);
+      const env = {
+        NAME: destination,
+        PORT: String(port),
+        SEED: String(load.seed),
+        JOURNAL: journal,
+        BANK_URL: through(wires.bank, postgres.url, 'bank'),
+        BANK_SECRET: bankSecret,
+      };
+      const args = [actor(destination === 'bank' ? 'bank' : 'receiver')];
+      const process = keepProcess({ name: destination, args, env: () => env, log }, history);
+      return { ...process, destination, wire: await startTcpProxy(`127.0.0.1:${port}`) };
+    }),
+  );
+
+  const checkBackPort = await steadyPort();
+  await configure(databases.outbox, receivers, `http://127.0.0.1:${checkBackPort}/`);
+
+  const producers = producerKinds().map(({ name: producer, kind, share }) => {
+    const { log, journal } = place(producer);
+    journals.push(journal);
+    const env = (incarnation: number) => ({
+      NAME: producer,
+      KIND: kind,
+      SEED: String(load.seed),
+      INCARNATION: String(incarnation),
+      RATE: String(load.eventsPerSecond * share),
+      ODD_SHARE: String(Math.min(oddShare, 1 / load.eventsPerSecond)),
+      JOURNAL: journal,
+      DATABASE_URL: through(wires.producers, postgres.url),
+      SHOP_URL: through(wires.producers, postgres.url, 'shop'),
+      CHECK_BACK_PORT: String(checkBackPort),
+      PSQL: findPsql() ?? '',
+    });
+    return keepProcess({ name: producer, args: [actor('producer')], env, log }, history);
+  });
+
+  const ours = await Promise.all(
+    commands.map(async (command, number): Promise<Worker> => {
+      const own = { postgres: await startTcpProxy(host), temporal: await startTcpProxy(temporal.address) };
+      const env = {
+        OUTBOX_DATABASE_URL: through(own.postgres, postgres.url),
+        TEMPORAL_ADDRESS: own.temporal.address,
+        TEMPORAL_NAMESPACE: 'default',
+        BANK_SECRET: bankSecret,
+      };
+      const process = `${command} ${number}`;
+      const { log } = place(process);
+      return {
+        ...keepProcess({ name: process, args: [cli, command], env: () => env, log }, history),
+        ...own,
+      };
     }),
   );
   return {
-    admin,
+    databases,
     databaseUrl: postgres.url,
     temporalAddress: temporal.address,
     name,
-    ordered,
-    processes,
-    servers: { postgres: postgres.server, temporal: temporal.server },
+    ours,
+    servers: { postgres, temporal },
     receivers,
-    producers: await startTcpProxy(host),
+    producers,
+    producersToPostgres: wires.producers,
+    bankToPostgres: wires.bank,
+    journals: followJournals(journals, history),
   };
 }
 
-async function postgresServer(dataDir: string) {
-  // A process that is killed loses nothing that it gave to the operating system: no need to wait for the disk.
-  const settings = { fsync: 'off', max_connections: '200' };
-  let running: EmbeddedPostgres = await startPostgres({ dataDir, settings });
-  const { port, url } = running;
-  atEnd(() => running.stop());
-  const server: OurServer = {
-    restart: async (how, pauseMs) => {
-      if (how === 'kill') process.kill(running.pid, 'SIGKILL');
-      else await running.stop();
-      await running.exited;
-      await sleep(pauseMs);
-      running = await startPostgres({ dataDir, port, settings });
-      if (running.port !== port) throw new Error(`port ${port} was taken by somebody`);
-    },
-  };
-  return { url, server };
+/** One of them is psql, where there is one: nothing of ours, plain SQL. */
+function producerKinds() {
+  const third = findPsql() === undefined ? 'enqueueing' : 'psql';
+  const share = (1 - halfMessageShare) / 3;
+  return [
+    { name: 'node-1', kind: 'enqueueing', share },
+    { name: 'node-2', kind: 'enqueueing', share },
+    { name: third === 'psql' ? 'psql' : 'node-3', kind: third, share },
+    { name: 'shop', kind: 'halfMessages', share: halfMessageShare },
+  ];
 }
 
-async function temporalServer(dataFile: string) {
-  const options = {
-    dataFile,
-    headless: true,
-    searchAttributes: { OutboxState: 'Keyword', OutboxDestination: 'Keyword', OutboxEventType: 'Keyword' },
-  } as const;
-  let running: EmbeddedTemporal = await startTemporal(options);
-  const { address } = running;
-  const port = Number(address.split(':')[1]);
-  atEnd(() => running.stop());
-  const server: OurServer = {
-    restart: async (how, pauseMs) => {
-      if (how === 'kill') process.kill(running.pid, 'SIGKILL');
-      else await running.stop();
-      await running.exited;
-      await sleep(pauseMs);
-      running = await startTemporal({ ...options, port });
-      if (running.address !== address) throw new Error(`${address} was taken by somebody`);
-    },
-  };
-  return { address, server };
+function through(wire: TcpProxy, databaseUrl: string, database?: string): string {
+  const url = new URL(databaseUrl);
+  url.host = wire.address;
+  if (database !== undefined) url.pathname = `/${database}`;
+  return url.href;
 }
 
-/** Answers whether this version keeps order per key. */
-async function configure(
-  admin: Pool,
-  name: string,
-  receivers: Readonly<Record<string, TcpProxy>>,
-): Promise<boolean> {
-  const retry =
-    '{ initialInterval: 300ms, backoffCoefficient: 2, maximumInterval: 2s, maximumAttempts: 100 }';
-  const text = (ordering: string): string =>
-    [
-      `name: ${name}`,
-      'destinations:',
-      ...destinations.map((each) => {
-        const own = each === 'ledger' ? `, ordering: ${ordering}` : '';
-        const url = `http://${receivers[each]?.address ?? ''}/`;
-        return `  ${each}: { type: http, url: '${url}', timeout: 8s, retry: ${retry}${own} }`;
-      }),
-      'routes:',
-      ...Object.entries(routes).map(([match, to]) => `  - { match: '${match}', to: [${to.join(', ')}] }`),
-    ].join('\n');
-  for (const ordering of ['key', 'none']) {
-    try {
-      const { config } = parseConfig(text(ordering), { path: 'chaos.yaml', env: {} });
-      await applyConfig(admin, config, text(ordering), 'chaos');
-      return ordering === 'key';
-    } catch (error) {
-      if (!(error instanceof OutboxError) || ordering === 'none') throw error;
-    }
-  }
-  return false;
+async function createDatabases(databaseUrl: string): Promise<World['databases']> {
+  const open = (database?: string): Pool => {
+    const url = new URL(databaseUrl);
+    if (database !== undefined) url.pathname = `/${database}`;
+    const pool = connect(url.href, { applicationName: 'chaos', onIdleError: () => undefined });
+    atEnd(() => pool.end());
+    return pool;
+  };
+  const outbox = open();
+  for (const database of ['bank', 'shop']) await outbox.query(`create database ${database}`);
+  const databases = { outbox, bank: open('bank'), shop: open('shop') };
+  await migrate(outbox);
+  await outbox.query('create schema chaos; create table chaos.facts (tx text primary key)');
+  await migrateInbox(databases.bank);
+  await databases.bank.query(
+    `create table bookings (event text not null);
+     create table balances (account integer primary key, payments bigint not null);
+     insert into balances select n, 0 from generate_series(0, 15) n`,
+  );
+  await postgresMarkers(databases.shop).migrate();
+  await databases.shop.query('create table facts (tx text primary key)');
+  return databases;
 }
 
-/** Has its effect (a line in the history) and then answers; `picky` refuses what it has not seen retried, edited or redirected. */
-async function startReceiver(destination: string, history: History, random: Random): Promise<TcpProxy> {
-  const statusOf = (attempt: number): number => {
-    if (destination === 'picky') return attempt > 1 ? 204 : 422;
-    return random.weighted([
-      [96, 204],
-      [2, 500],
-      [2, 503],
-    ]);
+/** Little is left to an event's budget, so that an outage that was charged would park. Probes come soon: after healing a minute is given. */
+async function configure(outbox: Pool, receivers: readonly ReceiverProcess[], checkBackUrl: string) {
+  const common = [
+    `timeout: ${timeoutMs}ms`,
+    `concurrency: ${concurrency}`,
+    `batch: { inFlight: ${inFlight} }`,
+    'circuit: { probeAfter: 2s, maximumProbeInterval: 15s }',
+    'retry: { initialInterval: 300ms, backoffCoefficient: 2, maximumInterval: 2s, maximumAttempts: 12 }',
+  ].join(', ');
+  const own: Readonly<Record<string, string>> = {
+    ledger: ', ordering: key',
+    bank: ', signing: { scheme: standard-webhooks, secrets: [env:BANK_SECRET] }',
   };
-  const server = createServer((request, response) => {
-    request.resume().on('end', () => {
-      const header = (name: string): string => String(request.headers[name] ?? '');
-      const id = header('webhook-id');
-      const attempt = Number(header('outbox-attempt'));
-      const status = statusOf(attempt);
-      const key = header('idempotency-key').replaceAll('"', '');
-      const event = id.replace(/:r\d+$/, '');
-      history.note({ what: 'request', destination, event, id, key, attempt, status });
-      response.writeHead(status).end();
+  const text = [
+    `name: ${name}`,
+    'destinations:',
+    ...receivers.map(
+      ({ destination, wire }) =>
+        `  ${destination}: { type: http, url: 'http://${wire.address}/', ${common}${own[destination] ?? ''} }`,
+    ),
+    'routes:',
+    ...Object.entries(routes).map(([match, to]) => `  - { match: '${match}', to: [${to.join(', ')}] }`),
+    'producers:',
+    `  shop: { checkBack: { url: '${checkBackUrl}', grace: 3s, timeout: 3s, schedule: [${Array(60).fill('2s').join(', ')}] } }`,
+  ].join('\n');
+  const { config } = parseConfig(text, { path: 'chaos.yaml', env: { BANK_SECRET: bankSecret } });
+  await applyConfig(outbox, config, text, 'chaos');
+}
+
+/** A psql on PATH, or where Debian keeps it; undefined where there is none. */
+function findPsql(): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  const debian = [18, 17, 16, 15, 14].map((version) => `/usr/lib/postgresql/${version}/bin`);
+  return [...folders, ...debian]
+    .map((folder) => join(folder, 'psql'))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
     });
-    request.on('error', () => undefined);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  atEnd(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return startTcpProxy(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-}
-
-interface Wiring {
-  readonly postgres: TcpProxy;
-  readonly temporal: TcpProxy;
-  readonly url: string;
-  readonly log: string;
-}
-
-function ourProcess(
-  name: string,
-  command: string,
-  { postgres, temporal, url, log }: Wiring,
-  history: History,
-): OurProcess {
-  let child: ChildProcess | undefined;
-  let ended: Promise<void> = Promise.resolve();
-  let asked = false;
-  const start = (): void => {
-    const out = openSync(log, 'a');
-    const started = spawn(process.execPath, [cli, command], {
-      stdio: ['ignore', out, out],
-      env: {
-        PATH: process.env['PATH'],
-        HOME: process.env['HOME'],
-        OUTBOX_DATABASE_URL: url,
-        TEMPORAL_ADDRESS: temporal.address,
-        TEMPORAL_NAMESPACE: 'default',
-      },
-    });
-    child = started;
-    asked = false;
-    ended = new Promise((resolve) => {
-      started.once('exit', (code, signal) => {
-        if (child === started && !asked) {
-          history.note({ what: 'ended', process: name, code, signal });
-          setTimeout(start, 500);
-        }
-        resolve();
-      });
-    });
-  };
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    asked = true;
-    child?.kill(signal);
-    // One that stands still hears nothing but SIGKILL.
-    child?.kill('SIGCONT');
-    const patience = setTimeout(() => child?.kill('SIGKILL'), 30_000);
-    await ended;
-    clearTimeout(patience);
-  };
-  start();
-  atEnd(() => end('SIGKILL'));
-  return {
-    name,
-    postgres,
-    temporal,
-    pid: () => (child?.exitCode === null && child.signalCode === null ? child.pid : undefined),
-    signal: (signal) => void child?.kill(signal),
-    restart: async (signal, pauseMs) => {
-      if (asked) return;
-      await end(signal);
-      await sleep(pauseMs);
-      start();
-    },
-    stop: () => end('SIGTERM'),
-  };
-}
-
-/** Resident memory of a process, MiB; null where /proc does not say. */
-export async function rssMiB(pid: number): Promise<number | null> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
-  return kib === undefined ? null : Math.round(Number(kib) / 1024);
 }

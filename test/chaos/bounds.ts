@@ -1,0 +1,21 @@
+/**
+ * How many deliveries one fault may cause to be sent again: those that had arrived, and whose acknowledgement was not in the database. A
+ * bound for full load; at a few hundred events a second hardly any of it is used.
+ */
+
+/** As configured for every destination of a run. */
+export const concurrency = 50;
+export const inFlight = 2;
+export const timeoutMs = 8_000;
+/** As activities/ledger.ts flushes: so many acknowledgements at a time, and as many may gather while those are written. */
+const flushRows = 100;
+
+/** A process of ours, or its way to a server, or a server: of each destination, requests under way and answers not yet written. */
+export function repeatsOfOurs(destinations: number): number {
+  return destinations * inFlight * (concurrency + 2 * flushRows);
+}
+
+/** A receiver, or the way to it: the requests under way, and once more for each time that they are waited for in vain. */
+export function repeatsOfReceiver(forMs: number): number {
+  return inFlight * concurrency * (1 + Math.ceil(forMs / timeoutMs));
+}

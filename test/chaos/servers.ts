@@ -1,0 +1,92 @@
+/** PostgreSQL and Temporal of a run: real, on ports and files of their own, to be killed, stopped, wiped and set back. */
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  startPostgres,
+  startTemporal,
+  type EmbeddedPostgres,
+  type EmbeddedTemporal,
+} from '../../src/embedded/index.ts';
+import { atEnd } from '../support/index.ts';
+
+/** A server that comes back at its address. */
+export interface OurServer {
+  /** Ended hard or in order; `whileAway` is done to its files before it comes back with them. */
+  restart(how: 'kill' | 'stop', pauseMs: number, whileAway?: () => Promise<void>): Promise<void>;
+}
+
+export interface PostgresServer extends OurServer {
+  readonly url: string;
+  /** Sets all its files aside, as a backup of a server that stands still. `taken`: called before it goes on. */
+  copy(taken: () => void): Promise<void>;
+  /** Back to the copy. */
+  putBack(): Promise<void>;
+}
+
+export interface TemporalServer extends OurServer {
+  readonly address: string;
+  /** Its whole store is gone, and it begins anew at the same address. */
+  wipe(): Promise<void>;
+}
+
+export async function postgresServer(dataDir: string): Promise<PostgresServer> {
+  // A process that is killed loses nothing that it gave to the operating system: no need to wait for the disk.
+  const settings = { fsync: 'off', max_connections: '200' };
+  let running: EmbeddedPostgres = await startPostgres({ dataDir, settings });
+  const { port, url } = running;
+  atEnd(() => running.stop());
+  const restart: OurServer['restart'] = async (how, pauseMs, whileAway) => {
+    if (how === 'kill') process.kill(running.pid, 'SIGKILL');
+    else await running.stop();
+    await running.exited;
+    await whileAway?.();
+    await sleep(pauseMs);
+    running = await startPostgres({ dataDir, port, settings });
+    if (running.port !== port) throw new Error(`port ${port} was taken by somebody`);
+  };
+  const copied = `${dataDir}.copy`;
+  return {
+    url,
+    restart,
+    copy: (taken) =>
+      restart('stop', 0, async () => {
+        execFileSync('cp', ['-a', dataDir, copied]);
+        taken();
+      }),
+    putBack: () =>
+      restart('stop', 0, async () => {
+        await rm(dataDir, { recursive: true });
+        execFileSync('mv', [copied, dataDir]);
+      }),
+  };
+}
+
+export async function temporalServer(dataFile: string): Promise<TemporalServer> {
+  const options = {
+    dataFile,
+    headless: true,
+    searchAttributes: { OutboxState: 'Keyword', OutboxDestination: 'Keyword', OutboxEventType: 'Keyword' },
+  } as const;
+  let running: EmbeddedTemporal = await startTemporal(options);
+  const { address } = running;
+  const port = Number(address.split(':')[1]);
+  atEnd(() => running.stop());
+  const restart: OurServer['restart'] = async (how, pauseMs, whileAway) => {
+    if (how === 'kill') process.kill(running.pid, 'SIGKILL');
+    else await running.stop();
+    await running.exited;
+    await whileAway?.();
+    await sleep(pauseMs);
+    running = await startTemporal({ ...options, port });
+    if (running.address !== address) throw new Error(`${address} was taken by somebody`);
+  };
+  return {
+    address,
+    restart,
+    wipe: () =>
+      restart('kill', 0, async () => {
+        for (const suffix of ['', '-wal', '-shm']) await rm(`${dataFile}${suffix}`, { force: true });
+      }),
+  };
+}
