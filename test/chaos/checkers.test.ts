@@ -16,7 +16,7 @@ const good: readonly News[] = [
   {
     what: 'run',
     seed: 1,
-    healMs: 60_000,
+    patience: { healMs: 60_000, calmRepeats: 0 },
     routes: {
       'order.created': ['billing', 'ledger'],
       'odd.created': ['picky'],
@@ -32,7 +32,7 @@ const good: readonly News[] = [
   { what: 'intent', tx: 't4', events: [payment('m')] },
   { what: 'outcome', tx: 't4', outcome: 'committed' },
   { what: 'storm' },
-  { what: 'fault', fault: 'billing: away', forMs: 1_000, repeats: 2 },
+  { what: 'fault', fault: 'billing: away', forMs: 1_000, repeats: 2, late: 0 },
   request('bank', 'm'),
   request('bank', 'm', { attempt: 2 }),
   request('billing', 'a'),
@@ -92,6 +92,7 @@ const good: readonly News[] = [
     ],
   },
   { what: 'effects', booked: ['m'], balance: 1 },
+  { what: 'delivered', times: { 'bank/m': 30_000 } },
   { what: 'left', deliveries: {}, processes: 4 },
 ];
 
@@ -207,6 +208,15 @@ test.each<readonly [what: string, check: string, history: () => readonly News[]]
     'more repeats than the faults of a storm account for',
     'repeats bounded',
     () => changed<Extract<News, { what: 'fault' }>>('fault', (fault) => ({ ...fault, repeats: 1 })),
+  ],
+  [
+    'a repeat after the acknowledgement was written',
+    'repeats bounded',
+    () =>
+      changed<Extract<News, { what: 'delivered' }>>('delivered', () => ({
+        what: 'delivered',
+        times: { 'bank/m': 0 },
+      })),
   ],
   [
     'a repeat of what was acknowledged in a calm',
@@ -346,6 +356,8 @@ const lostOrder: readonly News[] = [
   { what: 'intent', tx: 'lost', events: [order('l', -1)] },
   { what: 'outcome', tx: 'lost', outcome: 'committed' },
   request('billing', 'l'),
+  // Comes again in the calm at the end.
+  request('billing', 'later'),
 ];
 
 test('what was written after a copy that was put back is nobody’s fault', () => {

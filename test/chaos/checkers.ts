@@ -1,6 +1,6 @@
 /** What must hold of every history, whatever was done to the processes. Pure: a history in, its violations out. */
 import { all, type Entry, type IntendedEvent } from './history.ts';
-import { lostTime, repeatsOf, stormsOf } from './repeats.ts';
+import { countedRepeats, lostTime, stormOf, stormsOf } from './repeats.ts';
 
 export interface Check {
   readonly name: string;
@@ -126,23 +126,24 @@ export function oneKeyEach(entries: readonly Entry[]): Check {
  * faults account for, in a calm nothing. A database that was set back sends again what it was set back behind: that is not counted.
  */
 export function repeatsBounded(entries: readonly Entry[]): Check {
-  const lost = lostTime(entries);
-  const repeats = repeatsOf(entries).filter(({ firstMs }) => !lost(firstMs));
+  const calmRepeats = all(entries, 'run')[0]?.patience.calmRepeats ?? 0;
+  const repeats = countedRepeats(entries);
   const storms = stormsOf(entries);
-  const within = (firstMs: number): number =>
-    storms.findIndex(({ fromMs, toMs }) => firstMs >= fromMs && firstMs <= toMs);
-  const counts = storms.map(() => 0);
   const violations: string[] = [];
-  for (const { key, firstMs, lastMs } of repeats) {
-    const storm = within(firstMs);
-    if (storm >= 0) counts[storm] = (counts[storm] ?? 0) + 1;
-    else violations.push(`${key} was acknowledged in a calm, and came again ${lastMs - firstMs} ms later`);
-  }
-  storms.forEach(({ allowed }, storm) => {
-    const count = counts[storm] ?? 0;
-    if (count > allowed)
-      violations.push(`storm ${storm}: ${count} came again, its faults account for ${allowed}`);
+  storms.forEach(({ allowed }, which) => {
+    const own = repeats.filter(({ firstMs }) => stormOf(storms, firstMs) === which);
+    const late = own.filter((repeat) => repeat.late).length;
+    if (own.length > allowed.repeats)
+      violations.push(`storm ${which}: ${own.length} came again, its faults account for ${allowed.repeats}`);
+    if (late > allowed.late)
+      violations.push(
+        `storm ${which}: ${late} came again once settled, its faults account for ${allowed.late}`,
+      );
   });
+  const calm = repeats.filter(({ firstMs }) => stormOf(storms, firstMs) < 0);
+  if (calm.length > calmRepeats)
+    for (const { key, firstMs, lastMs } of calm)
+      violations.push(`${key} was acknowledged in a calm, and came again ${lastMs - firstMs} ms later`);
   return { name: 'repeats bounded', violations, looked: storms.length };
 }
 
@@ -241,8 +242,8 @@ export function outagesChargeNobody(entries: readonly Entry[]): Check {
 /** After everything works again all that was written before is settled within the time given, and what is written then arrives. */
 export function progressAfterHealing(entries: readonly Entry[]): Check {
   const healed = all(entries, 'healed');
-  const { routes = {}, healMs = 0 } = all(entries, 'run')[0] ?? {};
-  const expected = routes['order.created'] ?? [];
+  const [run] = all(entries, 'run');
+  const expected = run?.routes['order.created'] ?? [];
   const probes = new Set(healed.map(({ probe }) => probe));
   const arrivals = new Map<string, number>();
   for (const { at, destination, event, status } of all(entries, 'request')) {
@@ -254,7 +255,7 @@ export function progressAfterHealing(entries: readonly Entry[]): Check {
       const arrived = arrivals.get(`${destination} ${probe}`);
       if (arrived === undefined) return [`the probe ${probe} never reached ${destination}`];
       const ms = arrived - at;
-      return ms <= healMs ? [] : [`the probe ${probe} took ${ms} ms to ${destination}`];
+      return ms <= (run?.patience.healMs ?? 0) ? [] : [`the probe ${probe} took ${ms} ms to ${destination}`];
     }),
   );
   const calms = all(entries, 'calm');

@@ -1,8 +1,8 @@
 /** What goes wrong. Each fault begins, lasts, and mends itself; several overlap. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProxyMode, TcpProxy } from '../support/index.ts';
-import { repeatsOfOurs, repeatsOfReceiver } from './bounds.ts';
-import type { History } from './history.ts';
+import { none, repeatsOfOurs, repeatsOfReceiver } from './bounds.ts';
+import type { Allowance, History } from './history.ts';
 import type { OurProcess } from './processes.ts';
 import type { Random } from './random.ts';
 import { destinations, type World } from './world.ts';
@@ -12,8 +12,7 @@ export interface Fault {
   /** What it breaks. What is broken already is left alone: two faults must not mend each other. */
   readonly thing: unknown;
   readonly forMs: number;
-  /** How many deliveries may be sent again by it. */
-  readonly repeats: number;
+  readonly allowed: Allowance;
   /** Resolves when it is mended. */
   readonly begin: () => Promise<void>;
 }
@@ -29,10 +28,10 @@ export async function storm(
   const endsAt = Date.now() + Math.max(forMs, ...planned.map((fault) => fault.forMs));
   const underWay = new Set<Promise<void>>();
   const busy = new Set<unknown>();
-  const begin = ({ name, thing, forMs: lasts, repeats, begin: start }: Fault): void => {
+  const begin = ({ name, thing, forMs: lasts, allowed, begin: start }: Fault): void => {
     if (busy.has(thing)) return;
     busy.add(thing);
-    history.note({ what: 'fault', fault: name, forMs: lasts, repeats });
+    history.note({ what: 'fault', fault: name, forMs: lasts, ...allowed });
     const over: Promise<void> = start().finally(() => {
       busy.delete(thing);
       underWay.delete(over);
@@ -78,9 +77,9 @@ function choose(world: World, random: Random): Fault {
       return wireFault(`everybody to ${name}`, wire, random, repeatsOfReceiver);
     }
     case 'producer':
-      return processFault(pickFrom(world.producers), random, () => 0);
+      return processFault(pickFrom(world.producers), random, () => none);
     case 'producers wire':
-      return wireFault('producers to PostgreSQL', world.producersToPostgres, random, () => 0);
+      return wireFault('producers to PostgreSQL', world.producersToPostgres, random, () => none);
     case 'bank wire':
       return wireFault('bank to PostgreSQL', world.bankToPostgres, random, repeatsOfReceiver);
     default:
@@ -98,7 +97,7 @@ export function serverFault(
 ): Fault {
   const thing = servers[which];
   const name = `${which}: ${how}`;
-  return { name, thing, forMs, repeats: ours, begin: () => thing.restart(how, forMs) };
+  return { name, thing, forMs, allowed: ours, begin: () => thing.restart(how, forMs) };
 }
 
 /** Nobody answers there for a while: its circuit opens. */
@@ -109,12 +108,12 @@ export function receiverAway({ receivers }: World, destination: string, forMs: n
     name: `${destination}: away`,
     thing,
     forMs,
-    repeats: repeatsOfReceiver(forMs),
+    allowed: repeatsOfReceiver(forMs),
     begin: () => thing.restart('SIGKILL', forMs),
   };
 }
 
-function processFault(thing: OurProcess, random: Random, repeats: (forMs: number) => number): Fault {
+function processFault(thing: OurProcess, random: Random, allow: (forMs: number) => Allowance): Fault {
   const what = random.weighted([
     [4, 'SIGKILL'],
     [2, 'SIGTERM'],
@@ -123,7 +122,7 @@ function processFault(thing: OurProcess, random: Random, repeats: (forMs: number
   const name = `${thing.name}: ${what}`;
   if (what !== 'SIGSTOP') {
     const forMs = random.between(0, 3_000);
-    return { name, thing, forMs, repeats: repeats(forMs), begin: () => thing.restart(what, forMs) };
+    return { name, thing, forMs, allowed: allow(forMs), begin: () => thing.restart(what, forMs) };
   }
   // Up to well past the age of claims, leases and workflow tasks.
   const forMs = random.between(500, 25_000);
@@ -131,7 +130,7 @@ function processFault(thing: OurProcess, random: Random, repeats: (forMs: number
     name,
     thing,
     forMs,
-    repeats: repeats(forMs),
+    allowed: allow(forMs),
     begin: async () => {
       thing.signal('SIGSTOP');
       await sleep(forMs);
@@ -140,7 +139,12 @@ function processFault(thing: OurProcess, random: Random, repeats: (forMs: number
   };
 }
 
-function wireFault(from: string, thing: TcpProxy, random: Random, repeats: (forMs: number) => number): Fault {
+function wireFault(
+  from: string,
+  thing: TcpProxy,
+  random: Random,
+  allow: (forMs: number) => Allowance,
+): Fault {
   const mode = random.pick<ProxyMode>([
     'refuse',
     'reset',
@@ -154,7 +158,7 @@ function wireFault(from: string, thing: TcpProxy, random: Random, repeats: (forM
     name: `${from}: ${typeof mode === 'string' ? mode : JSON.stringify(mode)}`,
     thing,
     forMs,
-    repeats: repeats(forMs),
+    allowed: allow(forMs),
     begin: async () => {
       await thing.become(mode);
       await sleep(forMs);

@@ -1,16 +1,15 @@
 /** A run in numbers. */
 import { all, type Entry } from './history.ts';
-import { repeatsOf, stormsOf } from './repeats.ts';
+import { countedRepeats, stormOf, stormsOf } from './repeats.ts';
 
 export type Figures = Readonly<Record<string, string | number>>;
 
 export function figures(entries: readonly Entry[], settledMs: number): Figures {
   const requests = all(entries, 'request');
   const samples = all(entries, 'sample');
-  const repeats = repeatsOf(entries);
+  const repeats = countedRepeats(entries);
   const storms = stormsOf(entries);
   const audit = all(entries, 'audit').flatMap(({ lines }) => lines);
-  const written = all(entries, 'delivered')[0]?.times ?? {};
   const producers = all(entries, 'outcome');
   return {
     events: all(entries, 'rows').flatMap((rows) => rows.events).length,
@@ -18,16 +17,13 @@ export function figures(entries: readonly Entry[], settledMs: number): Figures {
     faults: all(entries, 'fault').length,
     requests: requests.length,
     'sent again after a 2xx': repeats.length,
-    'of these, over a second after the acknowledgement was written': repeats.filter(
-      ({ destination, event, lastMs }) => lastMs > (written[`${destination}/${event}`] ?? Infinity) + 1_000,
-    ).length,
-    'allowed by the faults': storms.reduce((sum, { allowed }) => sum + allowed, 0),
+    'after that was written': repeats.filter(({ late }) => late).length,
+    'in calms': repeats.filter(({ firstMs }) => stormOf(storms, firstMs) < 0).length,
     'most in one storm': Math.max(
       0,
-      ...storms.map(
-        ({ fromMs, toMs }) => repeats.filter(({ firstMs }) => firstMs >= fromMs && firstMs <= toMs).length,
-      ),
+      ...storms.map((_, which) => repeats.filter(({ firstMs }) => stormOf(storms, firstMs) === which).length),
     ),
+    'allowed by the faults': storms.reduce((sum, { allowed }) => sum + allowed.repeats, 0),
     'circuits opened': audit.filter(({ action }) => action === 'open').length,
     'effects in the bank': all(entries, 'effects').flatMap(({ booked }) => booked).length,
     'half messages': all(entries, 'intent').filter(({ events }) => events[0]?.type === 'half.created').length,

@@ -10,8 +10,7 @@ export type Entry = { readonly at: number } & (
   | {
       readonly what: 'run';
       readonly seed: number;
-      /** Given to settle what was written before everything worked again. */
-      readonly healMs: number;
+      readonly patience: Patience;
       readonly routes: Readonly<Record<string, readonly string[]>>;
     }
   /** A producer's transaction is about to be committed or rolled back. */
@@ -37,8 +36,7 @@ export type Entry = { readonly at: number } & (
     }
   /** From here on faults come at random, until `healed`. */
   | { readonly what: 'storm' }
-  /** `repeats`: how many deliveries it may cause to be sent again, see bounds.ts. */
-  | { readonly what: 'fault'; readonly fault: string; readonly forMs: number; readonly repeats: number }
+  | ({ readonly what: 'fault'; readonly fault: string; readonly forMs: number } & Allowance)
   /** Everything works again; within a minute `probe` must have arrived. */
   | { readonly what: 'healed'; readonly probe: string }
   /** The probe has arrived, and all that was written before `healed` is delivered or parked; null: not within the time given. */
@@ -84,6 +82,20 @@ export type Entry = { readonly at: number } & (
       readonly processes: number;
     }
 );
+
+/** How many deliveries a fault may cause to be sent again, see bounds.ts; and of these, after their acknowledgement was written. */
+export interface Allowance {
+  readonly repeats: number;
+  readonly late: number;
+}
+
+/** What is asked of a run. */
+export interface Patience {
+  /** Given to settle what was written before everything worked again. */
+  readonly healMs: number;
+  /** Deliveries that may come again without a fault: where the machine is so busy that answers are read too late. */
+  readonly calmRepeats: number;
+}
 
 export interface IntendedEvent {
   readonly id: string;

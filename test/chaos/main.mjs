@@ -8,12 +8,12 @@ const options = {
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   minutes: { type: 'string', default: '5' },
   rate: { type: 'string', default: '300' },
-  'settle-within': { type: 'string', default: '60' },
+  busy: { type: 'boolean', default: false },
   wipe: { type: 'boolean', default: false },
   restore: { type: 'boolean', default: false },
 };
 const usage =
-  'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND] [--settle-within SECONDS] [--wipe] [--restore]';
+  'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND] [--busy] [--wipe | --restore]';
 
 let values;
 try {
@@ -21,9 +21,10 @@ try {
 } catch (error) {
   refuse(error.message);
 }
-const { seed, minutes, rate, 'settle-within': seconds, ...others } = values;
-for (const [name, value] of Object.entries({ seed, minutes, rate, 'settle-within': seconds }))
+const { seed, minutes, rate, busy, ...others } = values;
+for (const [name, value] of Object.entries({ seed, minutes, rate }))
   if (!(Number(value) > 0)) refuse(`--${name} is a number above 0, not ${value}`);
+if (values.wipe && values.restore) refuse('--wipe and --restore are each tried alone');
 
 const directory = fileURLToPath(new URL(`../../.outbox/chaos/${seed}-${Date.now()}/`, import.meta.url));
 mkdirSync(directory, { recursive: true });
@@ -31,7 +32,7 @@ Object.assign(process.env, {
   CHAOS_SEED: seed,
   CHAOS_MINUTES: minutes,
   CHAOS_RATE: rate,
-  CHAOS_HEAL_SECONDS: seconds,
+  CHAOS_BUSY: busy ? 'yes' : 'no',
   CHAOS_OPTIONS: Object.keys(others)
     .filter((name) => others[name])
     .join(' '),

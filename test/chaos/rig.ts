@@ -1,12 +1,8 @@
 /** A run: storms and calms, producers and a person at work all the while, then the sums. */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { uuid7 } from '../../src/halfMessages/message.ts';
-import { repeatsOfOurs } from './bounds.ts';
 import { checkAll, type Check } from './checkers.ts';
 import {
   acknowledgedAt,
@@ -20,26 +16,18 @@ import {
   ourConnections,
   unsettledBefore,
 } from './database.ts';
-import { receiverAway, serverFault, storm, type Fault } from './faults.ts';
+import { storm } from './faults.ts';
 import { figures, type Figures } from './figures.ts';
-import { all, openHistory, type History } from './history.ts';
+import { all, openHistory, type History, type Patience } from './history.ts';
 import { startPerson } from './operator.ts';
 import { rssMiB } from './processes.ts';
+import { programmeOf, take, type Wishes } from './programme.ts';
 import { seeded } from './random.ts';
 import { repeatsOf } from './repeats.ts';
-import { destinations, routes, startWorld, type World } from './world.ts';
+import { routes, startWorld, type Load, type World } from './world.ts';
 
-export interface Plan {
-  readonly seed: number;
-  /** Of storms and calms together; settling afterwards comes on top. */
-  readonly durationMs: number;
-  readonly eventsPerSecond: number;
-  /** Given after each storm, until what was written before is settled. */
-  readonly healMs: number;
-  /** Half-way Temporal's whole store is deleted. */
-  readonly wipe: boolean;
-  /** After a third the database is copied, after two thirds it is set back to that. */
-  readonly restore: boolean;
+export interface Plan extends Load, Wishes {
+  readonly patience: Patience;
   readonly directory: string;
   readonly say: (line: string) => void;
 }
@@ -54,15 +42,12 @@ const stormMs = { from: 15_000, to: 30_000 };
 const endMs = 60_000;
 const settleMs = 180_000;
 const sampleMs = 2_000;
-/** A run of so long has what the promise names: two minutes without Temporal, and PostgreSQL killed. */
-const longMs = 8 * 60_000;
-const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
 export async function runChaos(plan: Plan): Promise<Report> {
-  const { seed, durationMs, healMs, directory, say } = plan;
+  const { seed, durationMs, patience, directory, say } = plan;
   const random = seeded(seed);
   const history = openHistory(join(directory, 'history.jsonl'));
-  history.note({ what: 'run', seed, healMs, routes });
+  history.note({ what: 'run', seed, patience, routes });
   const world = await startWorld(directory, history, plan);
   const state = { calm: true };
   const sampling = sampler(world, history, state);
@@ -72,11 +57,11 @@ export async function runChaos(plan: Plan): Promise<Report> {
   );
 
   const storms = random.fork('storms');
-  await heal(world, history, healMs);
+  await heal(world, history, patience);
   const startedAt = Date.now();
   const programme = programmeOf(plan, world);
-  while (Date.now() - startedAt < durationMs) {
-    const leftMs = durationMs - (Date.now() - startedAt);
+  while (Date.now() - startedAt < durationMs || programme.length > 0) {
+    const leftMs = Math.max(durationMs - (Date.now() - startedAt), stormMs.from);
     const due = take(programme, (Date.now() - startedAt) / durationMs);
     for (const act of due) if ('between' in act) await act.between(history);
     state.calm = false;
@@ -84,7 +69,7 @@ export async function runChaos(plan: Plan): Promise<Report> {
       forMs: Math.min(storms.between(stormMs.from, stormMs.to), leftMs),
       planned: due.flatMap((act) => ('fault' in act ? [act.fault] : [])),
     });
-    const tookMs = await heal(world, history, healMs);
+    const tookMs = await heal(world, history, patience);
     state.calm = true;
     await sleep(2 * sampleMs);
     say(progress(history, startedAt + durationMs, tookMs));
@@ -100,79 +85,12 @@ export async function runChaos(plan: Plan): Promise<Report> {
   return { checks, facts: figures(history.entries, settledMs), historyPath: history.path };
 }
 
-/** Something that is to happen once, at the latest in the storm that begins after `after` (0 to 1) of the run. */
-type Act = { readonly after: number } & (
-  { readonly fault: Fault } | { between(history: History): Promise<void> }
-);
-
-function programmeOf({ durationMs, wipe, restore }: Plan, world: World): Act[] {
-  const long = durationMs >= longMs;
-  const { postgres } = world.servers;
-  const copy = async (history: History): Promise<void> => {
-    noteFault(history, 'postgres: copied');
-    await postgres.copy(() => history.note({ what: 'copied' }));
-  };
-  return [
-    { after: 0, fault: receiverAway(world, 'billing', long ? 30_000 : 8_000) },
-    ...(long
-      ? [
-          { after: 0.2, fault: serverFault(world, 'temporal', 'stop', 120_000) },
-          { after: 0.5, fault: serverFault(world, 'postgres', 'kill', 2_000) },
-        ]
-      : []),
-    ...(wipe ? [{ after: 0.4, between: (history: History) => wipeTemporal(world, history) }] : []),
-    ...(restore
-      ? [
-          { after: 0.3, between: copy },
-          { after: 0.6, between: (history: History) => restoreDatabase(world, history) },
-        ]
-      : []),
-  ];
-}
-
-/** Removes and answers what is due by now. */
-function take(programme: Act[], done: number): Act[] {
-  const due = programme.filter(({ after }) => after <= done);
-  programme.splice(0, programme.length, ...programme.filter(({ after }) => after > done));
-  return due;
-}
-
-/** Its store is deleted behind our processes, which go on for a while; then as docs/operating.md says. */
-async function wipeTemporal(world: World, history: History): Promise<void> {
-  noteFault(history, 'temporal: wiped');
-  await world.servers.temporal.wipe();
-  await sleep(10_000);
-  await withoutOurs(world, () => doctor(world, '--adopt'));
-}
-
-async function restoreDatabase(world: World, history: History): Promise<void> {
-  noteFault(history, 'postgres: set back to the copy');
-  await withoutOurs(world, async () => {
-    await world.servers.postgres.putBack();
-    await doctor(world, '--restored');
-    history.note({ what: 'restored' });
-  });
-}
-
-function noteFault(history: History, fault: string): void {
-  history.note({ what: 'storm' });
-  history.note({ what: 'fault', fault, forMs: 0, repeats: repeatsOfOurs(destinations.length) });
-}
-
-async function withoutOurs({ ours }: World, work: () => Promise<void>): Promise<void> {
-  await Promise.all(ours.map((process) => process.stop()));
-  await work();
-  for (const process of ours) process.start();
-}
-
-async function doctor({ databaseUrl, temporalAddress }: World, option: string): Promise<void> {
-  await promisify(execFile)(process.execPath, [cli, 'doctor', option], {
-    env: { ...process.env, OUTBOX_DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: temporalAddress },
-  });
-}
-
 /** Everything works again by now: what was written before must be settled, and an event written now must arrive. Answers when that is. */
-async function heal({ databases: { outbox } }: World, history: History, healMs: number): Promise<number> {
+async function heal(
+  { databases: { outbox } }: World,
+  history: History,
+  { healMs }: Patience,
+): Promise<number> {
   const probe = uuid7();
   history.note({
     what: 'intent',

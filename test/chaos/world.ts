@@ -57,6 +57,7 @@ export const routes = {
   'half.created': ['billing'],
 } as const;
 export const destinations = ['billing', 'ledger', 'picky', 'spare', 'bank'] as const;
+/** Started again while Temporal is away for two minutes, they wait for it. */
 const commands = ['run', 'run', 'relay', 'worker'] as const;
 const name = 'chaos';
 const bankSecret = `whsec_${Buffer.alloc(32, 'bank').toString('base64')}`;
@@ -137,7 +138,7 @@ export async function startWorld(directory: string, history: History, load: Load
       const process = `${command} ${number}`;
       const { log } = place(process);
       return {
-        ...keepProcess({ name: process, args: [cli, command], env: () => env, log }, history),
+        ...keepProcess({ name: process, args: [cli, command, '--wait', '5m'], env: () => env, log }, history),
         ...own,
       };
     }),
