@@ -166,7 +166,7 @@ async function deliverRow(
     ...failureOf(row, outcome, reachable, random()),
     ...reachable.sender.describe?.(message),
   };
-  return { failure: { row: written, outcome } };
+  return { failure: { row: written, outcome, again: row.attempts > 0 } };
 }
 
 function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['config']): OutgoingMessage {
@@ -243,5 +243,5 @@ function unsendable(row: DeliveryRow, errorClass: string, message: string): Note
     excerpt: null,
     durationMs: 0,
   };
-  return { row: failure, outcome: null };
+  return { row: failure, outcome: null, again: row.attempts > 0 };
 }

@@ -17,6 +17,8 @@ import type { ActivityDependencies } from './dependencies.ts';
 export interface NotedFailure {
   readonly row: FailureRow;
   readonly outcome: FailedOutcome | null;
+  /** Whether its event was refused before. */
+  readonly again: boolean;
 }
 
 export interface FailedAttempt {

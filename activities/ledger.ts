@@ -75,11 +75,11 @@ export class Ledger {
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
   failed(noted: NotedFailure): void {
     this.failures.push(noted);
-    const { outcome } = noted;
+    const { outcome, again } = noted;
     if (outcome === null || this.#reachable === undefined) return;
     const { config, pace } = this.#reachable;
     const asked = asksToWait(config.retry, outcome);
-    this.tally.fail(outcome, asked);
+    this.tally.fail(outcome, { asked, again });
     if (asked)
       pace.toldToWait(config.concurrency, () => performance.now(), askedToWaitMs(config.retry, [outcome]));
     if (stopsEarly(config.circuit, this.tally)) this.enough = true;

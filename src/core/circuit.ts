@@ -58,6 +58,8 @@ export class Tally {
   refused = 0;
   /** Requests that were told to come again later (`asksToWait`). */
   toldToWait = 0;
+  /** 5xx of events that were refused before: they gather in rounds of retries, and show only with others beside them what is sick. */
+  repeated = 0;
   #limited = 0;
   /** The latest failures of one class in a row, without a success between them. */
   streak = 0;
@@ -70,13 +72,18 @@ export class Tally {
     this.streak = 0;
   }
 
-  /** `asked`: see `asksToWait`. */
-  fail(failure: FailureFacts, asked = false): void {
+  /** `asked`: see `asksToWait`. `again`: the event was refused before. */
+  fail(failure: FailureFacts, { asked = false, again = false } = {}): void {
     if (asked) this.toldToWait++;
     // Who says "too many" is there: it says nothing of how the rest fares.
     if (asked && failure.status === 429) return void this.#limited++;
     const { errorClass } = failure;
     const ailment = ailmentOf(failure);
+    if (again && ailment === 'server-error') {
+      this.serverErrors++;
+      this.repeated++;
+      return;
+    }
     this.streak = this.streak > 0 && this.streakClass === errorClass ? this.streak + 1 : 1;
     this.streakClass = errorClass;
     this.streakAilment = ailment;
@@ -190,7 +197,11 @@ function judgeSickness(config: CircuitConfig, tally: Tally, circuit: CountedCirc
   const needed = Math.max(alikeMinimum, config.minimumRequests);
   if (tally.streakAilment === 'server-error' && tally.streak >= needed)
     return { kind: 'open', reason: `${tally.streak} events in a row got ${spoken(tally.streakClass)}` };
-  return judgeRate(config, tally.sick, tally.total) ?? judgeRate(config, circuit.failures, circuit.requests);
+  const { sick, total, repeated } = tally;
+  return (
+    judgeRate(config, sick - repeated, total - repeated) ??
+    judgeRate(config, circuit.failures, circuit.requests)
+  );
 }
 
 function judgeRate(config: CircuitConfig, failures: number, requests: number): Verdict | null {

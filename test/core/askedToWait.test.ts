@@ -31,7 +31,7 @@ describe('what it does to the destination', () => {
   const tallyOf = (acknowledged: number, asked: number, failure: typeof limited | typeof overloaded) => {
     const tally = new Tally();
     for (let n = 0; n < acknowledged; n++) tally.acknowledge();
-    for (let n = 0; n < asked; n++) tally.fail(failure, true);
+    for (let n = 0; n < asked; n++) tally.fail(failure, { asked: true });
     return tally;
   };
 

@@ -94,6 +94,16 @@ describe('an attempt is judged', () => {
     expect(judge(config, tallyOf(outcomes), untouched).kind).toBe(kind);
   });
 
+  test('a round of retries that fail again with 500 is no sample of the destination; the window, which counts others too, is', () => {
+    const tally = new Tally();
+    for (const failure of times(50, answered(500))) tally.fail(failure, { again: true });
+    expect(stopsEarly(config, tally)).toBe(false);
+    expect(judge(config, tally, { ...untouched, requests: 1_000, failures: 100 }).kind).toBe('record');
+    expect(judge(config, tally, { ...untouched, requests: 60, failures: 50 }).kind).toBe('open');
+    for (const failure of times(10, answered(500))) tally.fail(failure);
+    expect(judge(config, tally, untouched).kind).toBe('open');
+  });
+
   test('five unreachable in a row open it, however many attempts they took', () => {
     const tally = tallyOf([unreachable]);
     expect(judge(config, tally, { ...untouched, unreachableInARow: 4 }).kind).toBe('record');
