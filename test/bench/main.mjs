@@ -8,12 +8,13 @@
  */
 import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
-import { contestants, ordered } from './contestants/index.mjs';
+import { contestants } from './contestants/index.mjs';
 import { measureDrain } from './drain.mjs';
 import { measureHalfMessages } from './halfMessages.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
+import { measureOrder } from './order.mjs';
 import { measureOutage } from './outage.mjs';
 import { openStage } from './stage.mjs';
 
@@ -52,11 +53,7 @@ try {
       say,
     });
   if (parts.includes('order'))
-    report.parts.order = await measureDrain(stage, ordered, {
-      events: Number(values.events),
-      rounds: Number(values.rounds),
-      say,
-    });
+    report.parts.order = await measureOrder(stage, { rounds: Number(values.rounds), say });
   if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
   if (parts.includes('outage'))
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });

@@ -12,13 +12,6 @@ export const contestants = [
   { name: 'bare loop', file: 'bareLoop.mjs', settings: {}, drainOnly: true },
 ];
 
-/** What order per key costs: the same rows in no order, and so many keys one row after another each. */
-export const ordered = [
-  { name: 'in no order', file: 'outbox.mjs', settings: { batchMaximum: 2000, keys: 200 } },
-  { name: '200 keys', file: 'outbox.mjs', settings: { batchMaximum: 2000, ordered: true, keys: 200 } },
-  { name: '20 keys', file: 'outbox.mjs', settings: { batchMaximum: 2000, ordered: true, keys: 20 } },
-];
-
 /**
  * Producers of messages. RocketMQ answers before the disk has the message unless told otherwise (ASYNC_FLUSH), PostgreSQL after: so
  * each is there both ways. The producer's own database waits for its disk with all of them.
