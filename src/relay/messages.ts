@@ -5,6 +5,8 @@ import {
   claimMessages,
   dropMessageBatch,
   forgetMessages,
+  hasMessageBatches,
+  messageBatchOf,
   messageBatchesToCheck,
   takeNudges,
   type ClaimedMessages,
@@ -13,6 +15,7 @@ import {
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted } from '../temporal/ensureStarted.ts';
+import { EndedRuns } from './endedRuns.ts';
 import { messageAttributes } from '../../workflows/attributes.ts';
 import { recheckSignal, type PreparedMessageInput } from '../../workflows/contract.ts';
 
@@ -40,9 +43,11 @@ const forgetAtOnce = 5_000;
  */
 export class MessageWatch {
   readonly #options: MessageWatchOptions;
+  readonly #ended: EndedRuns;
 
   constructor(options: MessageWatchOptions) {
     this.#options = options;
+    this.#ended = new EndedRuns(options.temporal, 'preparedMessage');
   }
 
   /** Claims what is overdue and starts a workflow for each batch; tells workflows whose messages were settled meanwhile. */
@@ -61,6 +66,9 @@ export class MessageWatch {
   async reconcile(): Promise<void> {
     const { db, claimAgeMs } = this.#options;
     for (const batch of await messageBatchesToCheck(db, claimAgeMs, checksPerPass)) await this.#settle(batch);
+    if (!(await hasMessageBatches(db))) return;
+    const ofWorkflow = (workflowId: string) => messageBatchOf(db, workflowId);
+    for (const batch of await this.#ended.look(ofWorkflow, checksPerPass)) await this.#settle(batch);
   }
 
   /** Messages settled a week ago are forgotten. */

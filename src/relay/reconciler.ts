@@ -4,12 +4,11 @@ import { failpoint } from '../failpoints.ts';
 import { batchesToCheck, laneOfWorkflow, parkBatch, type BatchToCheck } from '../storage/recovery.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { EndedRuns } from './endedRuns.ts';
 import type { Starter } from './starter.ts';
 
 /** Workflows looked at in one pass; a bounded load on Temporal however many are parked. */
 const checksPerPass = 50;
-/** Visibility lags behind: each pass looks this far back beyond the last one. */
-const overlapMs = 60_000;
 
 /** How a workflow stands that should own a batch. */
 type Standing = 'running' | 'missing' | 'terminated' | 'canceled' | 'failed';
@@ -24,9 +23,7 @@ export class Reconciler {
   readonly #starter: Starter;
   readonly #log: Log;
   readonly #claimAgeMs: number;
-  #lookedUntil = new Date(Date.now() - overlapMs);
-  /** Ended runs that were dealt with, by when they ended: visibility goes on naming them for as long as it is asked back. */
-  readonly #dealtWith = new Map<string, number>();
+  readonly #ended: EndedRuns;
 
   constructor(db: Queryable, temporal: Temporal, starter: Starter, log: Log, claimAgeMs: number) {
     this.#db = db;
@@ -34,6 +31,7 @@ export class Reconciler {
     this.#starter = starter;
     this.#log = log;
     this.#claimAgeMs = claimAgeMs;
+    this.#ended = new EndedRuns(temporal, 'deliver');
   }
 
   async pass(): Promise<void> {
@@ -41,36 +39,10 @@ export class Reconciler {
     for (const batch of await batchesToCheck(this.#db, this.#claimAgeMs, checksPerPass))
       suspects.set(batch.workflowId, batch);
     if (suspects.size > 0) await failpoint('after-look');
-    for (const batch of await this.#endedFromOutside()) suspects.set(batch.workflowId, batch);
+    const ofWorkflow = (workflowId: string) => laneOfWorkflow(this.#db, workflowId);
+    for (const batch of await this.#ended.look(ofWorkflow, checksPerPass))
+      suspects.set(batch.workflowId, batch);
     for (const batch of suspects.values()) await this.#settle(batch);
-  }
-
-  /** Visibility finds terminations within a pass or two; the rows' own round finds what visibility missed. */
-  async #endedFromOutside(): Promise<BatchToCheck[]> {
-    const since = new Date(this.#lookedUntil.getTime() - overlapMs).toISOString();
-    const now = new Date();
-    this.#forgetBefore(now.getTime() - 3 * overlapMs);
-    const found: BatchToCheck[] = [];
-    const query =
-      `WorkflowType = "deliver" AND CloseTime > "${since}" AND ` +
-      `ExecutionStatus IN ("Terminated", "Canceled", "Failed", "TimedOut")`;
-    for await (const { workflowId, runId, closeTime } of this.#temporal.client.workflow.list({
-      query,
-      pageSize: 200,
-    })) {
-      if (this.#dealtWith.has(runId)) continue;
-      const batch = await laneOfWorkflow(this.#db, workflowId);
-      if (batch !== undefined) found.push(batch);
-      this.#dealtWith.set(runId, closeTime?.getTime() ?? now.getTime());
-      // More of them: the next pass goes on where this one ends.
-      if (found.length >= checksPerPass) return found;
-    }
-    this.#lookedUntil = now;
-    return found;
-  }
-
-  #forgetBefore(time: number): void {
-    for (const [runId, endedAt] of this.#dealtWith) if (endedAt < time) this.#dealtWith.delete(runId);
   }
 
   async #settle(batch: BatchToCheck): Promise<void> {

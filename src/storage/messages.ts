@@ -279,6 +279,29 @@ export async function messageBatchesToCheck(
   );
 }
 
+/** Whether any message is, or was lately, a workflow's. */
+export async function hasMessageBatches(db: Queryable): Promise<boolean> {
+  const row = await firstOf<{ any: boolean }>(
+    db,
+    'select exists (select from outbox.message_batches) as any',
+  );
+  return row?.any === true;
+}
+
+/** What a workflow owns; undefined when it is none of this database's. */
+export async function messageBatchOf(
+  db: Queryable,
+  workflowId: string,
+): Promise<MessageBatchToCheck | undefined> {
+  return firstOf<MessageBatchToCheck>(
+    db,
+    `select b.workflow_id as "workflowId", b.producer, b.single,
+            (select count(*)::int from outbox.prepared_messages m where m.workflow_id = b.workflow_id) as size
+     from outbox.message_batches b where b.workflow_id = $1`,
+    [workflowId],
+  );
+}
+
 /** Forgets a workflow that owns nothing any more. */
 export async function dropMessageBatch(db: Queryable, workflowId: string): Promise<void> {
   await db.query('select outbox.drop_message_batch($1)', [workflowId]);
