@@ -14,8 +14,10 @@ export function addKeepingCommands(program: Command, out: Output): void {
     .action(async (id: string) => (await import('./events/show.ts')).show(out, id));
   program
     .command('erase')
-    .description('erase payload, headers, key, edits and answers of events; the audit stays')
-    .option('--event <id>', 'this event; repeatable', collectEventId)
+    .description(
+      'erase payload, headers, key, edits and answers of events and half messages; the audit stays',
+    )
+    .option('--event <id>', 'this event or half message; repeatable', collectEventId)
     .option('--key <key>', 'every event of this key; reads all events', textOf(1024))
     .option('--reason <text>', 'why, for the audit', textOf(1000))
     .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))

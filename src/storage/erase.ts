@@ -10,11 +10,13 @@ export interface Erased {
     readonly destination: string;
     readonly state: string;
   }[];
-  /** Workflows that held them; told to look again they end. */
+  /** Half messages that were open: rolled back. */
+  readonly messages: readonly string[];
+  /** Workflows that held the deliveries; told to look again they end. */
   readonly workflows: readonly string[];
 }
 
-/** Erases what was written into these events and said about them, at most 1,000, in one transaction. Again is harmless. */
+/** Erases what was written into these events and half messages and said about them, at most 1,000, in one transaction. Again is harmless. */
 export async function eraseEvents(
   db: Queryable,
   eventIds: readonly string[],
@@ -37,7 +39,7 @@ interface TimedQueryable {
   }): Promise<{ rows: unknown[] }>;
 }
 
-/** Ids of a key's events that were not erased; reads every event there is, which may take minutes. */
+/** Ids of a key's events and open half messages that were not erased; reads every event there is, which may take minutes. */
 export async function eventsOfKey(db: TimedQueryable, key: string, timeoutMs: number): Promise<string[]> {
   const { rows } = await db.query({
     text: 'select outbox.events_of_key($1) as id',

@@ -1,7 +1,7 @@
 /** Erasing: nothing personal remains in any table, nothing is sent without its text, and what waits for it ends. */
 import type { Client } from '@temporalio/client';
-import { expect, test } from 'vitest';
-import { enqueue } from '../../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import { commitMessage, enqueue, prepareMessage } from '../../src/index.ts';
 import { eraseEvents } from '../../src/storage/erase.ts';
 import { keepUnsettled } from '../../src/storage/housekeeping.ts';
 import { prepareRevision } from '../../src/storage/resolutions.ts';
@@ -17,6 +17,7 @@ import {
 } from '../support/index.ts';
 import { expectClean, json, jsonError } from '../cli/commands.ts';
 import { databaseWith, session } from '../storage/fixtures.ts';
+import { databaseWithProducer } from '../halfMessages/support.ts';
 import { openStage } from '../resolve/stage.ts';
 import { idOf, makeOldDays, passOver, settle, writeOld } from './stage.ts';
 
@@ -84,6 +85,7 @@ test('of a parked, edited, refused event nothing personal remains; its dead lett
     erased: [id],
     unknown: [],
     deliveries: [{ eventId: id, destination: 'billing', state: 'parked' }],
+    messages: [],
   });
   expect(await tablesWith(database, secret)).toEqual([]);
   await ended(await temporalClient(), letter?.workflow_id ?? '');
@@ -195,6 +197,75 @@ function tagOf(id: string): string {
     .replaceAll('-', '');
 }
 
+describe('of a half message', () => {
+  const stage = async () => {
+    const database = await databaseWithProducer();
+    const prepare = () =>
+      prepareMessage(database.pool, {
+        ...{ producer: 'shop', type: 'customer.created', key: secret, subject: secret },
+        ...{ payload: { name: secret }, headers: { 'x-customer': secret } },
+      });
+    return { database, prepare };
+  };
+
+  test('nothing personal remains: it is rolled back, and its late commit is refused', async () => {
+    const { database, prepare } = await stage();
+    const { id } = await prepare();
+    const parked = await prepare();
+    await database.pool.query(
+      `update outbox.prepared_messages set state = 'parked', parked_at = now(), next_check_at = null, workflow_id = 'w', last_answer = $2 where id = $1`,
+      [parked.id, secret],
+    );
+    const asked = await erase(database, '--key', secret);
+    expect(jsonError(asked).message).toBe('this would erase 2 events; nothing was done');
+    const answer = json<{ messages: string[] }>(
+      await erase(database, '--key', secret, '--yes', '--reason', 'request 42', '--actor', 'dpo'),
+    );
+    expect([...answer.messages].sort()).toEqual([id, parked.id].sort());
+    expect(answer).toMatchObject({ unknown: [], deliveries: [] });
+    expect(await tablesWith(database, secret)).toEqual([]);
+    await expect(commitMessage(database.pool, id)).rejects.toMatchObject({
+      code: 'OUTBOX_MESSAGE_SETTLED',
+      message: `half message ${id} was rolled back by erase before`,
+    });
+    expect(await database.rows('select 1 from outbox.events')).toEqual([]);
+    const show = json<{ audit: object[] }>(
+      await runCli(['messages', 'show', id, '--json'], { databaseUrl: database.url }),
+    );
+    expect(show).toMatchObject({ state: 'rolled-back', settledBy: 'erase' });
+    expect(show.audit).toMatchObject([
+      { actor: 'dpo', action: 'erase', outcome: 'done', reason: 'request 42' },
+    ]);
+    // Again is harmless, and so is the producer's repeat: nothing of it is stored.
+    expect(json(await erase(database, '--event', id))).toMatchObject({ erased: [id], messages: [] });
+    const again = { producer: 'shop', type: 'customer.created', payload: { name: secret }, id };
+    expect(await prepareMessage(database.pool, again)).toMatchObject({
+      state: 'rolled-back',
+      inserted: false,
+    });
+    expect(await tablesWith(database, secret)).toEqual([]);
+  });
+
+  test('that was committed its event goes, under whichever id', async () => {
+    const { database, prepare } = await stage();
+    const [young, old] = [(await prepare()).id, idOf(3)];
+    await database.pool.query('update outbox.prepared_messages set id = $2 where id = $1', [
+      (await prepare()).id,
+      old,
+    ]);
+    const [first, second] = await Promise.all([young, old].map((id) => commitMessage(database.pool, id)));
+    expect(second?.eventId).not.toBe(old);
+    const answer = json<{ erased: string[]; deliveries: object[] }>(
+      await erase(database, '--event', young, '--event', old),
+    );
+    expect([...answer.erased].sort()).toEqual([young, old, second?.eventId].sort());
+    expect(answer.deliveries).toMatchObject(
+      [first, second].map(() => ({ destination: 'billing', state: 'pending' })),
+    );
+    expect(await tablesWith(database, secret)).toEqual([]);
+  });
+});
+
 test('an erasure waits for a copy that began before it, so that the copy does not outlive it', async () => {
   const database = await databaseWith({ billing: {} });
   await makeOldDays(database.pool, 9);
@@ -227,6 +298,7 @@ test('wrong use is refused, and unknown events are said to be so', async () => {
     erased: [],
     unknown: [],
     deliveries: [],
+    messages: [],
   });
 });
 

@@ -28,22 +28,24 @@ export async function erase(out: Output, options: EraseOptions): Promise<void> {
   const who = { actor: options.actor ?? systemUser(), reason: options.reason ?? null };
   await withDatabase(async (pool) => {
     const ids = key === undefined ? event : await idsOf(out, pool, key, options.yes === true);
-    const sum: Mutable<Erased> = { erased: [], unknown: [], deliveries: [], workflows: [] };
+    const sum: Mutable<Erased> = { erased: [], unknown: [], deliveries: [], messages: [], workflows: [] };
     for (let at = 0; at < ids.length; at += portion) {
       const answer = await eraseEvents(pool, ids.slice(at, at + portion), who);
       sum.erased.push(...answer.erased);
       sum.unknown.push(...answer.unknown);
       sum.deliveries.push(...answer.deliveries);
+      sum.messages.push(...answer.messages);
       sum.workflows.push(...answer.workflows);
     }
     if (sum.workflows.length > 0) await tell(out, sum.workflows);
     if (sum.erased.length === 0 && sum.unknown.length > 0) throw unknownEvents(sum.unknown);
     for (const id of sum.unknown) out.warn(`nothing is known of event ${id}`);
-    const { erased, unknown, deliveries } = sum;
-    out.result({ erased, unknown, deliveries }, (colours) => {
+    const { erased, unknown, deliveries, messages } = sum;
+    out.result({ erased, unknown, deliveries, messages }, (colours) => {
       const what = erased.length === 1 ? `event ${erased[0]}` : `${erased.length} events`;
       const dropped = deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped`;
-      return `${colours.green('erased')} ${what}${dropped}\n`;
+      const open = messages.length === 0 ? '' : `; ${messages.length} open half messages rolled back`;
+      return `${colours.green('erased')} ${what}${dropped}${open}\n`;
     });
   });
 }

@@ -182,7 +182,8 @@ $$;
 
 -- Erasing. An event's text stands in events (or events_kept, or a day on its way out) and revisions; what receivers said of it in
 -- attempts and dead_letters. All of it goes in one transaction, its unsettled deliveries with it: an event without its text is
--- sent nowhere. The audit, ids, types, times and statuses stay.
+-- sent nowhere. The audit, ids, types, times and statuses stay. So with half messages: one still open is rolled back, by `erase`, and its
+-- producer's late commit is refused.
 create function outbox.erase(p_events uuid[], p_actor text, p_via text, p_reason text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, outbox, pg_temp as $$
 declare
@@ -192,10 +193,16 @@ declare
   v_workflows  text[];
   v_deliveries jsonb;
   v_keys       jsonb; -- that the deliveries may have held up
+  v_messages   uuid[]; -- that were open
 begin
   if cardinality(p_events) > 1000 then
     raise exception 'erase takes at most 1000 events at a time' using errcode = 'invalid_parameter_value';
   end if;
+  -- First, as their commit takes locks in this order too: what is committed at this moment is an event from here on.
+  select coalesce(array_agg(s.id order by s.id), '{}') into v_messages from outbox.settle_messages(p_events, 'rolled-back', 'erase') s;
+  update outbox.prepared_messages set digest = null, last_answer = null where id = any (p_events);
+  -- One of more than a day became an event with another id.
+  p_events := p_events || array(select m.event_id from outbox.prepared_messages m where m.id = any (p_events) and m.event_id <> all (p_events));
   -- A copy of housekeeping's that began with the old text is waited for; one that begins later finds it gone.
   perform pg_advisory_xact_lock(1869968482, 3000000);
   -- Batches first, as every writer of their rows does.
@@ -220,6 +227,7 @@ begin
     union all select event_id from outbox.dead_letters where event_id = any (p_events)
     union all select event_id from outbox.attempts where event_id = any (p_events)
     union all select event_id from outbox.event_dedup_keys where event_id = any (p_events)
+    union all select m.id from outbox.prepared_messages m where m.id = any (p_events)
     union all select (g ->> 'eventId')::uuid from jsonb_array_elements(v_deliveries) g) known;
 
   for v_table in select 'events' union all select 'events_kept' union all select outbox.days_out_of_sight('events') loop
@@ -243,23 +251,26 @@ begin
       resolution_reason = case when resolved_at is null then left(p_reason, 1000) else resolution_reason end,
       resolved_at = coalesce(resolved_at, now())
   where event_id = any (p_events);
-  insert into outbox.audit (actor, via, action, event_id, events, outcome, message, reason)
+  insert into outbox.audit (actor, via, action, event_id, events, outcome, message, reason, workflow_id)
   select left(p_actor, 200), p_via, 'erase', id, 1, 'done',
-         format('payload, headers, key, edits and answers erased; %s unsettled deliveries dropped',
-                (select count(*) from jsonb_array_elements(v_deliveries) g where g ->> 'eventId' = id::text)),
-         left(p_reason, 1000)
+         case when id = any (v_messages) then 'payload, headers, key and answers erased; the half message was open and is rolled back'
+              else format('payload, headers, key, edits and answers erased; %s unsettled deliveries dropped',
+                          (select count(*) from jsonb_array_elements(v_deliveries) g where g ->> 'eventId' = id::text)) end,
+         left(p_reason, 1000),
+         case when id = any (v_messages) then outbox.workflow_prefix() || 'preparedMessage/' || id end
   from unnest(v_known) id;
-  return jsonb_build_object('erased', to_jsonb(v_known), 'deliveries', v_deliveries, 'workflows', to_jsonb(v_workflows),
+  return jsonb_build_object('erased', to_jsonb(v_known), 'deliveries', v_deliveries, 'messages', to_jsonb(v_messages), 'workflows', to_jsonb(v_workflows),
     'unknown', (select coalesce(jsonb_agg(id), '[]') from unnest(p_events) id where not id = any (v_known)));
 end $$;
 
--- Ids of a key's events. Reads all of them: no index pays for this rare question.
+-- Ids of a key's events and open half messages. Reads all of them: no index pays for this rare question.
 create function outbox.events_of_key(p_key text) returns setof uuid
 language plpgsql stable security definer set search_path = pg_catalog, outbox, pg_temp as $$
 declare
   v_day text;
 begin
-  return query select id from outbox.events where key = p_key union select id from outbox.events_kept where key = p_key;
+  return query select id from outbox.events where key = p_key union select id from outbox.events_kept where key = p_key
+               union select id from outbox.prepared_messages where key = p_key;
   for v_day in select outbox.days_out_of_sight('events') loop
     return query execute format('select id from outbox.%I where key = $1', v_day) using p_key;
   end loop;

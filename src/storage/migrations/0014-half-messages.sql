@@ -12,7 +12,7 @@ create table outbox.producers (
 );
 
 -- The same checks as events: what was prepared can always be committed. A settled row keeps no content (nothing for outbox.erase to
--- miss) but its digest, by which a repeated prepare is known, until outbox.forget_messages.
+-- miss) but its digest, by which a repeated prepare is known, until outbox.forget_messages. An erased one loses that too.
 create table outbox.prepared_messages (like outbox.events including defaults including constraints) with (
   -- As of deliveries: hot, and every row is updated once and deleted once.
   autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0
@@ -46,7 +46,7 @@ alter table outbox.prepared_messages
   add constraint prepared_messages_settled_whole check (
     (state in ('committed', 'rolled-back')) = (settled_at is not null)
     and (settled_at is null) = (payload is not null) and (settled_at is null) = (headers is not null)
-    and (settled_at is null) = (digest is null) and (settled_at is null or workflow_id is null)),
+    and (settled_at is not null or digest is null) and (settled_at is null or workflow_id is null)),
   add constraint prepared_messages_committed_have_an_event check ((state = 'committed') = (event_id is not null));
 create index prepared_messages_to_check on outbox.prepared_messages (producer, next_check_at)
   where state = 'prepared' and workflow_id is null;
@@ -112,11 +112,14 @@ begin
     raise exception 'there is no producer %', quote_literal(coalesce(prepare_message.producer, ''))
       using errcode = 'OB042', hint = 'Name it under producers: in outbox.yaml, with its check-back, and apply the file.';
   end if;
-  if outbox.message_digest(prepare_message.producer, prepare_message.type, prepare_message.key, prepare_message.payload,
-                           coalesce(prepare_message.headers, '{}'), prepare_message.source, prepare_message.subject,
-                           coalesce(prepare_message.content_type, 'application/json'))
-     <> coalesce(v_row.digest, outbox.message_digest(v_row.producer, v_row.type, v_row.key, v_row.payload, v_row.headers, v_row.source,
-                                                     v_row.subject, v_row.content_type)) then
+  if v_row.settled_at is null then
+    v_row.digest := outbox.message_digest(v_row.producer, v_row.type, v_row.key, v_row.payload, v_row.headers, v_row.source, v_row.subject,
+                                          v_row.content_type);
+  end if;
+  -- Of an erased one nothing is left to compare with: null.
+  if v_row.digest <> outbox.message_digest(prepare_message.producer, prepare_message.type, prepare_message.key, prepare_message.payload,
+                                           coalesce(prepare_message.headers, '{}'), prepare_message.source, prepare_message.subject,
+                                           coalesce(prepare_message.content_type, 'application/json')) then
     raise exception 'half message % exists with other content', v_id
       using errcode = 'OB001', hint = 'An id names one message for ever; give the new content a new one.';
   end if;
