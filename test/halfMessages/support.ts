@@ -17,7 +17,7 @@ export async function databaseWithProducer(options: StageOptions = {}): Promise<
 }
 
 export async function configure(
-  database: TestDatabase,
+  database: Pick<TestDatabase, 'pool' | 'name'>,
   { receiver, checkBack }: StageOptions,
 ): Promise<void> {
   await applyTestConfig(

@@ -22,6 +22,19 @@ export const requires = {
     return found(fit, `Python with ${modules.join(' and ')} is not installed`);
   },
 
+  /** The folder of a PostgreSQL's programs, the oldest that we support and that is there; Debian's and Red Hat's places. */
+  olderPostgres(): { readonly bin: string; readonly version: number } {
+    const places = ['/usr/lib/postgresql/{}/bin', '/usr/pgsql-{}/bin'];
+    const installed = [15, 16, 17].flatMap((version) =>
+      places.map((place) => ({ version, bin: place.replace('{}', String(version)) })),
+    );
+    const fit = installed.find(({ bin }) => isExecutable(join(bin, 'initdb')));
+    return {
+      bin: found(fit?.bin, 'no PostgreSQL 15 to 17 of the system is installed'),
+      version: fit?.version ?? 0,
+    };
+  },
+
   /** The programs of a MariaDB server. */
   mariadb(): { readonly install: string; readonly server: string } {
     const install = onPath(['mariadb-install-db']) ?? existing('/usr/bin/mariadb-install-db');
