@@ -39,6 +39,15 @@ export const defaultMarkerAgeMs = 30 * 24 * 3_600_000;
 /** Rows deleted in one statement. */
 export const forgetAtOnce = 5_000;
 
+/** Deletes portion after portion; answers how many rows. */
+export async function deleteInPortions(deletePortion: () => Promise<number>): Promise<number> {
+  for (let deleted = 0; ;) {
+    const count = await deletePortion();
+    deleted += count;
+    if (count < forgetAtOnce) return deleted;
+  }
+}
+
 /** The smallest UUIDv7 of a moment; ids sort by time. */
 export function firstIdAt(ms: number): string {
   const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0');

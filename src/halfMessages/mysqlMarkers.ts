@@ -3,6 +3,7 @@ import {
   answerOf,
   defaultLockTimeoutMs,
   defaultMarkerAgeMs,
+  deleteInPortions,
   firstIdAt,
   forgetAtOnce,
   tooLate,
@@ -190,19 +191,17 @@ async function forget(connection: MysqlConnection, before: string): Promise<numb
   // First, and committed by itself: whoever misses a marker from now on knows why.
   await connection.query('start transaction');
   await connection.query(
-    `insert into outbox_message_horizon (only_row, id) values (1, ?) on duplicate key update id = greatest(id, values(id))`,
-    [before],
+    `insert into outbox_message_horizon (only_row, id) values (1, ?) on duplicate key update id = greatest(id, ?)`,
+    [before, before],
   );
   await connection.query('commit');
-  for (let forgotten = 0; ;) {
+  return deleteInPortions(async () => {
     await connection.query('start transaction');
     const [result] = await connection.query(
       `delete from outbox_message_markers where id < ? order by id limit ${forgetAtOnce}`,
       [before],
     );
     await connection.query('commit');
-    const { affectedRows } = result as { affectedRows: number };
-    forgotten += affectedRows;
-    if (affectedRows < forgetAtOnce) return forgotten;
-  }
+    return (result as { affectedRows: number }).affectedRows;
+  });
 }

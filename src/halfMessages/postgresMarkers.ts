@@ -4,6 +4,7 @@ import {
   answerOf,
   defaultLockTimeoutMs,
   defaultMarkerAgeMs,
+  deleteInPortions,
   firstIdAt,
   forgetAtOnce,
   tooLate,
@@ -196,15 +197,13 @@ async function forget(db: PostgresConnection, before: string): Promise<number> {
      on conflict (only_row) do update set id = greatest(outbox_message_horizon.id, excluded.id)`,
     [before],
   );
-  for (let forgotten = 0; ;) {
+  return deleteInPortions(async () => {
     const { rows } = await db.query(
       `with gone as (delete from outbox_message_markers where id in
          (select id from outbox_message_markers where id < $1 order by id limit $2) returning 1)
        select count(*)::int as count from gone`,
       [before, forgetAtOnce],
     );
-    const { count } = rows[0] as { count: number };
-    forgotten += count;
-    if (count < forgetAtOnce) return forgotten;
-  }
+    return (rows[0] as { count: number }).count;
+  });
 }
