@@ -77,7 +77,7 @@ Environment:
   OUTBOX_CONFIG        the configuration file, outbox.yaml if not set
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the others of Temporal's own clients
   TEMPORAL_UI_URL      where the Temporal UI is, for links
-  OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay and worker, where the options are not given
+  OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay, worker and api, where the options are not given
   OUTBOX_API_LISTEN    for run, where --api-listen is not given
   OUTBOX_API_TOKEN     for run and api, where the configuration names no tokens of the HTTP API
 
@@ -117,20 +117,8 @@ function addServing(program: Command, out: Output): void {
       .description(description)
       .addOption(configOption())
       .option('--wait <duration>', 'how long to wait for both servers at start (default: 60s)', parseMs)
-      .addOption(
-        new Option('--log-level <level>', 'least important line')
-          .choices(logLevels)
-          .env('OUTBOX_LOG_LEVEL')
-          .default('info'),
-      )
-      .addOption(
-        new Option(
-          '--metrics-listen <address>',
-          'where /metrics, /healthz and /readyz are served, or off (default: metrics.listen of the configuration, else off)',
-        )
-          .env('OUTBOX_METRICS_LISTEN')
-          .argParser(parseListenOrOff),
-      )
+      .addOption(logLevelOption())
+      .addOption(metricsListenOption('metrics.listen of the configuration, else off'))
       .action(async (options: ServeOptions) => (await import('./commands/run.ts')).serve(out, name, options));
     if (name === 'run') command.addOption(apiListenOption());
   }
@@ -143,8 +131,23 @@ function addServing(program: Command, out: Output): void {
       parseListenAddress,
     )
     .option('--wait <duration>', 'how long to wait for PostgreSQL at start (default: 60s)', parseMs)
-    .addOption(new Option('--log-level <level>', 'least important line').choices(logLevels).default('info'))
+    .addOption(logLevelOption())
+    .addOption(metricsListenOption('off'))
     .action(async (options: ApiOptions) => (await import('./commands/api.ts')).api(options));
+}
+
+function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'least important line')
+    .choices(logLevels)
+    .env('OUTBOX_LOG_LEVEL')
+    .default('info');
+}
+
+function metricsListenOption(otherwise: string): Option {
+  const what = `where /metrics, /healthz and /readyz are served, or off (default: ${otherwise})`;
+  return new Option('--metrics-listen <address>', what)
+    .env('OUTBOX_METRICS_LISTEN')
+    .argParser(parseListenOrOff);
 }
 
 function apiListenOption(): Option {
@@ -189,9 +192,14 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     .description('what waits, what is parked, who delivers')
     .option('--check', 'for monitors: one line, exit code 1 where a limit is exceeded or no relay is alive')
     .option('--max-lag <duration>', 'with --check: age of the oldest due delivery (default: 5m)', parseMs)
-    .option('--max-parked <number>', 'with --check: per destination (default: 0)', parseCount)
+    .option('--max-parked <number>', 'with --check: per destination and producer (default: 0)', parseCount)
     .option('--max-retrying <number>', 'with --check: per destination (default: no limit)', parseCount)
     .option('--max-unrouted <number>', 'with --check: in all (default: no limit)', parseCount)
+    .option(
+      '--max-housekeeping-age <duration>',
+      'with --check: since a pass came to its end (default: 24h)',
+      parseMs,
+    )
     .action(async (options: StatusOptions) =>
       setExitCode(await (await import('./commands/status.ts')).status(out, options)),
     );

@@ -1,14 +1,14 @@
 /** Everything of ours under /metrics: names, units and meanings. docs/metrics.md lists them; a test compares. */
-import type { LaneStanding } from '../storage/standing.ts';
-import type { DestinationCounts, UnroutedCount } from '../storage/status.ts';
+import { ofCounts, ofStanding } from './database.ts';
 import type { Family, Sample } from './exposition.ts';
-import { maximumTypes, type Counts, type Standing } from './standing.ts';
-import { maximumDestinations, others, type DestinationTally, type Tally } from './tally.ts';
+import { counter, flag, gauge, histogram, one } from './makers.ts';
+import type { Counts, Standing } from './standing.ts';
+import type { DestinationTally, Tally } from './tally.ts';
 
 /** What is at hand for a scrape. Undefined: it could not be asked, or this process has no such part. */
 export interface Scraped {
   readonly version: string;
-  readonly tally: Tally;
+  readonly tally: Tally | undefined;
   readonly standing: Standing | undefined;
   readonly counts: Counts | undefined;
   readonly databaseUp: boolean;
@@ -42,7 +42,8 @@ function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp }: Scr
   ];
 }
 
-function ofTally(tally: Tally): Family[] {
+function ofTally(tally: Tally | undefined): Family[] {
+  if (tally === undefined) return [];
   const each = [...tally.byDestination];
   const by = <Key extends string>(pick: (tally: DestinationTally) => Record<Key, number>): Sample[] =>
     each.flatMap(([destination, one]) =>
@@ -97,127 +98,4 @@ function ofTally(tally: Tally): Family[] {
       resolutions,
     ),
   ];
-}
-
-function ofStanding(standing: Standing | undefined): Family[] {
-  if (standing === undefined) return [];
-  const { database } = standing;
-  const lanes = capped(standing.lanes, joinLanes);
-  const held = standing.lanes.filter((lane) => lane.held).length;
-  const dead = Object.entries(database.deadTuples).map(([table, value]) => ({ labels: { table }, value }));
-  return [
-    gauge(
-      'outbox_lag_seconds',
-      'Age of the oldest due delivery that has not come through its first attempt; 0 when none waits.',
-      perDestination(lanes, (lane) => lane.lagSeconds),
-    ),
-    gauge(
-      'outbox_destination_paused',
-      'Whether a destination is paused: 1 or 0.',
-      perDestination(lanes, (lane) => Number(lane.paused)),
-    ),
-    gauge('outbox_relays', 'Relays that are alive.', one(database.relays)),
-    gauge('outbox_lanes', 'Lanes by whether a relay holds them.', [
-      { labels: { held: 'yes' }, value: held },
-      { labels: { held: 'no' }, value: standing.lanes.length - held },
-    ]),
-    gauge(
-      'outbox_config_revision',
-      'The configuration revision that the database holds; 0 when none was applied.',
-      one(database.configRevision),
-    ),
-    gauge(
-      'outbox_partitions_ahead',
-      'Partitions, of a day each, made ahead. At 0 inserts of producers fail.',
-      one(database.partitionsAheadDays),
-    ),
-    gauge(
-      'outbox_oldest_transaction_seconds',
-      'Age of the oldest transaction in this database that keeps dead rows from being removed.',
-      one(database.oldestTransactionSeconds ?? undefined),
-    ),
-    gauge('outbox_dead_tuples', "Dead rows of the hot tables, by PostgreSQL's statistics.", dead),
-  ];
-}
-
-function ofCounts(counts: Counts | undefined): Family[] {
-  if (counts === undefined) return [];
-  const samples = capped(counts.deliveries, joinCounts).flatMap(({ destination, ...states }) =>
-    Object.entries(states).map(([state, value]) => ({ labels: { destination, state }, value })),
-  );
-  return [
-    gauge(
-      'outbox_deliveries',
-      'Unsettled deliveries by state: pending, scheduled, blocked, delivering, retrying, parked.',
-      samples,
-    ),
-    gauge('outbox_unrouted_events', 'Events that no route took, by type.', unroutedSamples(counts.unrouted)),
-  ];
-}
-
-/** The most frequent types; the rest as one, named as no type of ours is. */
-function unroutedSamples(unrouted: readonly UnroutedCount[]): Sample[] {
-  const rest = unrouted.slice(maximumTypes).reduce((sum, { events }) => sum + events, 0);
-  const named = unrouted
-    .slice(0, maximumTypes)
-    .map(({ type, events }) => ({ labels: { type }, value: events }));
-  return rest === 0 ? named : [...named, { labels: { type: others }, value: rest }];
-}
-
-/** The first ones by name, the same in every process; the rest as one. */
-function capped<Row extends { readonly destination: string }>(
-  rows: readonly Row[],
-  join: (a: Row, b: Row) => Row,
-): Row[] {
-  const rest = rows.slice(maximumDestinations);
-  const [first] = rest;
-  const named = rows.slice(0, maximumDestinations);
-  return first === undefined
-    ? named
-    : [...named, { ...rest.slice(1).reduce(join, first), destination: others }];
-}
-
-function joinLanes(a: LaneStanding, b: LaneStanding): LaneStanding {
-  return {
-    destination: others,
-    lagSeconds: Math.max(a.lagSeconds, b.lagSeconds),
-    paused: a.paused || b.paused,
-    held: a.held && b.held,
-  };
-}
-
-function joinCounts(a: DestinationCounts, b: DestinationCounts): DestinationCounts {
-  return {
-    destination: others,
-    pending: a.pending + b.pending,
-    scheduled: a.scheduled + b.scheduled,
-    blocked: a.blocked + b.blocked,
-    delivering: a.delivering + b.delivering,
-    retrying: a.retrying + b.retrying,
-    parked: a.parked + b.parked,
-  };
-}
-
-function perDestination(lanes: readonly LaneStanding[], valueOf: (lane: LaneStanding) => number): Sample[] {
-  return lanes.map((lane) => ({ labels: { destination: lane.destination }, value: valueOf(lane) }));
-}
-
-function gauge(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name, help, type: 'gauge', samples };
-}
-
-function counter(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name, help, type: 'counter', samples };
-}
-
-function histogram(name: string, help: string, value: Sample['value']): Family {
-  return { name, help, type: 'histogram', samples: [{ value }] };
-}
-
-function one(value: number | undefined): Sample[] {
-  return value === undefined ? [] : [{ value }];
-}
-
-function flag(value: boolean | undefined): Sample[] {
-  return one(value === undefined ? undefined : Number(value));
 }

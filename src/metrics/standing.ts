@@ -5,6 +5,7 @@ import {
   type DatabaseStanding,
   type LaneStanding,
 } from '../storage/standing.ts';
+import { countMessages, type MessageCounts } from '../storage/messages.ts';
 import {
   countDeliveries,
   countUnrouted,
@@ -19,10 +20,11 @@ export interface Standing {
   readonly database: DatabaseStanding;
 }
 
-/** What takes a look at every row that waits. */
+/** What takes a look at every row that waits, deliveries and half messages. */
 export interface Counts {
   readonly deliveries: readonly DestinationCounts[];
   readonly unrouted: readonly UnroutedCount[];
+  readonly halfMessages: readonly MessageCounts[];
 }
 
 /** The most frequent types of unrouted events that get a series of their own. */
@@ -56,6 +58,7 @@ export function watchStandings(pool: Pool): Standings {
           return {
             deliveries: await countDeliveries(client),
             unrouted: await countUnrouted(client, 1_000_000),
+            halfMessages: await countMessages(client),
           };
         }),
       { freshMs: 2_000, restFactor: 100, patienceMs: 1_000, staleMs: 600_000 },

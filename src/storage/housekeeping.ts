@@ -133,6 +133,7 @@ export interface LatestPass<Report> {
   readonly finishedAt: string | null;
   /** What it is doing; null when it is over. */
   readonly step: string | null;
+  /** Of the last one that came to its end. */
   readonly report: Report | null;
 }
 
@@ -155,9 +156,10 @@ export async function notePassStep(db: Queryable, step: string): Promise<void> {
 }
 
 export async function notePassOver(db: Queryable, report: object): Promise<void> {
-  await db.query('update outbox.housekeeping set finished_at = now(), step = null, report = $1', [
-    JSON.stringify(report),
-  ]);
+  await db.query(
+    'update outbox.housekeeping set finished_at = now(), ended_at = now(), step = null, report = $1',
+    [JSON.stringify(report)],
+  );
 }
 
 export interface Retention {

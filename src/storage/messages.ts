@@ -86,6 +86,10 @@ export interface MessageCounts {
   /** Of those, whose grace time is over: a workflow asks back, or should. */
   readonly overdue: number;
   readonly parked: number;
+  /** Of the oldest open one, since it was prepared; null when none is open. */
+  readonly oldestMs: number | null;
+  /** How late the check-back is that is due the longest: nobody asks. 0 when none is due. */
+  readonly checkLateMs: number;
 }
 
 /** Open messages by producer, producers without any included. */
@@ -93,11 +97,13 @@ export async function countMessages(db: Queryable): Promise<MessageCounts[]> {
   return rowsOf<MessageCounts>(
     db,
     `select p.name as producer, coalesce(c.prepared, 0)::float8 as prepared, coalesce(c.overdue, 0)::float8 as overdue,
-            coalesce(c.parked, 0)::float8 as parked
+            coalesce(c.parked, 0)::float8 as parked, (extract(epoch from now() - c.oldest) * 1000)::float8 as "oldestMs",
+            coalesce(extract(epoch from now() - c.due) * 1000, 0)::float8 as "checkLateMs"
      from outbox.producers p
      left join (select producer, count(*) filter (where state = 'prepared') as prepared,
                        count(*) filter (where state = 'prepared' and (workflow_id is not null or next_check_at <= now())) as overdue,
-                       count(*) filter (where state = 'parked') as parked
+                       count(*) filter (where state = 'parked') as parked, min(prepared_at) as oldest,
+                       min(next_check_at) filter (where next_check_at <= now()) as due
                 from outbox.prepared_messages m where ${isOpen} group by producer) c on c.producer = p.name
      order by p.name`,
   );

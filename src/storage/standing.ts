@@ -1,6 +1,13 @@
 /** How things stand, for those who watch: cheap however many rows wait, but for the counts, which look at every row. */
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
+export const healthStates = ['closed', 'half-open', 'open', 'paused'] as const;
+export type HealthState = (typeof healthStates)[number];
+
+/** Its circuit, refusals that were all alike (which pause a destination by themselves), or a person. */
+export const holdCauses = ['circuit', 'refusals', 'person'] as const;
+export type HoldCause = (typeof holdCauses)[number];
+
 /** One destination, as its lane stands. */
 export interface LaneStanding {
   readonly destination: string;
@@ -9,7 +16,14 @@ export interface LaneStanding {
    * was scheduled counts from its `deliver_at`; what is scheduled, retrying, blocked or parked does not count. 0 when nothing waits.
    */
   readonly lagSeconds: number;
-  readonly paused: boolean;
+  /** Paused goes before its circuit's state. */
+  readonly state: HealthState;
+  /** Why nothing is sent to it but probes; null while it is closed. */
+  readonly heldBy: HoldCause | null;
+  /** Since it was paused, else since the outage at hand opened its circuit; 0 while it is closed. */
+  readonly heldSeconds: number;
+  /** Of the outage at hand; 0 while its circuit is closed. */
+  readonly failedProbes: number;
   /** Whether a relay owns the lane now. */
   readonly held: boolean;
 }
@@ -18,10 +32,16 @@ export interface LaneStanding {
 export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> {
   return rowsOf<LaneStanding>(
     db,
-    `select d.name as destination, d.paused_at is not null as paused, coalesce(l.lease_until > now(), false) as held,
+    `select d.name as destination, coalesce(l.lease_until > now(), false) as held,
+            case when d.paused_at is not null then 'paused' else coalesce(o.state, 'closed') end as state,
+            case when d.paused_at is null then case when o.state is not null then 'circuit' end
+                 when d.paused_by_refusals then 'refusals' else 'person' end as "heldBy",
+            coalesce(extract(epoch from now() - coalesce(d.paused_at, o.opened_at)), 0)::float8 as "heldSeconds",
+            coalesce(o.failed_probes, 0) as "failedProbes",
             coalesce(extract(epoch from now() - least(${dueOf('p')}, ${dueOf('c')})), 0)::float8 as "lagSeconds"
      from outbox.destinations d
      left join outbox.lanes l on l.name = d.name
+     left join outbox.circuits o on o.destination = d.name and o.state <> 'closed'
      left join lateral (select event_id from outbox.deliveries
                         where destination = d.name and state = 'pending' order by seq limit 1) p on true
      left join lateral (select r.event_id from outbox.batches b
@@ -44,6 +64,8 @@ export interface DatabaseStanding {
   /** Relays heard of within the last 15 seconds. */
   readonly relays: number;
   readonly partitionsAheadDays: number;
+  /** Since a pass of housekeeping last came to its end, or the schema was made. */
+  readonly housekeepingAgeSeconds: number;
   /** Of the oldest transaction that holds dead rows back; null where the database does not tell. */
   readonly oldestTransactionSeconds: number | null;
   /** By table, as PostgreSQL's statistics have it. */
@@ -56,6 +78,7 @@ export async function readDatabaseStanding(db: Queryable): Promise<DatabaseStand
     `select s.config_revision as "configRevision",
             (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
             outbox.days_ahead() as "partitionsAheadDays",
+            (select extract(epoch from now() - ended_at) from outbox.housekeeping)::float8 as "housekeepingAgeSeconds",
             outbox.oldest_transaction_seconds() as "oldestTransactionSeconds",
             (select jsonb_object_agg(relname, n_dead_tup) from pg_stat_user_tables
              where schemaname = 'outbox' and relname in ('deliveries', 'batches')) as "deadTuples"

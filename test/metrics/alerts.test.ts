@@ -1,13 +1,15 @@
-/** docs/alerts.yml, docs/grafana.json and docs/metrics.md speak of series that exist, and of sections that exist. */
-import { execFileSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+/** docs/alerts.yml, docs/grafana.json and docs/metrics.md speak of series that exist, and of sections that exist; the alerts fire. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { parseListen } from '../../src/core/listen.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import {
   applyTestConfig,
+  atEnd,
   createTestDatabase,
   eventually,
   requires,
@@ -19,6 +21,7 @@ import { scrape, type Scrape } from './scrape.ts';
 interface Rule {
   readonly alert: string;
   readonly expr: string;
+  readonly for?: string;
   readonly annotations: { readonly summary: string; readonly runbook_url: string };
 }
 
@@ -36,7 +39,8 @@ beforeAll(async () => {
     database,
     `
     destinations: { billing: { type: http, url: '${receiver.url}' } }
-    routes: [{ match: 'order.*', to: [billing] }]`,
+    routes: [{ match: 'order.*', to: [billing] }]
+    producers: { shop: { checkBack: { url: '${receiver.url}' } } }`,
   );
   await enqueue(database.pool, [
     { type: 'order.a', payload: 1 },
@@ -162,6 +166,62 @@ test('Prometheus takes the rules', () => {
   expect(execFileSync(promtool, ['check', 'rules', rulesFile], { encoding: 'utf8' })).toContain(
     `SUCCESS: ${rules.length} rules found`,
   );
+});
+
+const seriesFile = join(import.meta.dirname, 'alerts.series.yml');
+
+interface SeriesFile {
+  readonly rule_files: readonly string[];
+  readonly tests: readonly {
+    readonly input_series: readonly { readonly series: string }[];
+    readonly alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts?: object[] }[];
+  }[];
+}
+
+test('each alert fires for what it is for, and is silent otherwise, by the judgement of Prometheus', () => {
+  const promtool = requires.program('promtool');
+  const { status, stdout, stderr } = spawnSync(promtool, ['test', 'rules', seriesFile], { encoding: 'utf8' });
+  expect(stdout + stderr).toContain('SUCCESS');
+  expect(status).toBe(0);
+});
+
+test.for([
+  ['never fired', (expr: string) => `(${expr}) == bool 2 == 1`],
+  ['always fired', () => 'vector(1)'],
+] as const)('an alert that %s would be noticed', async ([, exprOf]) => {
+  const promtool = requires.program('promtool');
+  const folder = await mkdtemp(join(tmpdir(), 'outbox-alerts-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  const changed = rules.map(({ for: _for, ...rule }) => ({ ...rule, expr: exprOf(rule.expr) }));
+  await writeFile(join(folder, 'alerts.yml'), stringify({ groups: [{ name: 'changed', rules: changed }] }));
+  const series = parse(await readFile(seriesFile, 'utf8')) as SeriesFile;
+  await writeFile(join(folder, 'series.yml'), stringify({ ...series, rule_files: ['alerts.yml'] }));
+  const tested = spawnSync(promtool, ['test', 'rules', join(folder, 'series.yml')], { encoding: 'utf8' });
+  expect(tested.status).toBe(1);
+  const noticed = new Set([...tested.stderr.matchAll(/alertname: ?(\w+)/g)].map(([, name]) => name));
+  expect(rules.map(({ alert }) => alert).filter((alert) => !noticed.has(alert))).toEqual([]);
+});
+
+/** Labels whose values are ours, not the user's. */
+const enumerated = ['state', 'cause', 'outcome', 'held', 'table'];
+
+test('the series that alerts are tried on have names and labels of a real scrape', async () => {
+  const { tests } = parse(await readFile(seriesFile, 'utf8')) as SeriesFile;
+  const tried = tests.flatMap(({ input_series }) => input_series.map(({ series }) => series));
+  const problems = [...new Set(tried)].flatMap((text) => {
+    const [asked] = askedBy(text);
+    const labels = Object.fromEntries(asked?.labels ?? []);
+    const { instance: _instance, ...own } = labels;
+    const fits = scraped.series.some(
+      (each) =>
+        each.name === asked?.name &&
+        Object.keys(each.labels).toSorted().join() === Object.keys(own).toSorted().join() &&
+        enumerated.every((label) => each.labels[label] === own[label]),
+    );
+    return fits ? [] : [text];
+  });
+  expect(tried.length).toBeGreaterThan(30);
+  expect(problems).toEqual([]);
 });
 
 test('Prometheus takes the text of a scrape', () => {

@@ -37,6 +37,9 @@ test('of 500 destinations 200 have series of their own, the rest share one; type
   const lags = found.series.filter(({ name }) => name === 'outbox_lag_seconds');
   expect(lags).toHaveLength(maximumDestinations + 1);
   expect(lags.at(-1)?.labels).toEqual({ destination: others });
+  const closed = (destination: string) =>
+    found.value('outbox_destination_state', { destination, state: 'closed' });
+  expect([closed(nameOf(0)), closed(others)]).toEqual([1, many - maximumDestinations]);
   const scheduled = (destination: string) =>
     found.value('outbox_deliveries', { destination, state: 'scheduled' });
   expect([scheduled(nameOf(0)), scheduled(others)]).toEqual([7, 14]);

@@ -106,7 +106,7 @@ test('lag is the age of the oldest due delivery, by the database’s clock', asy
   const late = found.value('outbox_lag_seconds', { destination: 'other' }) ?? NaN;
   expect(late).toBeGreaterThanOrEqual(5);
   expect(late).toBeLessThan(65);
-  expect(found.value('outbox_destination_paused', { destination: 'billing' })).toBe(1);
+  expect(found.value('outbox_destination_state', { destination: 'billing', state: 'paused' })).toBe(1);
 });
 
 test('traceparent goes all the way from the row to the receiver', async () => {

@@ -1,3 +1,4 @@
+import { passOverdueMs } from '../../core/watch.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { countMessages, type MessageCounts } from '../../storage/messages.ts';
@@ -11,7 +12,8 @@ import {
   type DestinationCounts,
   type LaneStanding,
 } from '../../storage/status.ts';
-import { readLaneStandings } from '../../storage/standing.ts';
+import { readLatestPass } from '../../storage/housekeeping.ts';
+import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
 import { withDatabase } from '../database.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Colours, Output } from '../output.ts';
@@ -32,12 +34,15 @@ export interface StatusOptions {
   readonly maxParked?: number;
   readonly maxRetrying?: number;
   readonly maxUnrouted?: number;
+  /** Milliseconds. */
+  readonly maxHousekeepingAge?: number;
 }
 
 /** `status`, `status --check`. Answers the exit code. */
 export async function status(out: Output, options: StatusOptions): Promise<0 | 1> {
-  const { maxLag: maxLagMs, maxParked, maxRetrying, maxUnrouted } = options;
-  const limits = Object.entries({ maxLagMs, maxParked, maxRetrying, maxUnrouted }).filter(
+  const { maxParked, maxRetrying, maxUnrouted } = options;
+  const ages = { maxLagMs: options.maxLag, maxHousekeepingAgeMs: options.maxHousekeepingAge };
+  const limits = Object.entries({ maxParked, maxRetrying, maxUnrouted, ...ages }).filter(
     ([, limit]) => limit !== undefined,
   );
   if (options.check === true)
@@ -49,8 +54,8 @@ export async function status(out: Output, options: StatusOptions): Promise<0 | 1
 }
 
 async function readStatus(pool: Pool) {
-  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys, halfMessages] = await Promise.all(
-    [
+  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys, halfMessages, pass, database] =
+    await Promise.all([
       readSettings(pool),
       countDeliveries(pool),
       readLanes(pool),
@@ -59,8 +64,9 @@ async function readStatus(pool: Pool) {
       readLaneStandings(pool),
       readBlockedKeys(pool, blockedKeysShown),
       countMessages(pool),
-    ],
-  );
+      readLatestPass(pool),
+      readDatabaseStanding(pool),
+    ]);
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
   const none: Omit<LaneStanding, 'destination'> = {
@@ -80,6 +86,12 @@ async function readStatus(pool: Pool) {
     unrouted,
     blockedKeys,
     halfMessages,
+    /** `ageMs`: since a pass came to its end, or (not `passed`) the schema was made; `step`: what one under way does, else null. */
+    housekeeping: {
+      ageMs: Math.round(database.housekeepingAgeSeconds * 1000),
+      passed: pass.report !== null,
+      step: pass.step,
+    },
     relays,
   };
 }
@@ -100,6 +112,7 @@ function statusText(found: Status, colours: Colours): string {
           ? colours.yellow('none alive: nothing is delivered')
           : relays.map(({ label, lanes }) => `${printable(label)} (${lanes} lanes)`).join(', '),
       ],
+      ['housekeeping', housekeepingText(found.housekeeping, colours)],
     ],
     colours,
     '',
@@ -111,6 +124,12 @@ function statusText(found: Status, colours: Colours): string {
   const half =
     found.halfMessages.length === 0 ? '' : `\n${table(messageColumns(colours), found.halfMessages, colours)}`;
   return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${half}${lost}`;
+}
+
+function housekeepingText({ ageMs, passed, step }: Status['housekeeping'], colours: Colours): string {
+  const last = passed ? `last done ${describeAge(ageMs)} ago`.replace('now ago', 'now') : 'not done yet';
+  const now = step === null ? '' : `, ${step}`;
+  return (ageMs < passOverdueMs ? last : colours.yellow(last)) + now;
 }
 
 function blockedText(keys: readonly BlockedKey[], colours: Colours): string {
@@ -146,6 +165,11 @@ function messageColumns(colours: Colours) {
     count('PREPARED', (row) => row.prepared),
     count('OVERDUE', (row) => row.overdue),
     count('PARKED', (row) => row.parked, colours.red),
+    {
+      title: 'OLDEST',
+      align: 'right' as const,
+      value: ({ oldestMs }: MessageCounts) => describeAge(oldestMs),
+    },
   ];
 }
 

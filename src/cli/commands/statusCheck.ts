@@ -1,7 +1,14 @@
 import { describeDuration } from '../../core/duration.ts';
-import { problemsOf, watchDefaults, type WatchLimits, type WatchProblem } from '../../core/watch.ts';
-import { readLaneStandings } from '../../storage/standing.ts';
-import { countDeliveries, countUnrouted, readRelays } from '../../storage/status.ts';
+import {
+  problemsOf,
+  watchDefaults,
+  type Watched,
+  type WatchLimits,
+  type WatchProblem,
+} from '../../core/watch.ts';
+import { countMessages } from '../../storage/messages.ts';
+import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
+import { countDeliveries, countUnrouted } from '../../storage/status.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
@@ -12,58 +19,83 @@ export async function checkStatus(out: Output, given: Partial<WatchLimits>): Pro
   const watched = await withDatabase(readWatched);
   const problems = problemsOf(watched, limits);
   const ok = problems.length === 0;
-  const { destinations } = watched;
-  out.result({ ok, problems, destinations, unrouted: watched.unrouted, relays: watched.relays }, (colours) =>
+  out.result({ ok, problems, ...watched }, (colours) =>
     ok
-      ? `${colours.green('OK')}: ${destinations.length} destinations, lag ${spoken(Math.max(0, ...destinations.map(({ lagMs }) => lagMs)))}, ${sumOf(destinations.map(({ parked }) => parked))} parked\n`
-      : `${colours.red('CRITICAL')}: ${inWords(problems)}\n`,
+      ? `${colours.green('OK')}: ${inFigures(watched)}\n`
+      : `${colours.red('CRITICAL')}: ${inWords(problems, watched)}\n`,
   );
   return ok ? 0 : 1;
 }
 
-async function readWatched(pool: Pool) {
-  const [lanes, counts, unrouted, relays] = await Promise.all([
+async function readWatched(pool: Pool): Promise<Watched> {
+  const [lanes, counts, unrouted, halfMessages, database] = await Promise.all([
     readLaneStandings(pool),
     countDeliveries(pool),
     countUnrouted(pool, 1_000_000),
-    readRelays(pool),
+    countMessages(pool),
+    readDatabaseStanding(pool),
   ]);
   const byName = new Map(lanes.map((lane) => [lane.destination, lane]));
   return {
-    destinations: counts.map(({ destination, parked, retrying }) => ({
-      destination,
-      lagMs: Math.round((byName.get(destination)?.lagSeconds ?? 0) * 1000),
-      parked,
-      retrying,
-      paused: byName.get(destination)?.paused === true,
+    destinations: counts.map(({ destination, parked, retrying }) => {
+      const lane = byName.get(destination);
+      return {
+        ...{ destination, parked, retrying, state: lane?.state ?? 'closed', heldBy: lane?.heldBy ?? null },
+        lagMs: Math.round((lane?.lagSeconds ?? 0) * 1000),
+        heldMs: Math.round((lane?.heldSeconds ?? 0) * 1000),
+      };
+    }),
+    halfMessages: halfMessages.map(({ producer, parked, checkLateMs }) => ({
+      ...{ producer, parked, checkLateMs: Math.round(checkLateMs) },
     })),
     unrouted: sumOf(unrouted.map(({ events }) => events)),
-    relays: relays.length,
+    relays: database.relays,
+    housekeepingAgeMs: Math.round(database.housekeepingAgeSeconds * 1000),
   };
+}
+
+function inFigures({ destinations, halfMessages }: Watched): string {
+  const lagMs = Math.max(0, ...destinations.map(({ lagMs }) => lagMs));
+  const parked = sumOf([...destinations, ...halfMessages].map(({ parked }) => parked));
+  return `${destinations.length} destinations, lag ${spoken(lagMs)}, ${parked} parked`;
 }
 
 /** The worst of a thousand destinations must still fit a line. */
 const shownMax = 5;
 
-function inWords(problems: readonly WatchProblem[]): string {
-  const shown = problems.slice(0, shownMax).map(describe);
+function inWords(problems: readonly WatchProblem[], watched: Watched): string {
+  const shown = problems.slice(0, shownMax).map((problem) => describe(problem, watched));
   const more = problems.length - shown.length;
   return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }
 
-function describe({ what, destination, value, limit }: WatchProblem): string {
-  const where = destination === null ? '' : `${destination}: `;
+function describe({ what, destination, producer, value, limit }: WatchProblem, watched: Watched): string {
+  const name = destination ?? producer;
+  const where = name === null ? '' : `${name}: `;
   switch (what) {
     case 'relays':
       return 'no relay is alive: nothing is delivered';
     case 'lag':
-      return `${where}lag ${spoken(value)} (limit ${describeDuration(limit)})`;
+      return `${where}lag ${spoken(value)} (limit ${describeDuration(limit)})${circuitOf(destination, watched)}`;
+    case 'paused-by-refusals':
+      return `${where}paused by refusals for ${spoken(value)}, until a person resumes it`;
     case 'parked':
     case 'retrying':
       return `${where}${value} ${what} (limit ${limit})`;
     case 'unrouted':
       return `${value} events that no route took (limit ${limit})`;
+    case 'messages-parked':
+      return `${where}${value} half messages parked (limit ${limit})`;
+    case 'check-backs-late':
+      return `${where}a check-back is ${spoken(value)} late (limit ${describeDuration(limit)})`;
+    case 'housekeeping':
+      return `no housekeeping for ${spoken(value)} (limit ${describeDuration(limit)})`;
   }
+}
+
+function circuitOf(name: string | null, { destinations }: Watched): string {
+  const found = destinations.find(({ destination }) => destination === name);
+  return found?.heldBy === 'circuit' ? `, its circuit is ${found.state}` : '';
 }
 
 function spoken(ms: number): string {

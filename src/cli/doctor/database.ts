@@ -14,10 +14,12 @@ import { readConfigFile } from '../configFile.ts';
 import type { Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
+import { checkDestinations, checkHalfMessages } from './held.ts';
 import {
   checkClock,
   checkDeadRows,
   checkDue,
+  checkLastPass,
   checkPrepared,
   checkRetention,
   checkSecrets,
@@ -88,9 +90,12 @@ const schemaChecks: readonly Check[] = [
   ['lanes', checkLanes],
   ['waiting', checkWaiting],
   ['parked', checkParked],
+  ['destinations', checkDestinations],
+  ['half messages', checkHalfMessages],
   ['routing', checkRouting],
   ['due', checkDue],
   ['retention', checkRetention],
+  ['last housekeeping', checkLastPass],
   ['secrets', checkSecrets],
   ['clock', checkClock],
   ['dead rows', checkDeadRows],

@@ -1,5 +1,6 @@
 /** What in PostgreSQL itself makes a queue slow or a disk full, and whether housekeeping keeps up. */
 import type { HousekeepingReport } from '../../housekeeping/pass.ts';
+import { passOverdueMs } from '../../core/watch.ts';
 import { problemOf } from '../../destination/index.ts';
 import { readDestinations } from '../../storage/configuration.ts';
 import type { Queryable } from '../../storage/connect.ts';
@@ -11,6 +12,7 @@ import {
   tablesFullOfDeadRows,
 } from '../../storage/health.ts';
 import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/housekeeping.ts';
+import { readDatabaseStanding } from '../../storage/standing.ts';
 import { describeAge } from '../spokenTime.ts';
 import { printable } from '../table.ts';
 import { ok, warn, type Finding } from './finding.ts';
@@ -73,9 +75,6 @@ export async function checkDeadRows(db: Queryable): Promise<Finding> {
   );
 }
 
-/** A pass comes every hour, five minutes late at most. */
-const passOverdueMs = 2 * 3_600_000;
-
 export async function checkRetention(db: Queryable): Promise<Finding> {
   const check = 'retention';
   const past = await partitionsPastRetention(db);
@@ -92,6 +91,20 @@ export async function checkRetention(db: Queryable): Promise<Finding> {
     `${found} (${why})`,
     'temporal-outbox housekeeping run; an open transaction is named above. Under a user who is not the owner of the tables a busy ' +
       'producer can be in the way for long: run that command as the owner.',
+  );
+}
+
+export async function checkLastPass(db: Queryable): Promise<Finding> {
+  const check = 'last housekeeping';
+  const { housekeepingAgeSeconds } = await readDatabaseStanding(db);
+  const ageMs = housekeepingAgeSeconds * 1000;
+  if (ageMs < passOverdueMs) return ok(check, 'no pass is missing');
+  const { step } = await readLatestPass(db);
+  const stuck = step === null ? '' : `; the one that began last is at: ${step}`;
+  return warn(
+    check,
+    `no pass has come to its end for ${describeAge(ageMs)}${stuck}`,
+    'Is its schedule paused, does a worker run, and does Temporal answer (below)? temporal-outbox housekeeping run makes one now.',
   );
 }
 

@@ -17,6 +17,8 @@ create table outbox.destinations (
   -- Set by a person or by the destination's own health; its deliveries wait meanwhile.
   paused_at       timestamptz,
   paused_reason   text,
+  -- Refusals that were all alike paused it, not a person: nobody may know yet.
+  paused_by_refusals boolean not null default false,
   config_revision integer not null,
   constraint destinations_name_is_plain check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
   constraint destinations_ordering_is_known check (ordering in ('none', 'key')),

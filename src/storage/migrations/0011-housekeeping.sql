@@ -9,6 +9,8 @@ create table outbox.housekeeping (
   only_row    boolean primary key default true,
   started_at  timestamptz,
   finished_at timestamptz,
+  -- When a pass last came to its end, also while the next one is under way. A fresh schema has nothing to clean up: as if by a pass.
+  ended_at    timestamptz not null default now(),
   step        text,
   report      jsonb,
   constraint housekeeping_has_one_row check (only_row)

@@ -150,11 +150,12 @@ begin
 end $$;
 
 -- Answers false when it was paused before.
-create function outbox.pause_destination(p_destination text, p_reason text) returns boolean
+create function outbox.pause_destination(p_destination text, p_reason text, p_by_refusals boolean default false) returns boolean
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
 begin
   perform outbox.have_circuit(p_destination);
-  update outbox.destinations set paused_at = now(), paused_reason = left(p_reason, 1000) where name = p_destination and paused_at is null;
+  update outbox.destinations set paused_at = now(), paused_reason = left(p_reason, 1000), paused_by_refusals = p_by_refusals
+  where name = p_destination and paused_at is null;
   if not found then
     return false;
   end if;
@@ -181,7 +182,7 @@ begin
   if p_change ? 'open' then
     perform outbox.open_circuit(v_batch.lane, p_change -> 'open');
   elsif p_change ? 'pause' then
-    if outbox.pause_destination(v_batch.lane, p_change #>> '{pause,reason}') then
+    if outbox.pause_destination(v_batch.lane, p_change #>> '{pause,reason}', true) then
       update outbox.circuits set last_status = (p_change #>> '{pause,status}')::int, last_error_class = p_change #>> '{pause,errorClass}'
       where destination = v_batch.lane;
       perform outbox.note_circuit(v_batch.lane, 'pause', p_change #>> '{pause,reason}');
@@ -387,7 +388,7 @@ begin
       v_outcome := 'refused';
       v_message := format('%s is neither paused nor is its circuit open', p_destination);
     else
-      update outbox.destinations set paused_at = null, paused_reason = null where name = p_destination;
+      update outbox.destinations set paused_at = null, paused_reason = null, paused_by_refusals = false where name = p_destination;
       update outbox.circuits set wait_until = null where destination = p_destination;
       perform outbox.close_circuit(p_destination, 'resumed by ' || coalesce(p_command ->> 'actor', 'somebody'));
       perform outbox.set_clock(p_destination);

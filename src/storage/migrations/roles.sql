@@ -43,7 +43,7 @@ begin
   grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;
   grant insert, update on outbox.circuits to outbox_relay;
-  grant update (paused_at, paused_reason) on outbox.destinations to outbox_relay;
+  grant update (paused_at, paused_reason, paused_by_refusals) on outbox.destinations to outbox_relay;
   -- An outage refunds what its failures were charged.
   grant update (charged) on outbox.attempts to outbox_relay;
   grant usage on sequence outbox.delivery_seq to outbox_relay;

@@ -1,0 +1,55 @@
+/** What does not go on by itself, or has not for long: destinations and half messages. */
+import type { Queryable } from '../../storage/connect.ts';
+import { countMessages } from '../../storage/messages.ts';
+import { readLaneStandings } from '../../storage/standing.ts';
+import { describeAge } from '../spokenTime.ts';
+import { ok, warn, type Finding } from './finding.ts';
+
+const outageLongMs = 60_000;
+
+export async function checkDestinations(db: Queryable): Promise<Finding> {
+  const check = 'destinations';
+  const lanes = await readLaneStandings(db);
+  const held = lanes.filter(
+    ({ heldBy, heldSeconds }) =>
+      heldBy === 'refusals' || (heldBy === 'circuit' && heldSeconds * 1000 > outageLongMs),
+  );
+  if (held.length === 0) return ok(check, 'none is held by its circuit or by refusals');
+  const named = held
+    .slice(0, 3)
+    .map(
+      ({ destination, heldBy, heldSeconds }) =>
+        `${destination} ${heldBy === 'refusals' ? 'was paused by refusals' : 'is not answering'} for ${describeAge(heldSeconds * 1000)}`,
+    );
+  const more = held.length > 3 ? `; and ${held.length - 3} more` : '';
+  return warn(
+    check,
+    `${named.join('; ')}${more}`,
+    'temporal-outbox destinations list says why. A circuit closes by itself when the receiver answers; a pause ends by destinations resume.',
+  );
+}
+
+const checkBackLateMs = 60_000;
+
+export async function checkHalfMessages(db: Queryable): Promise<Finding> {
+  const check = 'half messages';
+  const producers = await countMessages(db);
+  const late = producers.filter(({ checkLateMs }) => checkLateMs > checkBackLateMs);
+  const parked = producers.filter((producer) => producer.parked > 0);
+  if (late.length + parked.length === 0) return ok(check, 'none is parked, no check-back is late');
+  const found = [
+    ...late.map(
+      ({ producer, checkLateMs }) =>
+        `${producer} should have been asked back ${describeAge(checkLateMs)} ago and was not`,
+    ),
+    ...parked.map((producer) => `${producer.parked} of ${producer.producer} wait for a person`),
+  ];
+  const hints = [
+    ...(late.length > 0
+      ? ['Is a worker running that has the handler of its check-back? See workers below.']
+      : []),
+    ...(parked.length > 0 ? ['temporal-outbox messages list --status parked'] : []),
+  ];
+  const more = found.length > 3 ? `; and ${found.length - 3} more` : '';
+  return warn(check, `${found.slice(0, 3).join('; ')}${more}`, hints.join(' '));
+}
