@@ -29,8 +29,8 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
-# Of `run`, `relay` and `worker`: whether they can work. That the process lives, the engine sees.
+# Of `run`, `relay`, `worker` and `api`: whether they can work, at the port of OUTBOX_METRICS_LISTEN. That the process lives, the engine sees.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:9464/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.OUTBOX_METRICS_LISTEN.split(':').pop() + '/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["temporal-outbox"]
 CMD ["run"]

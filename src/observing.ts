@@ -22,8 +22,9 @@ import type { OutboxWorker } from './worker/worker.ts';
 
 export interface Observed {
   readonly databaseUrl: string;
-  readonly temporal: Temporal;
-  readonly tally: Tally;
+  /** Undefined where the process has no such part: `api` delivers nothing. */
+  readonly temporal: Temporal | undefined;
+  readonly tally: Tally | undefined;
   readonly relay: Relay | undefined;
   readonly worker: OutboxWorker | undefined;
   /** Hides secrets in texts that are not ours. */
@@ -68,13 +69,16 @@ export function observe(observed: Observed, listen: ListenAddress): Observing {
 
 function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): () => Promise<Scraped> {
   const { standing, counts } = watchStandings(pool);
-  const reached = new Latest(() => askTemporal(temporal), {
-    freshMs: 5_000,
-    patienceMs: temporalDeadlineMs,
-    staleMs: 10_000,
-  });
+  const reached =
+    temporal === undefined
+      ? undefined
+      : new Latest(() => askTemporal(temporal), {
+          freshMs: 5_000,
+          patienceMs: temporalDeadlineMs,
+          staleMs: 10_000,
+        });
   return async () => {
-    const [lanes, rows] = await Promise.all([standing.get(), counts.get(), reached.get()]);
+    const [lanes, rows] = await Promise.all([standing.get(), counts.get(), reached?.get()]);
     return {
       version: version(),
       tally,
@@ -82,7 +86,7 @@ function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): ()
       standing: standing.error === undefined ? lanes : undefined,
       counts: rows,
       databaseUp: lanes !== undefined && standing.error === undefined,
-      temporalUp: reached.error === undefined,
+      temporalUp: reached === undefined ? undefined : reached.error === undefined,
       lanesHeld: relay?.standing().lanes,
       workerUp: worker === undefined ? undefined : worker.state() === 'RUNNING',
     };
@@ -116,7 +120,7 @@ function looksOf(
         return { ok: true };
       },
       configuration: () => checkConfiguration(pool),
-      temporal: () => checkTemporal(pool, temporal),
+      ...(temporal === undefined ? {} : { temporal: () => checkTemporal(pool, temporal) }),
       ...(worker === undefined ? {} : { worker: workerCheck }),
       ...(relay === undefined ? {} : { lanes: () => checkLanes(relay) }),
     },

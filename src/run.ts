@@ -1,14 +1,13 @@
 import type { Log } from '../activities/index.ts';
-import { formatListen, parseListen, type ListenAddress } from './core/listen.ts';
-import { redactorFor } from './core/redact.ts';
+import { parseListen, type ListenAddress } from './core/listen.ts';
 import type { Environment } from './core/secrets.ts';
 import { OutboxError } from './errors.ts';
 import { configuredApi } from './http/apiConfig.ts';
-import type { HttpServers, RouteGroup } from './http/server.ts';
+import type { HttpServers } from './http/server.ts';
 import { Tally } from './metrics/tally.ts';
-import type { Observing } from './observing.ts';
 import { createRelay, type Relay } from './relay/relay.ts';
 import { repeat, type Repeated } from './relay/repeat.ts';
+import { serveHttp } from './serving.ts';
 import { readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
@@ -187,41 +186,16 @@ async function assemble(
   return { endpoints, finished: worker?.finished ?? stopped, stop: () => (stopping ??= stop()) };
 }
 
-/** What this process answers over HTTP; loads nothing of it where it answers nothing. */
 async function serve(
   base: Base,
   { databaseUrl, log, env = process.env, metricsListen, apiListen }: RunOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
 ): Promise<HttpServers> {
-  const groups: RouteGroup[] = [];
-  let observing: Observing | undefined;
   const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
-  if (listen !== null) {
-    const { observe } = await import('./observing.ts');
-    const redact = redactorFor(env);
-    observing = observe(
-      { databaseUrl, temporal: base.temporal, tally: base.telemetry, relay, worker, redact },
-      listen,
-    );
-    groups.push(observing.group);
-  }
   const api = await configuredApi(base.pool, apiListen, env);
-  if (api !== null) {
-    const { apiGroup } = await import('./http/api.ts');
-    // The one of the metrics looks at more; both at one address would be two routes of one name.
-    const health = listen === null || formatListen(listen) !== formatListen(api.listen);
-    groups.push(apiGroup({ pool: base.pool, config: api, env, log, health }));
-  }
-  if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
-  const { startHttp } = await import('./http/server.ts');
-  try {
-    const http = await startHttp(groups);
-    return { endpoints: http.endpoints, close: () => http.close().finally(() => observing?.close()) };
-  } catch (error) {
-    await observing?.close();
-    throw error;
-  }
+  const observed = { databaseUrl, temporal: base.temporal, tally: base.telemetry, relay, worker };
+  return serveHttp({ pool: base.pool, log, env, api, metricsListen: listen, observed });
 }
 
 async function configuredListen(pool: Pool): Promise<ListenAddress | null> {

@@ -10,8 +10,19 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import { defaultPorts } from '../../src/cli/ports.ts';
+import { apiAt } from '../../src/http/apiConfig.ts';
 import { unknownIn } from '../support/cliHelp.ts';
-import { atEnd, createTestDatabase, eventually, runCli, spawnRun } from '../support/index.ts';
+import {
+  applyTestConfig,
+  atEnd,
+  createTestDatabase,
+  eventually,
+  runCli,
+  spawnRun,
+  startTcpProxy,
+  type SpawnedRun,
+} from '../support/index.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 
@@ -27,6 +38,7 @@ interface Service {
   readonly healthcheck?: object;
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly container_name?: string;
+  readonly restart?: string;
 }
 
 interface Compose {
@@ -92,8 +104,21 @@ test('configs and volumes that services name exist, and the files they are made 
 
 test('ports are open to this machine alone', () => {
   const ports = services.flatMap(([, service]) => service.ports ?? []);
-  expect(ports).toHaveLength(3);
+  expect(ports).toHaveLength(4);
   expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+});
+
+test('no two services want the same port, and only the API has the one that it takes by default elsewhere', () => {
+  const wanted = services.flatMap(([name, service]) =>
+    (service.ports ?? []).map((port) => ({ name, port: withDefaults(port).split(':')[1] })),
+  );
+  expect(new Set(wanted.map(({ port }) => port)).size).toBe(wanted.length);
+  const { listen } = apiAt(null, undefined, {});
+  expect(wanted.filter(({ port }) => port === String(listen.port))).toMatchObject([{ name: 'api' }]);
+  const ui = wanted.find(({ name }) => name === 'temporal-ui');
+  expect(ui?.port).toBe(String(defaultPorts.ui));
+  const link = compose.services['outbox']?.environment?.['TEMPORAL_UI_URL'] ?? '';
+  expect(withDefaults(link)).toBe(`http://localhost:${ui?.port}`);
 });
 
 test('images are pinned, and no name keeps a service from being scaled', () => {
@@ -114,7 +139,7 @@ test('each command of ours exists with its options, and so do those that the com
     wordsOf(line),
   );
   const commands = [...ours.map(([, { command = [] }]) => [command].flat()), ...told];
-  expect(commands).toHaveLength(3);
+  expect(commands).toHaveLength(4);
   expect(commands.flatMap(unknownIn)).toEqual([]);
   expect(unknownIn(['rum'])).toEqual(['no command rum']);
 });
@@ -160,8 +185,73 @@ test('its commands, run outside of containers, deliver an order to its receiver 
       { last_status: 422 },
     ]);
   });
-  // What the image's HEALTHCHECK asks.
   expect(await run('status', '--json')).toMatchObject({ code: 0 });
+});
+
+/** The command of the image's HEALTHCHECK, run as the engine would, beside a process that serves at this port. */
+async function healthcheck(port: number): Promise<number | null> {
+  const dockerfile = await readFile(join(repository, 'Dockerfile'), 'utf8');
+  const [, command = '[]'] = /^HEALTHCHECK[\s\S]*?CMD (\[.*\])$/m.exec(dockerfile) ?? [];
+  const [program, ...args] = JSON.parse(command) as string[];
+  expect(program).toBe('node');
+  const child = spawn(process.execPath, args, {
+    env: { OUTBOX_METRICS_LISTEN: `0.0.0.0:${port}` },
+    stdio: 'ignore',
+  });
+  return new Promise((resolve) => child.once('exit', resolve));
+}
+
+/** Where the process says that it serves metrics and health. */
+async function healthPort(spawned: SpawnedRun): Promise<number> {
+  return eventually(() => {
+    const [, port] = /"metrics":"http:\/\/[^"]*:(\d+)"/.exec(spawned.stdout()) ?? [];
+    expect(port).toBeDefined();
+    return Number(port);
+  });
+}
+
+test.for([
+  ['run', 'run'],
+  ['relay', 'relay'],
+  ['worker', 'worker'],
+  ['api', ...[compose.services['api']?.command ?? []].flat()],
+])(
+  'the image’s HEALTHCHECK passes beside %s, and fails once PostgreSQL is away from it',
+  async ([, ...args]) => {
+    const database = await createTestDatabase();
+    await applyTestConfig(
+      database,
+      `
+    destinations: { billing: { type: http, url: 'http://127.0.0.1:9/' } }
+    routes: [{ match: '*', to: [billing] }]`,
+    );
+    const url = new URL(database.url);
+    const proxy = await startTcpProxy(url.host);
+    url.host = proxy.address;
+    const spawned = spawnRun({
+      databaseUrl: url.href,
+      // Ports of its own in place of the container's.
+      args: args.map((argument) => argument.replace('0.0.0.0:8080', '127.0.0.1:0')),
+      env: {
+        OUTBOX_METRICS_LISTEN: '0.0.0.0:0',
+        OUTBOX_API_TOKEN: withDefaults(compose.services['api']?.environment?.['OUTBOX_API_TOKEN'] ?? ''),
+      },
+    });
+    const port = await healthPort(spawned);
+    await eventually(async () => expect(await healthcheck(port)).toBe(0));
+    await proxy.become('refuse');
+    await eventually(async () => expect(await healthcheck(port)).toBe(1));
+  },
+);
+
+test('the image’s HEALTHCHECK fails where nobody answers', async () => {
+  expect(await healthcheck(9)).toBe(1);
+});
+
+test('services of ours that stay have a health check, the image’s own', () => {
+  const staying = ours.filter(([, { restart }]) => restart === 'unless-stopped');
+  expect(staying.map(([name]) => name)).toEqual(['outbox', 'api']);
+  for (const [, { healthcheck: check }] of staying) expect(check).not.toHaveProperty('test');
 });
 
 async function startExampleReceiver(): Promise<{ port: number; said: () => string }> {

@@ -1,8 +1,8 @@
 import type { Log } from '../../../activities/index.ts';
 import type { ListenAddress } from '../../core/listen.ts';
-import { apiGroup } from '../../http/api.ts';
 import { apiAt } from '../../http/apiConfig.ts';
-import { startHttp, type HttpServers } from '../../http/server.ts';
+import type { HttpServers } from '../../http/server.ts';
+import { serveHttp } from '../../serving.ts';
 import { readApiConfig } from '../../storage/configuration.ts';
 import { connect } from '../../storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from '../../storage/errors.ts';
@@ -18,6 +18,8 @@ export interface ApiOptions {
   /** Milliseconds. */
   readonly wait?: number;
   readonly logLevel: LogLevel;
+  /** Default off: `metrics.listen` of the configuration is for those who deliver, perhaps on the same machine. */
+  readonly metricsListen?: ListenAddress | 'off';
 }
 
 /** `api`: the HTTP API alone, until SIGTERM or SIGINT. Needs PostgreSQL and no Temporal. */
@@ -36,7 +38,11 @@ export async function api(options: ApiOptions): Promise<void> {
   log.info({}, 'stopped');
 }
 
-async function serve(url: string, { listen }: ApiOptions, log: Log): Promise<HttpServers> {
+async function serve(
+  url: string,
+  { listen, metricsListen = 'off' }: ApiOptions,
+  log: Log,
+): Promise<HttpServers> {
   const pool = connect(url, {
     applicationName: 'temporal-outbox-api',
     max: 20,
@@ -45,8 +51,16 @@ async function serve(url: string, { listen }: ApiOptions, log: Log): Promise<Htt
   });
   try {
     await requireSchema(pool);
-    const config = apiAt(await readApiConfig(pool), listen, process.env);
-    const served = await startHttp([apiGroup({ pool, config, env: process.env, log, health: true })]);
+    const { env } = process;
+    const served = await serveHttp({
+      ...{ pool, log, env },
+      api: apiAt(await readApiConfig(pool), listen, env),
+      metricsListen: metricsListen === 'off' ? null : metricsListen,
+      observed: {
+        databaseUrl: url,
+        ...{ temporal: undefined, tally: undefined, relay: undefined, worker: undefined },
+      },
+    });
     return { ...served, close: () => served.close().finally(() => pool.end()) };
   } catch (error) {
     await pool.end();

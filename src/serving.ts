@@ -1,0 +1,50 @@
+/** What a process answers over HTTP: metrics and health, the API, or both. */
+import type { Log } from '../activities/index.ts';
+import type { ApiConfig } from './core/api.ts';
+import { formatListen, type ListenAddress } from './core/listen.ts';
+import { redactorFor } from './core/redact.ts';
+import type { Environment } from './core/secrets.ts';
+import type { HttpServers, RouteGroup } from './http/server.ts';
+import type { Observed, Observing } from './observing.ts';
+import type { Pool } from './storage/connect.ts';
+
+export interface ServingOptions {
+  readonly pool: Pool;
+  readonly log: Log;
+  readonly env: Environment;
+  /** Null: the API is not served here. */
+  readonly api: ApiConfig | null;
+  /** Null: no metrics, no health. */
+  readonly metricsListen: ListenAddress | null;
+  readonly observed: Omit<Observed, 'redact'>;
+}
+
+/**
+ * Loads nothing of what is not served.
+ * @throws OutboxError OUTBOX_LISTEN_FAILED, OUTBOX_API_UNPROTECTED, OUTBOX_SECRET_MISSING, with nothing left listening
+ */
+export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
+  const { pool, log, env, api, metricsListen } = options;
+  const groups: RouteGroup[] = [];
+  let observing: Observing | undefined;
+  try {
+    if (metricsListen !== null) {
+      const { observe } = await import('./observing.ts');
+      observing = observe({ ...options.observed, redact: redactorFor(env) }, metricsListen);
+      groups.push(observing.group);
+    }
+    if (api !== null) {
+      const { apiGroup } = await import('./http/api.ts');
+      // The one of the metrics looks at more; both at one address would be two routes of one name.
+      const health = metricsListen === null || formatListen(metricsListen) !== formatListen(api.listen);
+      groups.push(apiGroup({ pool, config: api, env, log, health }));
+    }
+    if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
+    const { startHttp } = await import('./http/server.ts');
+    const http = await startHttp(groups);
+    return { endpoints: http.endpoints, close: () => http.close().finally(() => observing?.close()) };
+  } catch (error) {
+    await observing?.close();
+    throw error;
+  }
+}
