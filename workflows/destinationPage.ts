@@ -12,7 +12,7 @@ export function showDestination(
   const parts =
     standing === null
       ? ['### There is no such destination any more']
-      : [heading(standing), facts(standing), whatToSend(standing)];
+      : [heading(standing), whatHappens(standing), facts(standing), whatToSend(standing)];
   setCurrentDetails([...parts, commandLog(lines)].filter(Boolean).join('\n\n'));
 }
 
@@ -24,6 +24,18 @@ function heading({ destination, paused, state }: DestinationStanding): string {
   return `### ${plain(destination)} is well`;
 }
 
+/** Whether whoever reads this has to do something. */
+function whatHappens({ paused, pausedByRefusals, state }: DestinationStanding): string {
+  if (paused && pausedByRefusals)
+    return 'It refused everything alike, so nothing is sent, **and nothing goes on by itself**. Mend its key or its address, see with `probe` whether it takes events again, then `resume`.';
+  if (paused) return 'A person paused it: nothing is sent until it is resumed.';
+  if (state === 'open')
+    return '**It goes on by itself** once it answers: a few events are sent as probes until then. Tell those who run it; there is nothing to be done here.';
+  if (state === 'half-open')
+    return '**It goes on by itself**: more and more events are sent while they are answered.';
+  return '';
+}
+
 function facts(standing: DestinationStanding): string {
   const { paused, state, since, reason, failedProbes, nextProbeAt, waiting, openedAt } = standing;
   if (!paused && state === 'closed') return '';
@@ -32,9 +44,14 @@ function facts(standing: DestinationStanding): string {
     `- last answer: **${plain(lastAnswer(standing))}**`,
     `- ${waiting > 10_000 ? 'more than 10,000' : waiting} waiting to be sent; none of them is charged an attempt`,
     ...(!paused && state === 'open'
-      ? [`- probed ${failedProbes} times in vain, next probe ${utc(nextProbeAt)}`]
+      ? [`- ${spokenProbes(failedProbes)}, next probe ${utc(nextProbeAt)}`]
       : []),
   ].join('\n');
+}
+
+function spokenProbes(failed: number): string {
+  if (failed === 0) return 'not probed yet';
+  return failed === 1 ? 'probed once in vain' : `probed ${failed} times in vain`;
 }
 
 function lastAnswer({ lastStatus, lastErrorClass }: DestinationStanding): string {

@@ -18,6 +18,8 @@ import type { ResolutionAnswer } from './resolutions.ts';
 export interface DestinationStanding extends CountedCircuit {
   readonly destination: string;
   readonly configRevision: number;
+  /** Refusals that were all alike paused it, not a person. */
+  readonly pausedByRefusals: boolean;
   /** Of the pause, else of the circuit's state. */
   readonly since: string | null;
   readonly reason: string | null;

@@ -21,6 +21,7 @@ test('there are histories of every way a delivery can go', () => {
     'crowd-in-rounds',
     'destination-outage',
     'destination-parked',
+    'housekeeping-pass',
     'many',
     'message-asked-back',
     'message-parked-commit',

@@ -1,4 +1,6 @@
 /** A real Chromium on the real Temporal UI, and only what these tests do there. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { chromium, type Locator, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { atEnd, eventually, requires, servers } from '../support/index.ts';
@@ -23,22 +25,26 @@ export async function openBrowser(): Promise<Page> {
   return page;
 }
 
-/** Opens the tab of a workflow's page that shows its current details, and answers the details' text. */
-export async function openDetails(page: Page, workflowId: string): Promise<string> {
+/** Opens the tab of a workflow's page that shows its current details, and answers their text once it has `said`. */
+export async function openDetails(
+  page: Page,
+  workflowId: string,
+  said = 'waiting for a person',
+): Promise<string> {
   const { temporalUi, temporalNamespace } = servers();
   if (temporalUi === null) throw new Error('beside TEMPORAL_ADDRESS these tests need TEMPORAL_UI_URL');
   await page.goto(
     `${temporalUi}/namespaces/${temporalNamespace}/workflows/${encodeURIComponent(workflowId)}`,
   );
   await page.getByRole('link', { name: 'User Metadata' }).or(page.getByText('User Metadata')).first().click();
-  return detailsText(page);
+  return detailsText(page, said);
 }
 
 /** What the page shows now; its Markdown is rendered in a frame of its own. */
-async function detailsText(page: Page): Promise<string> {
+async function detailsText(page: Page, said: string): Promise<string> {
   return eventually(async () => {
     const texts = await Promise.all(page.frames().map((frame) => frame.locator('body').innerText()));
-    const details = texts.find((text) => text.includes('waiting for a person'));
+    const details = texts.find((text) => text.includes(said));
     expect(details).toBeDefined();
     return details ?? '';
   });
@@ -96,4 +102,14 @@ export async function confirm(page: Page, dialog: Locator, button: string): Prom
 
 export async function sendSignal(page: Page, signal: string, input?: string): Promise<void> {
   await confirm(page, await fillSignal(page, signal, input), 'Submit');
+}
+
+/** Where pictures go that people are to look at; undefined: none are taken. */
+export const pictures = process.env['OUTBOX_SCREENSHOTS'];
+
+export async function takePicture(page: Page, name: string): Promise<void> {
+  if (pictures === undefined) return;
+  mkdirSync(pictures, { recursive: true });
+  await page.waitForTimeout(1_000);
+  await page.screenshot({ path: join(pictures, `${name}.png`) });
 }

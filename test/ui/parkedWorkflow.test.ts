@@ -1,7 +1,4 @@
 /** With OUTBOX_SCREENSHOTS=<dir> the first test also takes the pictures of the README. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/index.ts';
 import {
@@ -14,9 +11,16 @@ import {
   statusOf,
   type Stage,
 } from '../resolve/stage.ts';
-import { chooseAction, confirm, fillSignal, openBrowser, openDetails, sendSignal } from './browser.ts';
-
-const pictures = process.env['OUTBOX_SCREENSHOTS'];
+import {
+  chooseAction,
+  confirm,
+  fillSignal,
+  openBrowser,
+  openDetails,
+  pictures,
+  sendSignal,
+  takePicture,
+} from './browser.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -98,10 +102,3 @@ test('a workflow terminated in the UI leaves its row parked, gets a waiting succ
   await settled(stage.database, [id]);
   expect(stage.billing.of(id)).toHaveLength(2);
 });
-
-async function takePicture(page: Page, name: string): Promise<void> {
-  if (pictures === undefined) return;
-  mkdirSync(pictures, { recursive: true });
-  await page.waitForTimeout(1_000);
-  await page.screenshot({ path: join(pictures, `${name}.png`) });
-}

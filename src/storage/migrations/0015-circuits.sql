@@ -11,6 +11,7 @@ begin
       'configRevision', (select s.config_revision from outbox.settings s),
       'state', coalesce(c.state, 'closed'),
       'paused', d.paused_at is not null,
+      'pausedByRefusals', d.paused_by_refusals,
       'since', coalesce(d.paused_at, c.since),
       'reason', case when d.paused_at is not null then d.paused_reason else c.reason end,
       'lastStatus', c.last_status,
