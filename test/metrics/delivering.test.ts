@@ -42,6 +42,8 @@ test('delivered, retried and parked are counted as the tables have them', async 
     const found = await scrape(endpoints['metrics']);
     expect(found.value('outbox_deliveries', { destination: 'billing', state: 'parked' })).toBe(3);
     expect(found.value('outbox_deliveries_total', { outcome: 'delivered' })).toBe(252);
+    // Lanes are read anew a moment after the counts, on a busy machine.
+    expect(found.value('outbox_lag_seconds', { destination: 'billing' })).toBe(0);
     return found;
   });
   const [{ delivered, parked }] = (await database.rows<{ delivered: number; parked: number }>(
@@ -60,7 +62,7 @@ test('delivered, retried and parked are counted as the tables have them', async 
   expect(done.value('outbox_workflow_starts_total', { outcome: 'started' })).toBe(
     done.value('outbox_batch_rows_count'),
   );
-  expect(done.value('outbox_flush_duration_seconds_count')).toBeGreaterThan(2);
+  expect(done.value('outbox_flush_duration_seconds_count')).toBeGreaterThan(0);
   expect(done.value('outbox_poll_duration_seconds_count')).toBeGreaterThan(2);
   expect(done.value('outbox_requests_in_flight')).toBe(0);
   // An hour until its time is no lag; nothing else waits.

@@ -25,7 +25,8 @@ test('the age of the last pass: since the schema was made, through a pass that i
     (JSON.parse(await cli('doctor', '--json')) as { checks: { check: string }[] }).checks.find(
       ({ check }) => check === 'last housekeeping',
     );
-  expect(await age()).toBeLessThan(120);
+  // The schema may have been made with the first test of this run: this database is a copy.
+  expect(await age()).toBeLessThan(7_200);
   expect(await cli('status')).toMatch(/housekeeping +not done yet/);
   expect(await doctor()).toMatchObject({ level: 'ok' });
 
