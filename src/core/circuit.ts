@@ -84,6 +84,8 @@ export class Tally {
       this.repeated++;
       return;
     }
+    // They are alike because they were retried together.
+    if (again && ailment === 'refused' && !isFaultOfDestination(errorClass)) return void this.refused++;
     this.streak = this.streak > 0 && this.streakClass === errorClass ? this.streak + 1 : 1;
     this.streakClass = errorClass;
     this.streakAilment = ailment;

@@ -104,6 +104,17 @@ describe('an attempt is judged', () => {
     expect(judge(config, tally, untouched).kind).toBe('open');
   });
 
+  test('refusals that are all alike because they are retried together pause nothing; a broken credential does', () => {
+    const crowd = (failure: FailureFacts): Tally => {
+      const tally = new Tally();
+      for (const each of times(50, failure)) tally.fail(each, { again: true });
+      return tally;
+    };
+    expect(stopsEarly(config, crowd(answered(409)))).toBe(false);
+    expect(judge(config, crowd(answered(409)), untouched).kind).toBe('record');
+    expect(judge(config, crowd(answered(401)), untouched).kind).toBe('pause');
+  });
+
   test('five unreachable in a row open it, however many attempts they took', () => {
     const tally = tallyOf([unreachable]);
     expect(judge(config, tally, { ...untouched, unreachableInARow: 4 }).kind).toBe('record');
