@@ -23,7 +23,8 @@ function answer(path, body) {
   const tries = (lane.tries.get(event) ?? 0) + 1;
   lane.tries.set(event, tries);
   if (tries === 1) lane.byKey.set(key, [...(lane.byKey.get(key) ?? []), n]);
-  return refused && tries <= refusals ? 500 : 204;
+  // 409 is about the event; 5xx in such numbers would be the circuit's business.
+  return refused && tries <= refusals ? 409 : 204;
 }
 
 process.on('message', ({ lane: path, forget }) => {
