@@ -152,7 +152,7 @@ async function assemble(
 ): Promise<Running> {
   let relay: Relay | undefined;
   const handover = new Handover();
-  const worker = roles.worker ? await startWorker(base, options, handover, () => relay?.nudge()) : undefined;
+  const worker = roles.worker ? await startWorker(base, options, handover, (lane) => relay?.nudge(lane)) : undefined;
   let served: HttpServers;
   try {
     if (roles.relay) relay = await startRelay(base, options, worker === undefined ? undefined : handover);
@@ -249,7 +249,7 @@ function startWorker(
   base: Base,
   { log, env, checkBacks, shutdownGraceMs }: RunOptions,
   handover: Handover,
-  onProgress: () => void,
+  onProgress: (lane: string) => void,
 ): Promise<OutboxWorker> {
   return createWorker({
     ...base,

@@ -42,7 +42,7 @@ export interface Relay {
   /** How it stands at this moment. */
   standing(): RelayStanding;
   /** Rows of a lane left their first attempt: there may be room for the next batch. */
-  nudge(): void;
+  nudge(lane: string): void;
   /** Claims nothing more, ends starts under way, gives the lanes to the others. */
   stop(): Promise<void>;
 }
@@ -128,7 +128,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       leaseMs,
       silentMs: poller.silentMs,
     }),
-    nudge: () => poller.wake(),
+    nudge: (lane) => poller.progressed(lane),
     stop: async () => {
       await poller.stop();
       await Promise.all(chores.map((chore) => chore.stop()));
