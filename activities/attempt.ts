@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal } from '@temporalio/activity';
 import {
   breakUp,
@@ -21,6 +22,8 @@ import { workflowIdHere } from './workflowIdHere.ts';
 export interface AttemptInput {
   /** No new request is begun after this many milliseconds; what is under way is waited for. */
   readonly softLimitMs: number;
+  /** Begin only after so many milliseconds, a second at most: too short for a workflow's timer. Default 0. */
+  readonly waitMs?: number;
 }
 
 /** Executions of one batch that may end without any outcome before it is taken for poisoned. */
@@ -39,6 +42,7 @@ export async function attempt(
 ): Promise<BatchSummary> {
   const workflowId = workflowIdHere();
   const { pool } = dependencies;
+  if (input.waitMs !== undefined) await pause(dependencies, input.waitMs);
   const opened = dependencies.takeOpened(workflowId) ?? (await openBatch(pool, workflowId, chunk));
   if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
 
@@ -51,6 +55,12 @@ export async function attempt(
       : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
   // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
   return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
+}
+
+/** A worker that is to stop waits for nothing: what is not due then is the next one's. */
+async function pause({ leaving }: ActivityDependencies, ms: number): Promise<void> {
+  const signal = AbortSignal.any([cancellationSignal(), leaving.asked]);
+  await sleep(ms, undefined, { signal }).catch(() => cancellationSignal().throwIfAborted());
 }
 
 /** Retries wait in the lane while nothing may be sent: what is left of the batch goes back, and needs no workflow. */

@@ -152,7 +152,9 @@ async function assemble(
 ): Promise<Running> {
   let relay: Relay | undefined;
   const handover = new Handover();
-  const worker = roles.worker ? await startWorker(base, options, handover, (lane) => relay?.nudge(lane)) : undefined;
+  const worker = roles.worker
+    ? await startWorker(base, options, handover, (lane) => relay?.nudge(lane))
+    : undefined;
   let served: HttpServers;
   try {
     if (roles.relay) relay = await startRelay(base, options, worker === undefined ? undefined : handover);

@@ -2,6 +2,7 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
+  patched,
   proxyActivities,
   proxyLocalActivities,
   setHandler,
@@ -21,6 +22,8 @@ const localSoftLimitMs = 5_000;
 /** For settling in SQL after the last answer, PostgreSQL restarting meanwhile included. */
 const settleMs = 30_000;
 const activitySoftLimitMs = 10 * 60_000;
+/** A timer of Temporal comes up to a second late. What is due sooner than that waits inside its attempt. */
+const timerPrecisionMs = 1_000;
 
 type ResolutionDesk = CommandDesk<ResolutionAction, ParsedCommand>;
 
@@ -63,9 +66,11 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
     description: 'Internal: look at the rows again',
   });
 
-  for (let attempt = firstAttempt; ; attempt = laterAttempt) {
+  let waitMs = 0;
+  for (let attempt: Attempt = firstAttempt; ; attempt = laterAttempt) {
     page.recheck = false;
-    const { summary, acted } = await whileServing(page, attempt(input));
+    const { summary, acted } = await whileServing(page, attempt(input, waitMs));
+    waitMs = 0;
     page.summary = summary;
     await startSplitOff(summary.singles, input);
     // What was summed up may be older than what a command did, or somebody else, meanwhile.
@@ -74,7 +79,7 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
       await answerEverybody(desk);
       return { settled: true };
     }
-    await rest(page, summary);
+    waitMs = await rest(page, summary);
   }
 }
 
@@ -106,15 +111,22 @@ async function whileServing(
   }
 }
 
-/** Until a retry is due, or a command or somebody outside changed a row. */
-async function rest(page: Page, summary: BatchSummary): Promise<void> {
+/**
+ * Until a retry is due, or a command or somebody outside changed a row. Answers milliseconds that are left for the attempt itself to
+ * wait; 0 for most.
+ */
+async function rest(page: Page, summary: BatchSummary): Promise<number> {
   const { desk } = page;
+  if (isDueSoon(summary) && !workflowInfo().continueAsNewSuggested && patched('due-soon-waits-in-attempt')) {
+    show(page, summary);
+    return lateBy(summary);
+  }
   const dueAt = summary.nextDueMs === null ? null : Date.now() + lateBy(summary);
   for (;;) {
     show(page, summary);
     if (workflowInfo().continueAsNewSuggested) await startAfresh(page);
     const due = await reached(dueAt, () => desk.waiting || page.recheck);
-    if (due || page.recheck || (await desk.work())) return;
+    if (due || page.recheck || (await desk.work())) return 0;
   }
 }
 
@@ -147,8 +159,10 @@ async function answerEverybody(desk: ResolutionDesk): Promise<void> {
   } while (desk.waiting);
 }
 
+type Attempt = (input: DeliverInput, waitMs: number) => Promise<BatchSummary>;
+
 async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {
-  if (input.firstAttempt === 'activity') return laterAttempt();
+  if (input.firstAttempt === 'activity') return laterAttempt(input, 0);
   const { attempt } = proxyLocalActivities<Activities>({
     startToCloseTimeout: localSoftLimitMs + input.timeoutMs + settleMs,
     retry: infrastructureRetry,
@@ -156,13 +170,13 @@ async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {
   return attempt({ softLimitMs: localSoftLimitMs });
 }
 
-async function laterAttempt(): Promise<BatchSummary> {
+async function laterAttempt(_input: DeliverInput, waitMs: number): Promise<BatchSummary> {
   const { attempt } = proxyActivities<Activities>({
     startToCloseTimeout: '1h',
     heartbeatTimeout: '20s',
     retry: infrastructureRetry,
   });
-  return attempt({ softLimitMs: activitySoftLimitMs });
+  return attempt({ softLimitMs: activitySoftLimitMs, ...(waitMs > 0 ? { waitMs } : {}) });
 }
 
 /**
@@ -172,6 +186,10 @@ async function laterAttempt(): Promise<BatchSummary> {
 function lateBy({ nextDueMs, retrying }: BatchSummary): number {
   const waitMs = Math.max(nextDueMs ?? 0, 0);
   return Math.ceil(retrying > 1 ? waitMs * 1.1 : waitMs) + 1;
+}
+
+function isDueSoon(summary: BatchSummary): boolean {
+  return summary.nextDueMs !== null && lateBy(summary) <= timerPrecisionMs;
 }
 
 /** Waits for a moment (answers true) or for an interruption (false); without a moment, for an interruption only. */

@@ -32,9 +32,9 @@ async function changedPackage(): Promise<string> {
   await replace(join(directory, 'dist/workflows/deliver.js'), [
     [
       'async function rest(page, summary) {',
-      `async function rest(page, summary) {\n  if (patched('a-step-more')) await sleep(1);`,
+      `async function rest(page, summary) {\n  if (onceMore('a-step-more')) await sleep(1);`,
     ],
-    [/^/, `import { patched, sleep } from '@temporalio/workflow';\n`],
+    [/^/, `import { patched as onceMore, sleep } from '@temporalio/workflow';\n`],
   ]);
   await replace(join(directory, 'dist/workflows/page.js'), [
     ['waiting for a person', 'waiting for somebody'],
