@@ -22,14 +22,14 @@ await play({
     await utils.release();
     http = new HttpPool(given.receiverUrl, { connections: 50, pipelining: 1 });
   },
-  // In portions: a job added is looked for among those of the same statement, and 30,000 of them took 75 s.
-  fill: async (events) => {
-    for (let first = 1; first <= events; first += 500)
-      await pool.query(
-        `select count(graphile_worker.add_job('deliver', ${payloadSql}::json)) from generate_series($1::int, $2::int) i`,
-        [first, Math.min(first + 499, events)],
-      );
-  },
+  // Its own way to add many: by add_job one after another 30,000 took 75 s.
+  fill: (events) =>
+    pool.query(
+      `select count(*) from graphile_worker.add_jobs(array(
+         select json_populate_record(null::graphile_worker.job_spec, json_build_object('identifier', 'deliver', 'payload', ${payloadSql}))
+         from generate_series(1, $1::int) i))`,
+      [events],
+    ),
   insert: (payload) => pool.query(`select graphile_worker.add_job('deliver', $1::json)`, [payload]),
   begin: async () => {
     runner = await run({
