@@ -1,3 +1,4 @@
+// Not one of our tests: what the runner has to count, one of each kind. test/packaging/run.test.ts runs it.
 import { beforeAll, describe, expect, test } from 'vitest';
 
 test('passes', () => expect(1).toBe(1));
