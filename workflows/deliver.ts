@@ -67,9 +67,9 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
   });
 
   let waitMs = 0;
-  for (let attempt: Attempt = firstAttempt; ; attempt = laterAttempt) {
+  for (let attempt = () => firstAttempt(input); ; attempt = () => laterAttempt(waitMs)) {
     page.recheck = false;
-    const { summary, acted } = await whileServing(page, attempt(input, waitMs));
+    const { summary, acted } = await whileServing(page, attempt());
     waitMs = 0;
     page.summary = summary;
     await startSplitOff(summary.singles, input);
@@ -159,10 +159,8 @@ async function answerEverybody(desk: ResolutionDesk): Promise<void> {
   } while (desk.waiting);
 }
 
-type Attempt = (input: DeliverInput, waitMs: number) => Promise<BatchSummary>;
-
 async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {
-  if (input.firstAttempt === 'activity') return laterAttempt(input, 0);
+  if (input.firstAttempt === 'activity') return laterAttempt(0);
   const { attempt } = proxyLocalActivities<Activities>({
     startToCloseTimeout: localSoftLimitMs + input.timeoutMs + settleMs,
     retry: infrastructureRetry,
@@ -170,7 +168,7 @@ async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {
   return attempt({ softLimitMs: localSoftLimitMs });
 }
 
-async function laterAttempt(_input: DeliverInput, waitMs: number): Promise<BatchSummary> {
+async function laterAttempt(waitMs: number): Promise<BatchSummary> {
   const { attempt } = proxyActivities<Activities>({
     startToCloseTimeout: '1h',
     heartbeatTimeout: '20s',

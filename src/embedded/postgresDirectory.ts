@@ -64,7 +64,8 @@ async function removeUnfinished(dataDir: string): Promise<void> {
     if (!name.startsWith(mark)) continue;
     const pid = Number.parseInt(name.slice(mark.length), 10);
     if (pid !== process.pid && isAlive(pid)) continue;
-    await rm(join(dirname(dataDir), name), { recursive: true, force: true });
+    // Its initdb, orphaned, may be writing for a moment yet: a folder that was emptied is not empty then.
+    await rm(join(dirname(dataDir), name), { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 

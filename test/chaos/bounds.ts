@@ -10,7 +10,7 @@ export const concurrency = 50;
 export const inFlight = 2;
 export const timeoutMs = 8_000;
 /** As activities/ledger.ts flushes: so many acknowledgements at a time, and as many may gather while those are written. */
-const flushRows = 250;
+export const flushRows = 250;
 
 /**
  * A process of ours, or its way to a server, or a server: of each destination, requests under way and answers not yet written. One that is

@@ -2,12 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  startPostgres,
-  startTemporal,
-  type EmbeddedPostgres,
-  type EmbeddedTemporal,
-} from '../../src/embedded/index.ts';
+import { startPostgres, startTemporal, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { atEnd } from '../support/index.ts';
 
 /** A server that comes back at its address. */
@@ -30,21 +25,33 @@ export interface TemporalServer extends OurServer {
   wipe(): Promise<void>;
 }
 
-export async function postgresServer(dataDir: string): Promise<PostgresServer> {
-  // A process that is killed loses nothing that it gave to the operating system: no need to wait for the disk.
-  const settings = { fsync: 'off', max_connections: '200' };
-  let running: EmbeddedPostgres = await startPostgres({ dataDir, settings });
-  const { port, url } = running;
+/** `restart` of a server: `startAgain` at the same address, or it throws. The one that runs is stopped at the end. */
+function restarting<Server extends Pick<EmbeddedPostgres, 'pid' | 'exited' | 'stop'>>(
+  first: Server,
+  startAgain: () => Promise<Server>,
+): OurServer['restart'] {
+  let running = first;
   atEnd(() => running.stop());
-  const restart: OurServer['restart'] = async (how, pauseMs, whileAway) => {
+  return async (how, pauseMs, whileAway) => {
     if (how === 'kill') process.kill(running.pid, 'SIGKILL');
     else await running.stop();
     await running.exited;
     await whileAway?.();
     await sleep(pauseMs);
-    running = await startPostgres({ dataDir, port, settings });
-    if (running.port !== port) throw new Error(`port ${port} was taken by somebody`);
+    running = await startAgain();
   };
+}
+
+export async function postgresServer(dataDir: string): Promise<PostgresServer> {
+  // A process that is killed loses nothing that it gave to the operating system: no need to wait for the disk.
+  const settings = { fsync: 'off', max_connections: '200' };
+  const first = await startPostgres({ dataDir, settings });
+  const { port, url } = first;
+  const restart = restarting(first, async () => {
+    const again = await startPostgres({ dataDir, port, settings });
+    if (again.port !== port) throw new Error(`port ${port} was taken by somebody`);
+    return again;
+  });
   const copied = `${dataDir}.copy`;
   return {
     url,
@@ -68,19 +75,14 @@ export async function temporalServer(dataFile: string): Promise<TemporalServer> 
     headless: true,
     searchAttributes: { OutboxState: 'Keyword', OutboxDestination: 'Keyword', OutboxEventType: 'Keyword' },
   } as const;
-  let running: EmbeddedTemporal = await startTemporal(options);
-  const { address } = running;
+  const first = await startTemporal(options);
+  const { address } = first;
   const port = Number(address.split(':')[1]);
-  atEnd(() => running.stop());
-  const restart: OurServer['restart'] = async (how, pauseMs, whileAway) => {
-    if (how === 'kill') process.kill(running.pid, 'SIGKILL');
-    else await running.stop();
-    await running.exited;
-    await whileAway?.();
-    await sleep(pauseMs);
-    running = await startTemporal({ ...options, port });
-    if (running.address !== address) throw new Error(`${address} was taken by somebody`);
-  };
+  const restart = restarting(first, async () => {
+    const again = await startTemporal({ ...options, port });
+    if (again.address !== address) throw new Error(`${address} was taken by somebody`);
+    return again;
+  });
   return {
     address,
     restart,

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { failpoints, type Failpoint } from '../../src/failpoints.ts';
+import { flushRows } from '../chaos/bounds.ts';
 import {
   applyTestConfig,
   createTestDatabase,
@@ -21,7 +22,7 @@ import { connectionsGone, drained, keysOf, unacknowledged, writeEvents } from '.
 
 const events = 150;
 /** Everything a crash can repeat: requests under way, and two flushes of answers (docs/how-it-works.md). */
-const bound = 50 + 2 * 250;
+const bound = 50 + 2 * flushRows;
 
 interface Stage {
   readonly database: TestDatabase;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { flushRows } from '../chaos/bounds.ts';
 import { applyTestConfig, createTestDatabase, spawnRun, startReceiver } from '../support/index.ts';
 import { connectionsGone, drained, received, unacknowledged, writeEvents } from './drain.ts';
 
@@ -7,8 +8,6 @@ const events = 20_000;
 const processes = 2;
 const concurrency = 50;
 const inFlight = 2;
-/** As activities/ledger.ts flushes: so many acknowledgements at a time, and as many may gather while those are written. */
-const flushRows = 250;
 
 test('killed with SIGKILL in the middle of a drain and started again, every event arrives; repeats are bounded', async () => {
   const database = await createTestDatabase();

@@ -71,10 +71,21 @@ test('splitUpTo moves that limit; 0 keeps every failing delivery together', asyn
   await eventually(async () => expect(await held(database)).toMatchObject([{ count: 2 }]));
 });
 
-test('a larger failing crowd stays in its one workflow and is tried again in rounds', async () => {
+test('a larger failing crowd stays in its one workflow', async () => {
+  const { send, database } = await openStage({
+    billing: 'retry: { initialInterval: 1h, maximumInterval: 1h }',
+  });
+  await send(...numbered(60, { answer: 500 }));
+  await eventually(async () => expect(await held(database)).toMatchObject([{ count: 60 }]));
+  await eventually(async () => expect(await begun(database)).toHaveLength(1));
+});
+
+test('a failing crowd is tried again in rounds', async () => {
   const { send, receiver, database } = await openStage({
     answer: ({ attempt }) => (attempt < 4 ? 500 : 204),
-    billing: 'retry: { initialInterval: 300ms, backoffCoefficient: 1, jitter: 0.1 }',
+    // Where the machine is slow a few may be left to a last round: they would move to workflows of their own.
+    billing:
+      'retry: { initialInterval: 300ms, backoffCoefficient: 1, jitter: 0.1 }, batch: { splitUpTo: 0 }',
   });
   const ids = await send(...numbered(60));
   await eventuallyStand(database, ids, { state: 'delivered', tries: 4 });

@@ -28,6 +28,12 @@ export function failedBy(check: string, error: unknown): Finding {
   return { check, level: 'fail', found: message, hint, code };
 }
 
+/** The first three, and how many more there are. */
+export function firstThree(texts: readonly string[]): string {
+  const more = texts.length - 3;
+  return [...texts.slice(0, 3), ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
+}
+
 /** 3 when a server was not reached, 1 when anything else failed. Warnings do not fail. */
 export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 3 {
   const failed = findings.filter(({ level }) => level === 'fail');

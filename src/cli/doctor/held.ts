@@ -3,7 +3,7 @@ import type { Queryable } from '../../storage/connect.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readLaneStandings } from '../../storage/standing.ts';
 import { describeAge } from '../spokenTime.ts';
-import { ok, warn, type Finding } from './finding.ts';
+import { firstThree, ok, warn, type Finding } from './finding.ts';
 
 const outageLongMs = 60_000;
 
@@ -15,16 +15,13 @@ export async function checkDestinations(db: Queryable): Promise<Finding> {
       heldBy === 'refusals' || (heldBy === 'circuit' && heldSeconds * 1000 > outageLongMs),
   );
   if (held.length === 0) return ok(check, 'none is held by its circuit or by refusals');
-  const named = held
-    .slice(0, 3)
-    .map(
-      ({ destination, heldBy, heldSeconds }) =>
-        `${destination} ${heldBy === 'refusals' ? 'was paused by refusals' : 'is not answering'} for ${describeAge(heldSeconds * 1000)}`,
-    );
-  const more = held.length > 3 ? `; and ${held.length - 3} more` : '';
+  const named = held.map(
+    ({ destination, heldBy, heldSeconds }) =>
+      `${destination} ${heldBy === 'refusals' ? 'was paused by refusals' : 'is not answering'} for ${describeAge(heldSeconds * 1000)}`,
+  );
   return warn(
     check,
-    `${named.join('; ')}${more}`,
+    firstThree(named),
     'temporal-outbox destinations list says why. A circuit closes by itself when the receiver answers; a pause ends by destinations resume.',
   );
 }
@@ -50,6 +47,5 @@ export async function checkHalfMessages(db: Queryable): Promise<Finding> {
       : []),
     ...(parked.length > 0 ? ['temporal-outbox messages list --status parked'] : []),
   ];
-  const more = found.length > 3 ? `; and ${found.length - 3} more` : '';
-  return warn(check, `${found.slice(0, 3).join('; ')}${more}`, hints.join(' '));
+  return warn(check, firstThree(found), hints.join(' '));
 }

@@ -15,7 +15,7 @@ import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/
 import { readDatabaseStanding } from '../../storage/standing.ts';
 import { describeAge } from '../spokenTime.ts';
 import { printable } from '../table.ts';
-import { ok, warn, type Finding } from './finding.ts';
+import { firstThree, ok, warn, type Finding } from './finding.ts';
 
 export async function checkTransactions(db: Queryable, oldAfterMs: number): Promise<Finding> {
   const check = 'transactions';
@@ -141,10 +141,9 @@ export async function checkSecrets(db: Queryable): Promise<Finding> {
     return problem === null ? [] : [`${config.name}: ${problem}`];
   });
   if (problems.length === 0) return ok(check, 'every destination has what it needs in this environment');
-  const more = problems.length > 3 ? `; and ${problems.length - 3} more` : '';
   return warn(
     check,
-    `missing in this environment: ${problems.slice(0, 3).join('; ')}${more}`,
+    `missing in this environment: ${firstThree(problems)}`,
     'run and worker refuse to start without them; where they run elsewhere, look there.',
   );
 }

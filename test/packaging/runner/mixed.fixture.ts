@@ -5,6 +5,7 @@ test('passes', () => expect(1).toBe(1));
 test('fails', () => expect(1).toBe(2));
 test('is skipped with a reason', ({ skip }) => skip('the moon is down'));
 test('is skipped for the same reason', ({ skip }) => skip('the moon is down'));
+// On purpose: the runner has to tell of a skip that gives no reason.
 test.skip('is skipped without a reason', () => undefined);
 
 describe('a suite whose hook throws', () => {
