@@ -16,6 +16,7 @@ import {
   halfOpen,
   noteFailedProbe,
   readStanding,
+  returnLostProbe,
   type ClaimedProbe,
   type DestinationStanding,
 } from '../src/storage/circuits.ts';
@@ -43,7 +44,7 @@ interface Phase {
 
 /** No new request of a probe is begun after this. */
 const softLimitMs = 60_000;
-/** Beyond what one attempt may take: after it the rows of a lost probe are found. */
+/** Beyond what one attempt may take: after it the reconciler looks for the rows of a lost probe that no other probe followed. */
 const holdSlackMs = 30_000;
 
 export async function lookAtDestination(
@@ -61,6 +62,8 @@ export async function probeDestination(
   dependencies: ActivityDependencies,
   name: string,
 ): Promise<ProbeReport> {
+  const lost = await returnLostProbe(dependencies.pool, name);
+  if (lost > 0) dependencies.log.warn({ destination: name }, 'a probe was lost: what it held is returned');
   const standing = await lookAtDestination(dependencies, name);
   const reachable =
     standing === null ? undefined : await dependencies.destinations.find(name, standing.configRevision);

@@ -123,6 +123,14 @@ export interface ClaimedProbe extends OpenedRows {
   readonly others: boolean;
 }
 
+/** Gives back what a probe left whose worker was lost, and fences that worker; answers how many probes there were. */
+export async function returnLostProbe(db: Queryable, destination: string): Promise<number> {
+  const row = await firstOf<{ count: number }>(db, 'select outbox.return_lost_probe($1) as count', [
+    destination,
+  ]);
+  return row?.count ?? 0;
+}
+
 /** Claims up to `limit` different pending deliveries for a probe, for at most `holdMs`; undefined when none waits. */
 export async function claimProbe(
   db: Queryable,

@@ -1,5 +1,6 @@
 /** The state of a circuit is in PostgreSQL: processes and workflows may go. */
 import { expect, test } from 'vitest';
+import { enqueue } from '../../src/produce/enqueue.ts';
 import { eventually, spawnRun, startRun } from '../support/index.ts';
 import {
   allDelivered,
@@ -32,6 +33,34 @@ test('kill -9 of the only process while the circuit is open: the next one goes o
   expect([await charged(stage.database), await deadLetters(stage.database)]).toEqual([0, 0]);
 }, 180_000);
 
+test('kill -9 in the middle of a probe: the next probe returns what it held, keys and all', async () => {
+  const stage = await openStage({ answer: 503, run: false, billing: 'ordering: key, timeout: 30s' });
+  const { url, pool } = stage.database;
+  const first = spawnRun({ databaseUrl: url });
+  const events = Array.from({ length: 60 }, (_, number) => ({
+    type: 'order.created',
+    key: `k${number % 3}`,
+    payload: { number },
+  }));
+  const ids = (await enqueue(pool, events)).map(({ id }) => id);
+  await stands(stage, 'open');
+  stage.billing.answer({ status: 204, delayMs: 20_000 });
+  // One that was sent before may be under way still: a probe's is begun after it.
+  await eventually(
+    async () => {
+      const held = await stage.database.rows('select from outbox.batches where checked_at > now()');
+      expect(held).toHaveLength(1);
+    },
+    { timeout: 40_000 },
+  );
+  await first.kill();
+  stage.billing.answer(204);
+  await startRun({ databaseUrl: url });
+  // Noticed by its heartbeats, which takes 20 s, and far from the 90 s for which it was kept from the reconciler.
+  await allDelivered(stage.database, ids, { timeout: 60_000 });
+  expect([await charged(stage.database), await deadLetters(stage.database)]).toEqual([0, 0]);
+}, 180_000);
+
 test('a terminated workflow of a destination is started again; what the circuit was stays', async () => {
   const stage = await openStage({ answer: 503 });
   const ids = await stage.send(50);
@@ -41,8 +70,9 @@ test('a terminated workflow of a destination is started again; what the circuit 
   const { runId } = await handle.describe();
   await handle.terminate('a person wanted it gone');
   expect((await stage.standing()).state).toBe('open');
-  stage.billing.answer(204);
+  // Still refused: a probe that was under way would close the circuit, and nobody need start a workflow.
   await eventually(async () => expect((await handle.describe()).runId).not.toBe(runId), { timeout: 40_000 });
+  stage.billing.answer(204);
   await allDelivered(stage.database, ids);
 });
 

@@ -228,10 +228,30 @@ begin
   return outbox.batch_summary(v_batch.workflow_id);
 end $$;
 
+-- What a probe left whose worker was lost goes back to the line, uncharged; a worker that was only slow is fenced. Answers how many
+-- probes. One at a time is made for a destination, by its workflow, so whoever begins one may take it that the earlier is over. Until
+-- then a key that was in it stands still.
+create function outbox.return_lost_probe(p_destination text) returns integer
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_lost  outbox.batches;
+  v_count integer := 0;
+begin
+  -- Nothing but a probe is kept from the reconciler. Parked by it and not handed over: the reconciler finds the workflow missing.
+  for v_lost in
+    update outbox.batches b set run = b.run + 1, checked_at = null
+    where b.lane = p_destination and b.checked_at > now() returning b.*
+  loop
+    perform outbox.return_rows(v_lost.id, v_lost.run, '[]', null);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+
 -- A batch of its own for a probe: up to p_limit pending deliveries, those tried least first, so that an event which is itself the
 -- trouble does not stand for its destination for ever; of one key only the first. Looks at both ends of the line, not at all of it.
--- The batch has the name of a `deliver` workflow that nobody started: what a lost probe leaves is found by the reconciler, after
--- p_hold. `others`: whether more are waiting.
+-- The batch has the name of a `deliver` workflow that nobody started, and is kept from the reconciler for p_hold; what a lost probe leaves
+-- is returned by the next one. `others`: whether more are waiting.
 create function outbox.claim_probe(p_destination text, p_limit integer, p_hold interval)
 returns table (batch_id uuid, run integer, lane text, fruitless integer, config_revision integer, held boolean, size integer, others boolean)
 language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
