@@ -1,7 +1,7 @@
 /** Calls made at the same time share a statement, and so a round trip, a plan and a wait for the disk. */
 
 export interface Together<Item, Answer> {
-  /** All or none; answers in the order of the items. It must not wait long for what one of them waits for. */
+  /** Of two items or more: all or none; answers in the order of the items. It must not wait long for what one of them waits for. */
   readonly many: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** One item by itself, for as long as it takes. Must bear repeating, and come after a failed `many`. */
   readonly one: (item: Item) => Promise<Answer>;
@@ -23,8 +23,8 @@ interface Call<Item, Answer> {
 }
 
 /**
- * Calls go at once while fewer than two statements are under way, else with the next one. What a statement refuses is sent again one
- * by one, so that each caller gets the answer it would have got alone.
+ * Calls go at once while fewer than two statements are under way, else with the next one. What a statement for several refuses is sent
+ * again one by one, so that each caller gets the answer it would have got alone.
  */
 export function together<Item, Answer>(how: Together<Item, Answer>): (item: Item) => Promise<Answer> {
   const waiting: Call<Item, Answer>[] = [];
@@ -63,19 +63,33 @@ function takeSome<Item, Answer>(
   return waiting.splice(0, count);
 }
 
-/** Settles every call; does not wait for those sent one by one. */
+/** Settles every call; does not wait for those sent again. */
 async function send<Item, Answer>(how: Together<Item, Answer>, calls: Call<Item, Answer>[]): Promise<void> {
+  const [first, ...others] = calls;
+  if (first !== undefined && others.length === 0) return sendAlone(how, first);
   const sentAt = performance.now();
   try {
     const answers = await how.many(calls.map(({ item }) => item));
     calls.forEach(({ resolve }, index) => resolve(answers[index] as Answer));
   } catch (error) {
     const isStuck = performance.now() - sentAt >= stuckMs;
-    for (const { item, resolve, reject } of calls) {
-      if (isStuck) reject(error);
-      else how.one(item).then(resolve, reject);
+    for (const call of calls) {
+      if (isStuck) call.reject(error);
+      else void sendAlone(how, call, error);
     }
   }
+}
+
+/** `refusal`: of the statement it was in before, which ended the transaction where the caller has one of its own. */
+async function sendAlone<Item, Answer>(
+  { one }: Together<Item, Answer>,
+  { item, resolve, reject }: Call<Item, Answer>,
+  refusal?: unknown,
+): Promise<void> {
+  await one(item).then(resolve, (error: unknown) => {
+    const isTransactionOver = (error as { code?: unknown }).code === '25P02';
+    reject(isTransactionOver && refusal !== undefined ? refusal : error);
+  });
 }
 
 function once(act: () => void): () => void {
