@@ -63,6 +63,16 @@ test('up to five failing deliveries of a batch get a workflow each, named after 
   }
 });
 
+test('what fails and is due again at once is tried once more in place', async () => {
+  const { send, database } = await openStage({
+    answer: ({ attempt }) => (attempt === 1 ? 500 : 204),
+    billing: 'retry: { initialInterval: 300ms }',
+  });
+  const ids = await send(...numbered(3));
+  await eventuallyStand(database, ids, { state: 'delivered', tries: 2 });
+  await eventually(async () => expect(await begun(database)).toHaveLength(1));
+});
+
 test('splitUpTo moves that limit; 0 keeps every failing delivery together', async () => {
   const { send, database } = await openStage({
     billing: 'retry: { initialInterval: 1h, maximumInterval: 1h }, batch: { splitUpTo: 0 }',
@@ -84,8 +94,7 @@ test('a failing crowd is tried again in rounds', async () => {
   const { send, receiver, database } = await openStage({
     answer: ({ attempt }) => (attempt < 4 ? 500 : 204),
     // Where the machine is slow a few may be left to a last round: they would move to workflows of their own.
-    billing:
-      'retry: { initialInterval: 300ms, backoffCoefficient: 1, jitter: 0.1 }, batch: { splitUpTo: 0 }',
+    billing: 'retry: { initialInterval: 300ms, backoffCoefficient: 1, jitter: 0.1 }, batch: { splitUpTo: 0 }',
   });
   const ids = await send(...numbered(60));
   await eventuallyStand(database, ids, { state: 'delivered', tries: 4 });

@@ -78,9 +78,10 @@ test('claims of other keys, and inserts behind the head, then cost what they cos
   const settingAside = await costOf(poll, [relay]);
   console.log('claim of another key', taking, 'empty poll', empty, 'one more behind', settingAside);
   expect(await stateCounts()).toEqual({ parked: 1, blocked: behind + 1, claimed: 1 });
-  expect(taking.blocks).toBeLessThan(500);
-  expect(empty.blocks).toBeLessThan(300);
-  expect(settingAside.blocks).toBeLessThan(500);
+  // The pages of the index that the rows behind have left: few hundred, twice as many where no vacuum came by. Looked at, the rows would be 50,000.
+  expect(taking.blocks).toBeLessThan(2_000);
+  expect(empty.blocks).toBeLessThan(1_000);
+  expect(settingAside.blocks).toBeLessThan(2_000);
 });
 
 test('resolving the head brings one row back, and each claim after it touches what it takes', async () => {

@@ -254,12 +254,14 @@ declare
   v_failing integer;
   v_unsent  integer;
   v_split   integer;
+  v_soon    boolean;
 begin
   select * into v_batch from outbox.batches where id = p_batch and run = p_run for update;
   if not found or p_seqs <> '{}' and not outbox.acknowledge(p_batch, p_run, p_seqs, p_keep) then
     return null;
   end if;
-  select count(*), count(*) filter (where state = 'claimed') into v_failing, v_unsent
+  select count(*), count(*) filter (where state = 'claimed'), bool_and(state = 'retry' and due_at < now() + interval '0.9 s')
+  into v_failing, v_unsent, v_soon
   from outbox.deliveries where batch_id = p_batch;
   if v_failing = 0 then
     delete from outbox.batches where id = p_batch;
@@ -273,7 +275,8 @@ begin
   update outbox.batches set active = false, open = 0, fruitless = 0 where id = p_batch;
   select min(split_up_to) into v_split from outbox.destinations where name = v_batch.lane;
   -- Where somebody is at work on them, what is left stays on the page in front of that person.
-  if not v_batch.single and v_failing <= v_split and not exists (select from outbox.audit a where a.workflow_id = v_batch.workflow_id)
+  -- What is due at once is tried once more first: most of it goes through then, and the start of a workflow takes longer than that.
+  if not v_batch.single and not v_soon and v_failing <= v_split and not exists (select from outbox.audit a where a.workflow_id = v_batch.workflow_id)
      and v_failing + (select count(*) from outbox.batches where lane = v_batch.lane and single) <= p_max_singles then
     perform outbox.split_off(p_batch, d.event_id, d.destination) from outbox.deliveries d where d.batch_id = p_batch;
     delete from outbox.batches where id = p_batch;
