@@ -94,6 +94,22 @@ declare
   v_new_keys text[];
   v_conflict uuid;
 begin
+  -- Without an id or a key of the producer's nothing can have been there before: less than half the work.
+  if num_nonnulls(variadic p_ids) + num_nonnulls(variadic p_dedup_keys) = 0 then
+    return query
+    with given as materialized (
+      select g.n::integer as ordinal, outbox.uuid7() as id, g.type, g.payload::jsonb as payload, g.key, coalesce(g.headers::jsonb, '{}') as headers,
+             g.deliver_at, g.source, g.subject, coalesce(g.content_type, 'application/json') as content_type
+      from unnest(p_types, p_payloads, p_keys, p_headers, p_deliver_at, p_sources, p_subjects, p_content_types)
+           with ordinality as g(type, payload, key, headers, deliver_at, source, subject, content_type, n)
+    ), written as (
+      insert into outbox.events (id, type, payload, key, headers, deliver_at, source, subject, content_type)
+      select id, type, payload, key, headers, deliver_at, source, subject, content_type from given order by ordinal
+    )
+    select ordinal, id, true from given order by ordinal;
+    return;
+  end if;
+
   -- Keys first, so that a transaction writing the same key at the same time is waited for, and its event then seen below.
   if exists (select from unnest(p_dedup_keys) k where k is not null) then
     with reserved as (
