@@ -8,7 +8,7 @@ import type { Scraped } from './metrics/families.ts';
 import { metricsRoutes } from './metrics/group.ts';
 import { Latest } from './metrics/latest.ts';
 import { watchStandings } from './metrics/standing.ts';
-import type { Tally } from './metrics/tally.ts';
+import type { ApiTally, Tally } from './metrics/tally.ts';
 import type { Relay } from './relay/relay.ts';
 import { readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
@@ -25,6 +25,8 @@ export interface Observed {
   /** Undefined where the process has no such part: `api` delivers nothing. */
   readonly temporal: Temporal | undefined;
   readonly tally: Tally | undefined;
+  /** Undefined where the API is not served. */
+  readonly apiTally: ApiTally | undefined;
   readonly relay: Relay | undefined;
   readonly worker: OutboxWorker | undefined;
   /** Hides secrets in texts that are not ours. */
@@ -67,7 +69,10 @@ export function observe(observed: Observed, listen: ListenAddress): Observing {
   };
 }
 
-function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): () => Promise<Scraped> {
+function scraperOf(
+  { temporal, tally, apiTally, relay, worker }: Observed,
+  pool: Pool,
+): () => Promise<Scraped> {
   const { standing, counts } = watchStandings(pool);
   const reached =
     temporal === undefined
@@ -82,6 +87,7 @@ function scraperOf({ temporal, tally, relay, worker }: Observed, pool: Pool): ()
     return {
       version: version(),
       tally,
+      apiTally,
       // What was true before the database went away would hide that it did.
       standing: standing.error === undefined ? lanes : undefined,
       counts: rows,

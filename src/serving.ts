@@ -5,6 +5,7 @@ import { formatListen, type ListenAddress } from './core/listen.ts';
 import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
 import type { HttpServers, RouteGroup } from './http/server.ts';
+import { ApiTally } from './metrics/tally.ts';
 import type { Observed, Observing } from './observing.ts';
 import type { Pool } from './storage/connect.ts';
 
@@ -16,7 +17,7 @@ export interface ServingOptions {
   readonly api: ApiConfig | null;
   /** Null: no metrics, no health. */
   readonly metricsListen: ListenAddress | null;
-  readonly observed: Omit<Observed, 'redact'>;
+  readonly observed: Omit<Observed, 'redact' | 'apiTally'>;
 }
 
 /**
@@ -26,18 +27,19 @@ export interface ServingOptions {
 export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
   const { pool, log, env, api, metricsListen } = options;
   const groups: RouteGroup[] = [];
+  const apiTally = api === null ? undefined : new ApiTally();
   let observing: Observing | undefined;
   try {
     if (metricsListen !== null) {
       const { observe } = await import('./observing.ts');
-      observing = observe({ ...options.observed, redact: redactorFor(env) }, metricsListen);
+      observing = observe({ ...options.observed, apiTally, redact: redactorFor(env) }, metricsListen);
       groups.push(observing.group);
     }
     if (api !== null) {
       const { apiGroup } = await import('./http/api.ts');
       // The one of the metrics looks at more; both at one address would be two routes of one name.
       const health = metricsListen === null || formatListen(metricsListen) !== formatListen(api.listen);
-      groups.push(apiGroup({ pool, config: api, env, log, health }));
+      groups.push(apiGroup({ pool, config: api, env, log, health, telemetry: apiTally }));
     }
     if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
     const { startHttp } = await import('./http/server.ts');

@@ -17,6 +17,12 @@ export interface Telemetry {
   resolved(action: string, outcome: string): void;
 }
 
+/** What the HTTP API tells whoever counts. */
+export interface ApiTelemetry {
+  /** `route` as it was registered, `/v1/messages/:id`; undefined where there is none at the address. */
+  answered(method: string, route: string | undefined, status: number, durationMs: number): void;
+}
+
 export type SendResult = 'acknowledged' | 'refused' | 'unreachable' | 'aborted';
 export type SettledAs = 'delivered' | 'retried' | 'parked';
 

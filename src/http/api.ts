@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Log } from '../../activities/index.ts';
 import type { ApiConfig } from '../core/api.ts';
 import type { Environment } from '../core/secrets.ts';
+import type { ApiTelemetry } from '../core/telemetry.ts';
 import { commitMessage, prepareMessage, readMessage, rollbackMessage } from '../halfMessages/client.ts';
 import { enqueue } from '../produce/enqueue.ts';
 import type { Pool } from '../storage/connect.ts';
@@ -20,17 +21,25 @@ export interface ApiOptions {
   readonly log: Log;
   /** Whether `/healthz` is served with it; false where another group of the same address has one. */
   readonly health: boolean;
+  /** Default: nobody counts. */
+  readonly telemetry?: ApiTelemetry | undefined;
 }
 
 /** @throws OutboxError OUTBOX_API_UNPROTECTED, OUTBOX_SECRET_MISSING */
-export function apiGroup({ pool, config, env, log, health }: ApiOptions): RouteGroup {
+export function apiGroup({ pool, config, env, log, health, telemetry }: ApiOptions): RouteGroup {
   const guard = guardFor(config, env);
   return {
     name: 'api',
     listen: config.listen,
     register: async (app) => {
       if (health) addHealth(app, pool);
-      await app.register(async (scope) => addRoutes(scope, pool, guard, log), { prefix: '/v1' });
+      await app.register(
+        async (scope) => {
+          if (telemetry !== undefined) countAnswers(scope, telemetry);
+          addRoutes(scope, pool, guard, log);
+        },
+        { prefix: '/v1' },
+      );
     },
   };
 }
@@ -45,6 +54,13 @@ function addHealth(app: FastifyInstance, pool: Pool): void {
       .code(ok ? 200 : 503)
       .header('cache-control', 'no-store')
       .send({ ok });
+  });
+}
+
+function countAnswers(app: FastifyInstance, telemetry: ApiTelemetry): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    telemetry.answered(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime);
+    done();
   });
 }
 

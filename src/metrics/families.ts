@@ -3,12 +3,13 @@ import { ofCounts, ofStanding } from './database.ts';
 import type { Family, Sample } from './exposition.ts';
 import { counter, flag, gauge, histogram, one } from './makers.ts';
 import type { Counts, Standing } from './standing.ts';
-import type { DestinationTally, Tally } from './tally.ts';
+import type { ApiTally, DestinationTally, Tally } from './tally.ts';
 
 /** What is at hand for a scrape. Undefined: it could not be asked, or this process has no such part. */
 export interface Scraped {
   readonly version: string;
   readonly tally: Tally | undefined;
+  readonly apiTally: ApiTally | undefined;
   readonly standing: Standing | undefined;
   readonly counts: Counts | undefined;
   readonly databaseUp: boolean;
@@ -23,6 +24,7 @@ export function familiesOf(scraped: Scraped): Family[] {
   return [
     ...ofProcess(scraped),
     ...ofTally(scraped.tally),
+    ...ofApi(scraped.apiTally),
     ...ofStanding(scraped.standing),
     ...ofCounts(scraped.counts),
   ];
@@ -97,5 +99,28 @@ function ofTally(tally: Tally | undefined): Family[] {
       'Commands to dead letters that were carried out here, or refused.',
       resolutions,
     ),
+  ];
+}
+
+function ofApi(tally: ApiTally | undefined): Family[] {
+  if (tally === undefined) return [];
+  const routes = [...tally.routes];
+  return [
+    counter(
+      'outbox_api_requests_total',
+      'Requests to the HTTP API by the status they were answered with.',
+      routes.flatMap(({ method, route, byStatus }) =>
+        [...byStatus].map(([status, value]) => ({
+          labels: { method, route, status: String(status) },
+          value,
+        })),
+      ),
+    ),
+    {
+      name: 'outbox_api_request_duration_seconds',
+      type: 'histogram',
+      help: 'How long the HTTP API took to answer.',
+      samples: routes.map(({ method, route, duration }) => ({ labels: { method, route }, value: duration })),
+    },
   ];
 }

@@ -1,4 +1,4 @@
-import type { SendResult, SettledAs, Telemetry } from '../core/telemetry.ts';
+import type { ApiTelemetry, SendResult, SettledAs, Telemetry } from '../core/telemetry.ts';
 import { Distribution, rowsOfBatches, secondsOfRequests, secondsOfSteps } from './distribution.ts';
 
 /** Destinations with series of their own, per process. Those beyond share one, named as no destination can be. */
@@ -74,6 +74,38 @@ export class Tally implements Telemetry {
       duration: new Distribution(secondsOfRequests),
     };
     this.byDestination.set(this.byDestination.size < maximumDestinations ? destination : others, tally);
+    return tally;
+  }
+}
+
+/** What one route of the API came to in this process. */
+export interface RouteTally {
+  readonly method: string;
+  readonly route: string;
+  readonly byStatus: Map<number, number>;
+  readonly duration: Distribution;
+}
+
+/** Answers of the HTTP API since this process began. Routes are few; all addresses where there is none are one. */
+export class ApiTally implements ApiTelemetry {
+  readonly #routes = new Map<string, RouteTally>();
+
+  get routes(): Iterable<RouteTally> {
+    return this.#routes.values();
+  }
+
+  answered(method: string, route: string | undefined, status: number, durationMs: number): void {
+    const { byStatus, duration } = route === undefined ? this.#of(others, others) : this.#of(method, route);
+    byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
+    duration.observe(durationMs / 1000);
+  }
+
+  #of(method: string, route: string): RouteTally {
+    const name = `${method} ${route}`;
+    const known = this.#routes.get(name);
+    if (known !== undefined) return known;
+    const tally = { method, route, byStatus: new Map(), duration: new Distribution(secondsOfRequests) };
+    this.#routes.set(name, tally);
     return tally;
   }
 }

@@ -46,7 +46,9 @@ beforeAll(async () => {
     { type: 'order.a', payload: 1 },
     { type: 'log.x', payload: 1 },
   ]);
-  const running = await startRun({ databaseUrl: database.url, metricsListen: parseListen('127.0.0.1:0') });
+  const listen = parseListen('127.0.0.1:0');
+  const running = await startRun({ databaseUrl: database.url, metricsListen: listen, apiListen: listen });
+  await fetch(`${running.endpoints['api']}/v1/openapi.json`);
   await eventually(
     async () => {
       scraped = await scrape(running.endpoints['metrics']);

@@ -64,6 +64,7 @@ test('what a process counts is bounded the same way, and nothing of it is lost',
     familiesOf({
       version: '1',
       tally,
+      apiTally: undefined,
       standing: undefined,
       counts: undefined,
       databaseUp: false,
