@@ -65,11 +65,12 @@ export async function preparedMessage(input: PreparedMessageInput): Promise<{ se
     description: 'Internal: look at the rows again',
   });
 
+  const started = new Set<string>();
   for (;;) {
     page.recheck = false;
     const { summary, acted } = await whileServing(page, checkBack({ softLimitMs }));
     page.summary = summary;
-    await startParked(summary.singles, input);
+    await startParked(summary.singles, started, input);
     // What was summed up may be older than what a command did, or somebody else, meanwhile.
     if (acted || page.recheck) continue;
     if (summary.left === 0) {
@@ -142,14 +143,20 @@ async function answerEverybody(desk: Desk): Promise<void> {
   } while (desk.waiting);
 }
 
-/** Parked messages get a workflow each, which outlives this one. */
+/**
+ * Parked messages get a workflow each, which outlives this one. Where workers are behind, hundreds stand in line to begin: to start those
+ * again each round would only lengthen it. The reconciler finds what was started and is gone.
+ */
 async function startParked(
   singles: MessageSummary['singles'],
+  started: Set<string>,
   { searchAttributes }: PreparedMessageInput,
 ): Promise<void> {
-  for (let first = 0; first < singles.length; first += startsAtOnce) {
+  const fresh = singles.filter(({ workflowId }) => !started.has(workflowId));
+  for (const { workflowId } of fresh) started.add(workflowId);
+  for (let first = 0; first < fresh.length; first += startsAtOnce) {
     await Promise.all(
-      singles.slice(first, first + startsAtOnce).map(({ workflowId, producer }) =>
+      fresh.slice(first, first + startsAtOnce).map(({ workflowId, producer }) =>
         ensureChild<PreparedMessageInput>('preparedMessage', {
           workflowId,
           args: [{ producer, searchAttributes }],
