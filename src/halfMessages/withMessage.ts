@@ -1,5 +1,5 @@
 import type { CheckBackAnswer } from '../core/producer.ts';
-import { isOutboxError } from '../errors.ts';
+import { isOutboxError, OutboxError } from '../errors.ts';
 import { commitMessage, prepareMessage, rollbackMessage, type MessageClient } from './client.ts';
 import type { Markers } from './markers.ts';
 import { assertMessageId, checkMessage, type HalfMessage } from './message.ts';
@@ -26,7 +26,7 @@ export interface WithMessageResult<T> {
  *
  * Whatever is cut in between (this process killed, either database away) is settled by the check-back, which reads the marker.
  *
- * @throws OutboxError as prepareMessage: nothing of yours was begun
+ * @throws OutboxError as prepareMessage: nothing of yours was begun, and the hint says so
  * @throws what your database threw at COMMIT: as ever it may or may not be committed, and the message follows it
  */
 export async function withMessage<Connection, T>(
@@ -36,11 +36,21 @@ export async function withMessage<Connection, T>(
 ): Promise<WithMessageResult<T>> {
   const checked = checkMessage(message);
   const { id } = checked;
-  await prepareMessage(tx.outbox, checked);
+  await prepareMessage(tx.outbox, checked).catch(notBegun);
   const outcome = await tx.db.transaction(id, (connection) => work(connection, id));
   if (outcome.end === 'committed') return { id, value: outcome.value, told: await tellCommitted(tx, id) };
   if (outcome.end === 'rolled-back') await rollbackMessage(tx.outbox, id).catch(() => undefined);
   throw outcome.error;
+}
+
+/** Whoever cannot reach the outbox asks first what became of the order. */
+function notBegun(error: unknown): never {
+  if (!isOutboxError(error) || !/_UNREACHABLE$/.test(error.code)) throw error;
+  const { code, message, hint = '' } = error;
+  throw new OutboxError(code, message, {
+    cause: error,
+    hint: `Your transaction was not begun: nothing of yours has changed. ${hint}`.trimEnd(),
+  });
 }
 
 /** Not being able to tell is no failure of the transaction; that a person decided otherwise is one. */

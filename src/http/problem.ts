@@ -36,6 +36,8 @@ export function sendProblem(reply: FastifyReply, thrown: unknown): number {
   return status;
 }
 
+const tryAgain = 'Try again a little later; the log of whoever serves the API says why.';
+
 interface Described {
   readonly status: number;
   readonly code: ErrorCode | 'OUTBOX_UNEXPECTED';
@@ -49,10 +51,10 @@ function describe(thrown: unknown): Described {
     return { status: error.status, code: error.code, detail: error.message, hint: error.hint };
   if (isOutboxError(error)) {
     const status = statusByCode[error.code];
-    // A driver's words about a server it cannot reach name hosts and users.
+    // A driver's words about a server it cannot reach name hosts and users; its hint is for whoever runs that server.
     const detail = status === 503 ? 'the outbox database cannot be used at the moment' : error.message;
     if (status !== undefined)
-      return { status, code: error.code, detail, hint: status === 503 ? undefined : error.hint };
+      return { status, code: error.code, detail, hint: status === 503 ? tryAgain : error.hint };
   }
   const {
     code = '',
@@ -60,7 +62,12 @@ function describe(thrown: unknown): Described {
     message,
   } = (thrown ?? {}) as { code?: string; statusCode?: number; message?: string };
   if (/^(40|55P03)/.test(code))
-    return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: 'the database asks to try again' };
+    return {
+      status: 503,
+      code: 'OUTBOX_POSTGRES_UNREACHABLE',
+      detail: 'the database asks to try again',
+      hint: tryAgain,
+    };
   // Fastify's own: what is wrong with the request's form.
   if (code.startsWith('FST_') && statusCode !== undefined && statusCode < 500)
     return { status: statusCode, code: 'OUTBOX_API_REQUEST', detail: message ?? 'the request is malformed' };

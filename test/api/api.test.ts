@@ -225,7 +225,7 @@ describe('refused, with nothing written:', () => {
   });
 });
 
-test('a database that is away is 503 with Retry-After, and names nothing of it', async () => {
+test('a database that is away is 503 with Retry-After, says to try again, and names nothing of it', async () => {
   const pool = connect('postgresql://somebody:s3cr3t@127.0.0.1:9/orders');
   atEnd(() => pool.end());
   const away = await startApi({ pool });
@@ -233,7 +233,9 @@ test('a database that is away is 503 with Retry-After, and names nothing of it',
     headers: { authorization: `Bearer ${token}` },
   });
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
-  expect(await response.text()).not.toMatch(/s3cr3t|somebody|127\.0\.0\.1|orders/);
+  const text = await response.text();
+  expect(text).not.toMatch(/s3cr3t|somebody|127\.0\.0\.1|orders/);
+  expect(text).toContain('Try again');
   expect((await ask(`${away}/healthz`)).status).toBe(503);
 });
 
