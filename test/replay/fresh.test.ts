@@ -38,11 +38,13 @@ beforeAll(async () => {
     `
     destinations:
       billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 200ms }, circuit: { enabled: false } }
+      slow: { type: http, url: '${receiver.url}', retry: { initialInterval: 1500ms }, circuit: { enabled: false } }
       spare: { type: http, url: '${spare.url}' }
       sick: { type: http, url: '${sick.url}', circuit: { probeAfter: 300ms, maximumProbeInterval: 1s } }
       idle: { type: http, url: '${spare.url}' }
     routes:
       - { match: 'order.*', to: [billing] }
+      - { match: 'slow.*', to: [slow] }
       - { match: 'sick.*', to: [sick] }
       - { match: 'idle.*', to: [idle] }
     producers:

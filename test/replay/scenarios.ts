@@ -24,8 +24,13 @@ export interface Execution {
 type Scenario = (place: Place) => Promise<Execution[]>;
 
 /** The receiver answers what a payload says, and 204 to every later attempt. */
-async function write({ database }: Place, count: number, payload: object): Promise<string[]> {
-  const events = Array.from({ length: count }, () => ({ type: 'order.created', payload }));
+async function write(
+  { database }: Place,
+  count: number,
+  payload: object,
+  type = 'order.created',
+): Promise<string[]> {
+  const events = Array.from({ length: count }, () => ({ type, payload }));
   return (await enqueue(database.pool, events)).map(({ id }) => id);
 }
 
@@ -69,15 +74,21 @@ const many: Scenario = async (place) => {
 
 const split: Scenario = async (place) => {
   const known = await batchesSoFar(place);
-  const ids = await write(place, 3, { answer: 500 });
+  const ids = await write(place, 3, { answer: 500 }, 'slow.created');
   await settled(place.database, ids);
   const workflowId = await latestBatch(place, known);
-  const child = `${place.database.name}/deliver/billing/${ids[0]}`;
+  const child = `${place.database.name}/deliver/slow/${ids[0]}`;
   await completed(place, child);
   return [
     { name: 'split', workflowId },
     { name: 'split-off', workflowId: child },
   ];
+};
+
+const again: Scenario = async (place) => {
+  const known = await batchesSoFar(place);
+  await settled(place.database, await write(place, 3, { answer: 500 }));
+  return [{ name: 'again-in-place', workflowId: await latestBatch(place, known) }];
 };
 
 const crowd: Scenario = async (place) => {
@@ -255,6 +266,7 @@ const housekeepingPass: Scenario = async ({ client, database }) => {
 export const scenarios: Readonly<Record<string, Scenario>> = {
   many,
   split,
+  again,
   crowd,
   retry,
   edit,

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium, type Locator, type Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { atEnd, eventually, requires, servers } from '../support/index.ts';
+import { atEnd, eventually, requires, servers, temporalClient } from '../support/index.ts';
 
 const flags = [
   '--no-sandbox',
@@ -33,6 +33,9 @@ export async function openDetails(
 ): Promise<string> {
   const { temporalUi, temporalNamespace } = servers();
   if (temporalUi === null) throw new Error('beside TEMPORAL_ADDRESS these tests need TEMPORAL_UI_URL');
+  // A page that is opened before there is a workflow stays without one.
+  const client = await temporalClient();
+  await eventually(() => client.workflow.getHandle(workflowId).describe());
   await page.goto(
     `${temporalUi}/namespaces/${temporalNamespace}/workflows/${encodeURIComponent(workflowId)}`,
   );
