@@ -16,6 +16,7 @@ const files = readdirSync(historiesDirectory).filter((name) => name.endsWith('.j
 
 test('there are histories of every way a delivery can go', () => {
   expect(files.map((file) => file.replace('.json', '')).sort()).toEqual([
+    'again-in-place',
     'continued-after',
     'continued-as-new',
     'crowd-in-rounds',
