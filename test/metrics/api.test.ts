@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { parseListen } from '../../src/core/listen.ts';
 import { uuid7 } from '../../src/halfMessages/message.ts';
+import { ask, token } from '../api/support.ts';
 import { createTestDatabase, eventually, startRun } from '../support/index.ts';
 import { scrape } from './scrape.ts';
 
@@ -14,25 +15,22 @@ test('requests are counted by route and status; an address where there is nothin
     databaseUrl: database.url,
     metricsListen: listen,
     apiListen: listen,
-    env: { OUTBOX_API_TOKEN: 'secret' },
+    env: { OUTBOX_API_TOKEN: token },
     roles: { relay: true, worker: false },
   });
   const api = running.endpoints['api'] ?? '';
-  const ask = (method: string, path: string, authorization = 'Bearer secret', body?: object) =>
-    fetch(`${api}${path}`, {
-      method,
-      headers: { authorization, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) }),
-    });
-  const event = { id: uuid7(), type: 'order.created', payload: { total: 1 } };
+  const write = {
+    method: 'POST',
+    body: JSON.stringify({ id: uuid7(), type: 'order.created', payload: { total: 1 } }),
+  };
   const answers = [
-    await ask('POST', '/v1/events', undefined, event),
-    await ask('POST', '/v1/events', undefined, event),
-    await ask('POST', '/v1/events', 'Bearer wrong', event),
-    await ask('GET', `/v1/messages/${uuid7()}`),
-    await ask('POST', `/v1/messages/${uuid7()}/commit`),
-    await ask('POST', '/v1/elsewhere/1'),
-    await ask('POST', '/v1/elsewhere/2'),
+    await ask(`${api}/v1/events`, write),
+    await ask(`${api}/v1/events`, write),
+    await ask(`${api}/v1/events`, { ...write, headers: { authorization: 'Bearer wrong' } }),
+    await ask(`${api}/v1/messages/${uuid7()}`),
+    await ask(`${api}/v1/messages/${uuid7()}/commit`, { method: 'POST' }),
+    await ask(`${api}/v1/elsewhere/1`, { method: 'POST' }),
+    await ask(`${api}/v1/elsewhere/2`, { method: 'POST' }),
   ];
   expect(answers.map(({ status }) => status)).toEqual([201, 200, 401, 404, 404, 404, 404]);
   // Counted when the answer is out, which may be after it has arrived.

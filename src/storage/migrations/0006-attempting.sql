@@ -276,6 +276,7 @@ begin
   select min(split_up_to) into v_split from outbox.destinations where name = v_batch.lane;
   -- Where somebody is at work on them, what is left stays on the page in front of that person.
   -- What is due at once is tried once more first: most of it goes through then, and the start of a workflow takes longer than that.
+  -- 0.9 s, as workflows/deliver.ts waits up to a second inside an attempt, a tenth longer than the first retry is due.
   if not v_batch.single and not v_soon and v_failing <= v_split and not exists (select from outbox.audit a where a.workflow_id = v_batch.workflow_id)
      and v_failing + (select count(*) from outbox.batches where lane = v_batch.lane and single) <= p_max_singles then
     perform outbox.split_off(p_batch, d.event_id, d.destination) from outbox.deliveries d where d.batch_id = p_batch;
