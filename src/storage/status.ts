@@ -179,7 +179,7 @@ export async function readDatabaseFacts(db: Queryable): Promise<DatabaseFacts> {
     `select split_part(current_setting('server_version'), ' ', 1) as version, current_user as user,
             pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on' as "readOnly",
             coalesce((select array_agg(wanted order by wanted)
-                      from unnest(array['outbox_producer', 'outbox_relay', 'outbox_operator', 'outbox_migrator']) wanted
+                      from unnest(array['outbox_producer', 'outbox_api', 'outbox_relay', 'outbox_operator', 'outbox_migrator']) wanted
                       where not exists (select from pg_roles where rolname = wanted)), '{}') as "missingRoles"`,
   );
   if (row === undefined) throw new Error('PostgreSQL answered no row');

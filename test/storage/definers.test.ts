@@ -49,6 +49,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
   expect(definers.map(({ name }) => name.replace(/\(.*/, ''))).toEqual([
     'outbox.accept_home',
     'outbox.adopt_temporal',
+    'outbox.api_settings',
     'outbox.apply_config',
     'outbox.bind_home',
     'outbox.bind_temporal',

@@ -11,12 +11,14 @@ function secondPool(database: TestDatabase) {
 
 test('an empty database comes to the newest version, and a second migration finds nothing to do', async () => {
   const { pool, rows } = await createTestDatabase({ migrated: false });
-  const names = (await readMigrations()).map(({ name }) => name);
+  const migrations = await readMigrations();
+  const names = migrations.map(({ name }) => name);
+  const newest = migrations.at(-1)?.version;
 
   const first = await migrate(pool);
-  expect(first).toEqual({ from: 0, to: names.length, applied: names });
+  expect(first).toEqual({ from: 0, to: newest, applied: names });
   const identity = await rows('select * from outbox.settings');
-  expect(await migrate(pool)).toEqual({ from: names.length, to: names.length, applied: [] });
+  expect(await migrate(pool)).toEqual({ from: newest, to: newest, applied: [] });
   expect(await rows('select * from outbox.settings')).toEqual(identity);
   await requireSchema(pool);
 });
@@ -32,7 +34,7 @@ test('two migrations at once: one applies everything, the other waits and finds 
 test('databases of one cluster may be migrated at once, although roles are the cluster’s', async () => {
   const databases = await Promise.all([1, 2, 3].map(() => createTestDatabase({ migrated: false })));
   const reports = await Promise.all(databases.map(({ pool }) => migrate(pool)));
-  expect(reports.map(({ to }) => to)).toEqual(Array(3).fill((await readMigrations()).length));
+  expect(reports.map(({ to }) => to)).toEqual(Array(3).fill((await readMigrations()).at(-1)?.version));
 });
 
 test('a failing migration leaves nothing behind', async () => {

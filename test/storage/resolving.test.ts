@@ -346,3 +346,31 @@ test('1,000 parked deliveries are resolved by one command', async () => {
   });
   expect((await claim(pool, await soleRelay(pool), ['backup'])).length).toBeLessThanOrEqual(1);
 });
+
+test('a command id acts once in its workflow, and swallows nothing of another’s', async () => {
+  const { pool, rows } = await databaseWith({ billing: {} });
+  const first = await parked(pool, 1);
+  await pool.query(`update outbox.lanes set owner = null, lease_until = '-infinity'`);
+  const second = await parked(pool, 1);
+  const command: ParsedCommand = { action: 'retry', commandId: 'one id for all' };
+  expect(await send(pool, first.workflowId, command)).toMatchObject({ outcome: 'done' });
+  expect(await send(pool, second.workflowId, command)).toEqual({
+    outcome: 'done',
+    message: `event ${second.events[0]} sent again`,
+    events: 1,
+  });
+  expect(await send(pool, first.workflowId, command)).toMatchObject({ outcome: 'done', repeated: true });
+  expect(await rows('select workflow_id as id from outbox.audit order by audit.id')).toEqual([
+    { id: first.workflowId },
+    { id: second.workflowId },
+  ]);
+});
+
+test('the audit tells whom PostgreSQL let in, whatever the sender calls itself', async () => {
+  const { pool, rows } = await databaseWith({ billing: {} });
+  const { workflowId } = await parked(pool, 1);
+  await send(pool, workflowId, { action: 'retry', actor: 'the pope' });
+  expect(await rows('select actor, "session_user" as login from outbox.audit')).toEqual(
+    await rows(`select 'the pope' as actor, session_user::text as login`),
+  );
+});

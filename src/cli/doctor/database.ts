@@ -104,7 +104,7 @@ const schemaChecks: readonly Check[] = [
 
 async function checkRoles(db: Pool): Promise<Finding> {
   const { missingRoles } = await readDatabaseFacts(db);
-  if (missingRoles.length === 0) return ok('roles', 'all four exist');
+  if (missingRoles.length === 0) return ok('roles', 'all five exist');
   return warn(
     'roles',
     `missing: ${missingRoles.join(', ')}`,

@@ -1,9 +1,10 @@
--- Two groups without login. outbox_consumer: what a consuming service needs; grant it to its user. outbox_inbox_owner: owns
+-- Two groups without login, the cluster's as all roles are. outbox_consumer: what a consuming service needs; grant it to its user. outbox_inbox_owner: owns
 -- the schema where a superuser migrated, so that SECURITY DEFINER functions never run as one.
 -- Where the migrating user may not create roles, the schema stays its own and granting is left to the administrator.
 do $$
 declare
   v_role text;
+  v_name text;
   v_object record;
 begin
   revoke all on all functions in schema outbox_inbox from public;
@@ -19,11 +20,28 @@ begin
     end;
   end loop;
 
+  -- From nothing, so that what an earlier version granted and nobody needs any more is gone.
+  execute 'revoke all on all tables in schema outbox_inbox from outbox_consumer';
+  execute 'revoke all on all functions in schema outbox_inbox from outbox_consumer';
   grant usage on schema outbox_inbox to outbox_consumer;
-  grant select on all tables in schema outbox_inbox to outbox_consumer;
+  for v_name in
+    select c.relname from pg_class c where c.relnamespace = 'outbox_inbox'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+      and c.relname !~ '_[0-9]{8}$'
+  loop
+    execute format('grant select on outbox_inbox.%I to outbox_consumer', v_name);
+  end loop;
   grant insert, update on outbox_inbox.messages to outbox_consumer;
-  grant execute on all functions in schema outbox_inbox to outbox_consumer;
-  revoke execute on function outbox_inbox.forget() from outbox_consumer;
+  -- Never a trigger function, nor what deletes. Further ones by name, as they are made.
+  for v_name in
+    select p.oid::regprocedure::text from pg_proc p
+    where p.pronamespace = 'outbox_inbox'::regnamespace and p.prorettype <> 'trigger'::regtype
+      and p.proname = any (array['uuid7_floor', 'uuid7_time', 'week_of', 'id_of', 'take', 'claim', 'spoil', 'make_partitions'])
+  loop
+    execute format('grant execute on function %s to outbox_consumer', v_name);
+  end loop;
+  if pg_has_role(current_user, 'outbox_inbox_owner', 'usage') then
+    alter default privileges for role outbox_inbox_owner revoke execute on functions from public;
+  end if;
 
   if not (select rolsuper from pg_roles where rolname = current_user) then return; end if;
   for v_object in

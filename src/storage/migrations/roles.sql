@@ -1,5 +1,7 @@
--- Least privilege. The four roles are groups without login: grant them to the users of your services.
+-- Least privilege. The five roles are groups without login: grant them to the users of your services. Roles are the cluster's: a member
+-- is one in every outbox of that server.
 --   outbox_producer  may insert events, and see of them what `returning id` and `on conflict (id)` need; never a payload
+--   outbox_api       what the HTTP API calls: events and half messages, through functions; reads no table
 --   outbox_relay     what relay and worker do
 --   outbox_operator  reads everything, resolves dead letters, applies configuration
 --   outbox_migrator  owns the schema, so that SECURITY DEFINER functions never run as a superuser
@@ -7,10 +9,12 @@
 do $$
 declare
   v_role text;
+  v_name text;
+  v_names text[];
   v_may_create boolean := (select rolsuper or rolcreaterole from pg_roles where rolname = current_user);
 begin
   revoke all on all functions in schema outbox from public;
-  foreach v_role in array array['outbox_producer', 'outbox_relay', 'outbox_operator', 'outbox_migrator'] loop
+  foreach v_role in array array['outbox_producer', 'outbox_api', 'outbox_relay', 'outbox_operator', 'outbox_migrator'] loop
     if not exists (select from pg_roles where rolname = v_role) then
       if not v_may_create then
         raise notice 'role % does not exist and % may not create it: roles are skipped', v_role, current_user;
@@ -23,43 +27,86 @@ begin
     end if;
   end loop;
 
-  grant usage on schema outbox to outbox_producer, outbox_relay, outbox_operator;
+  -- From nothing, so that what an earlier version granted and nobody needs any more is gone. What is granted stands in
+  -- test/storage/grants.ts too, by role.
+  execute 'revoke all on all tables in schema outbox from outbox_producer, outbox_api, outbox_relay, outbox_operator';
+  execute 'revoke all on all sequences in schema outbox from outbox_producer, outbox_api, outbox_relay, outbox_operator';
+  execute 'revoke all on all functions in schema outbox from outbox_producer, outbox_api, outbox_relay, outbox_operator';
+  grant usage on schema outbox to outbox_producer, outbox_api, outbox_relay, outbox_operator;
   grant insert (id, type, key, payload, headers, deliver_at, source, subject, content_type, dedup_key) on outbox.events to outbox_producer;
   grant select (id, type, key, deliver_at) on outbox.events to outbox_producer;
-  grant execute on function outbox.uuid7(), outbox.uuid7_time(uuid) to outbox_producer, outbox_relay, outbox_operator;
-  grant execute on function outbox.enqueue(text, jsonb, text, jsonb, timestamptz, uuid, text, text, text, text),
-    outbox.enqueue_all(uuid[], text[], text[], text[], text[], timestamptz[], text[], text[], text[], text[]) to outbox_producer, outbox_operator;
-  -- Half messages: all through functions, no table is open.
-  grant execute on function outbox.prepare_message(text, text, jsonb, uuid, text, jsonb, timestamptz, text, text, text),
-    outbox.prepare_messages(text[], text[], text[], uuid[], text[], text[], timestamptz[], text[], text[], text[]),
-    outbox.commit_message(uuid), outbox.rollback_message(uuid), outbox.commit_messages(uuid[]), outbox.rollback_messages(uuid[]),
-    outbox.message_state(uuid) to outbox_producer;
-  grant execute on function outbox.resolve_messages(text, jsonb, text), outbox.message_state(uuid) to outbox_operator;
+  grant select on outbox.migrations to outbox_api;
 
-  grant select on all tables in schema outbox to outbox_relay, outbox_operator;
+  -- Partitions are reached through their parents alone.
+  for v_name in
+    select c.relname from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+      and c.relname !~ '_[0-9]{8}$'
+  loop
+    execute format('grant select on outbox.%I to outbox_relay, outbox_operator', v_name);
+  end loop;
   grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays,
     outbox.workers, outbox.shares, outbox.prepared_messages, outbox.message_batches to outbox_relay;
-  grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.audit, outbox.revisions to outbox_relay;
-  grant update on outbox.dead_letters, outbox.settings, outbox.housekeeping to outbox_relay;
+  grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.revisions to outbox_relay;
+  -- All but the number, the time and the login.
+  grant insert (actor, via, workflow_id, action, event_id, destination, events, outcome, message, reason, command_id) on outbox.audit
+    to outbox_relay;
+  grant update on outbox.dead_letters, outbox.housekeeping to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;
   grant insert, update on outbox.circuits to outbox_relay;
   grant update (paused_at, paused_reason, paused_by_refusals) on outbox.destinations to outbox_relay;
   -- An outage refunds what its failures were charged.
   grant update (charged) on outbox.attempts to outbox_relay;
   grant usage on sequence outbox.delivery_seq to outbox_relay;
-  grant execute on all functions in schema outbox to outbox_relay;
-  revoke execute on function outbox.apply_config(jsonb, text, text, text), outbox.erase(uuid[], text, text, text),
-    outbox.events_of_key(text) from outbox_relay;
 
-  -- What an operator writes goes through these three, and through signals to workflows; no table is open to changes by hand.
+  -- By name, as signatures change. Each list is what the role's own programs call, and what those functions call in turn with their
+  -- caller's rights. Never a trigger function: whoever may execute one can attach it to a table of his own, and one with its owner's
+  -- rights would then run his casts and operators with them.
+  for v_role, v_names in values
+    ('outbox_producer', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'prepare_message', 'prepare_messages', 'commit_message',
+      'commit_messages', 'rollback_message', 'rollback_messages', 'message_state']),
+    ('outbox_api', array['enqueue_all', 'prepare_message', 'prepare_messages', 'commit_message', 'commit_messages', 'rollback_message',
+      'rollback_messages', 'message_state', 'api_settings']),
+    ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'resolve_messages', 'message_state', 'prepare_revision',
+      'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
+      'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
+      'apply_config']),
+    ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
+      -- relay
+      'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
+      'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'return_tails', 'circuits_to_watch',
+      'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch',
+      -- worker
+      'open_batch', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
+      'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
+      'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
+      'refund', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'finish_probe', 'note_failed_probe', 'park_pending',
+      'open_messages', 'settle_checks', 'finish_checks',
+      -- commands
+      'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
+      'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
+      -- which database this is
+      'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'latest_mark',
+      -- housekeeping, health and metrics
+      'make_partitions', 'days_ahead', 'partitions_past_retention', 'may_detach', 'keep_unsettled', 'finish_detach', 'drop_detached',
+      'drop_partition_briefly', 'purge', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode'])
+  loop
+    for v_name in
+      select p.oid::regprocedure::text from pg_proc p
+      where p.pronamespace = 'outbox'::regnamespace and p.proname = any (v_names) and p.prorettype <> 'trigger'::regtype
+    loop
+      execute format('grant execute on function %s to %I', v_name, v_role);
+    end loop;
+  end loop;
+
+  -- What an operator writes goes through these and through signals to workflows; no table is open to changes by hand.
   alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
-  grant execute on function outbox.prepare_revision(uuid, text, text, text, text, text), outbox.sent_now(uuid, text),
-    outbox.batch_summary(text), outbox.bind_temporal(text), outbox.adopt_temporal(text),
-    outbox.bind_home(), outbox.home(), outbox.settle_restored(), outbox.accept_home(), outbox.make_mark(), outbox.days_ahead(), outbox.oldest_transaction_seconds(), outbox.workflow_prefix(), outbox.filter_mode(jsonpath),
-    outbox.partitions_past_retention(), outbox.day_of(text), outbox.retention_of(text), outbox.may_detach() to outbox_operator;
-  grant execute on function outbox.erase(uuid[], text, text, text), outbox.events_of_key(text) to outbox_operator;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
-  grant execute on function outbox.apply_config(jsonb, text, text, text) to outbox_operator;
+
+  -- What somebody makes by hand as the owner is not open to everybody either. PostgreSQL has no such default for a schema alone. It takes
+  -- the owner's rights, which a superuser has.
+  if pg_has_role(current_user, 'outbox_migrator', 'usage') then
+    alter default privileges for role outbox_migrator revoke execute on functions from public;
+  end if;
 end $$;
 
 -- Hand the schema over from a superuser, who must not own SECURITY DEFINER functions.

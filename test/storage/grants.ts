@@ -1,0 +1,83 @@
+/**
+ * What each role may do in the schema, in full: roles.sql is held to it. A function of yours that is missing here is granted to nobody; give it to
+ * the role whose programs call it (or call, with their caller's rights, a function that does), there and here.
+ */
+export interface Grants {
+  /** Names of functions it may execute. */
+  readonly functions: string;
+  /** `table: PRIVILEGE, PRIVILEGE(column, column)`, a line each. Everything a role reads whole is in {@link Grants.reads}. */
+  readonly tables: readonly string[];
+  /** Tables it may select from, whole. */
+  readonly reads: string;
+}
+
+const everything = `
+      attempts attempts_kept audit batches circuits config_revisions dead_letters delivered deliveries
+      destinations event_dedup_keys events events_kept housekeeping lanes marks message_batches
+      migrations prepared_messages producers relays retention revisions routes settings shares unrouted
+      workers`;
+
+export const grants: Readonly<Record<string, Grants>> = {
+  outbox_producer: {
+    functions: `
+      commit_message commit_messages enqueue enqueue_all message_state prepare_message prepare_messages
+      rollback_message rollback_messages uuid7 uuid7_time`,
+    reads: '',
+    tables: [
+      'events: INSERT(content_type, dedup_key, deliver_at, headers, id, key, payload, source, subject, type), SELECT(deliver_at, id, key, type)',
+    ],
+  },
+  outbox_api: {
+    functions: `
+      api_settings commit_message commit_messages enqueue_all message_state prepare_message
+      prepare_messages rollback_message rollback_messages`,
+    reads: 'migrations',
+    tables: [],
+  },
+  outbox_operator: {
+    functions: `
+      accept_home adopt_temporal apply_config bind_home bind_temporal days_ahead enqueue enqueue_all
+      erase events_of_key filter_mode home make_mark may_detach message_state oldest_transaction_seconds
+      partitions_past_retention prepare_revision resolve_messages settle_restored uuid7 uuid7_time
+      workflow_prefix`,
+    reads: everything,
+    tables: [],
+  },
+  outbox_relay: {
+    functions: `
+      accept_home acknowledge acknowledge_late adopt_temporal api_settings apply_discard apply_edit
+      apply_redirect apply_retry batch_summary batches_to_check bind_home bind_temporal break_up
+      children_of circuit_standing circuits_to_watch claim claim_messages claim_probe clock_of
+      close_circuit command_destination count_outcomes days_ahead drop_detached drop_message_batch
+      drop_partition_briefly filter_mode finish_attempt finish_checks finish_detach finish_probe
+      forget_messages give_share half_open have_circuit hold_lanes home is_held keep_unsettled key_of
+      latest_mark leave_lanes leave_worker load_rows lock_keys make_mark make_partitions may_detach
+      message_batches_to_check message_state note_circuit note_command note_failed_probe
+      oldest_transaction_seconds open_batch open_circuit open_messages park_batch park_pending park_rows
+      partitions_past_retention pause_destination prepare_revision promote_due purge ration_retries
+      record_failures refund release_batch release_keys renew_worker resolve resolve_messages
+      return_lost_probe return_rows return_tails set_clock settle_checks settle_restored spend_tokens
+      split_off take_keyed take_nudges take_share take_turns tokens_for tokens_now uuid7_time
+      wake_stranded why_refused workflow_prefix workflows_without_rows`,
+    reads: everything,
+    tables: [
+      'attempts: DELETE, INSERT, UPDATE(charged)',
+      'audit: INSERT(action, actor, command_id, destination, event_id, events, message, outcome, reason, via, workflow_id)',
+      'batches: DELETE, INSERT, UPDATE',
+      'circuits: INSERT, UPDATE',
+      'dead_letters: INSERT, UPDATE',
+      'delivered: INSERT',
+      'deliveries: DELETE, INSERT, UPDATE',
+      'delivery_seq: USAGE',
+      'destinations: UPDATE(paused_at, paused_by_refusals, paused_reason)',
+      'housekeeping: UPDATE',
+      'lanes: DELETE, INSERT, UPDATE',
+      'message_batches: DELETE, INSERT, UPDATE',
+      'prepared_messages: DELETE, INSERT, UPDATE',
+      'relays: DELETE, INSERT, UPDATE',
+      'revisions: INSERT',
+      'shares: DELETE, INSERT, UPDATE',
+      'workers: DELETE, INSERT, UPDATE',
+    ],
+  },
+};
