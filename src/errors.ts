@@ -55,6 +55,14 @@ export const errorCatalogue = {
     when: 'a secret that a destination or receiver needs is not in the environment, or unusable',
     exitCode: 2,
   },
+  OUTBOX_DESTINATION_TYPE: {
+    when: 'a destination type is not known to a process, or not what a type has to be',
+    exitCode: 2,
+  },
+  OUTBOX_CLIENT_MISSING: {
+    when: 'the package that a destination type sends by is not installed, or in a version that does not serve',
+    exitCode: 2,
+  },
   OUTBOX_ADDRESS_BLOCKED: {
     when: 'a destination resolves to an address the network policy refuses',
     exitCode: 1,

@@ -22,6 +22,8 @@ export type { CheckBackAnswer, CheckBackQuestion } from './core/producer.ts';
 export type { NewEvent } from './produce/event.ts';
 export { loadConfig, parseConfig, type LoadedConfig, type ParsedConfig } from './config/load.ts';
 export type * from './core/destination.ts';
+export type { CredentialsConfig, SigningConfig } from './core/httpCredentials.ts';
+export type { HttpDestinationConfig } from './destination/http/config.ts';
 export { OutboxError, isOutboxError, errorCatalogue, type ErrorCode } from './errors.ts';
 export type { Relay, RelayOptions, Running, RunOptions, OutboxWorker, OutboxWorkerOptions };
 

@@ -22,6 +22,7 @@ import {
   type Claimant,
 } from './temporal/namespace.ts';
 import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
+import type { DestinationType } from './destination/type.ts';
 import type { CheckBackHandlers } from './worker/checkBacks.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly pollMs?: { readonly busy: number; readonly idle: number };
   /** As in {@link OutboxWorkerOptions}. */
   readonly checkBacks?: CheckBackHandlers;
+  /** As in {@link OutboxWorkerOptions}. */
+  readonly destinationTypes?: readonly DestinationType[];
   /** Where the HTTP API is served; null for nowhere. Default: `api.listen` of the configuration, nowhere without a section `api`. */
   readonly apiListen?: ListenAddress | null;
   readonly shutdownGraceMs?: number;
@@ -249,7 +252,7 @@ async function keepSchedule({ temporal, name }: Base, log: Log): Promise<Repeate
 
 function startWorker(
   base: Base,
-  { log, env, checkBacks, shutdownGraceMs }: RunOptions,
+  { log, env, checkBacks, destinationTypes, shutdownGraceMs }: RunOptions,
   handover: Handover,
   onProgress: (lane: string) => void,
 ): Promise<OutboxWorker> {
@@ -260,6 +263,7 @@ function startWorker(
     onProgress,
     ...(env === undefined ? {} : { env }),
     ...(checkBacks === undefined ? {} : { checkBacks }),
+    ...(destinationTypes === undefined ? {} : { destinationTypes }),
     ...(shutdownGraceMs === undefined ? {} : { shutdownGraceMs }),
   });
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { describeFinding, Findings } from '../config/findings.ts';
+import { describeFinding, Findings } from '../settings/findings.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { readYaml } from '../config/yaml.ts';
 import type { Queryable } from '../storage/connect.ts';

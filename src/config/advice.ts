@@ -2,7 +2,7 @@
 import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
 import { describeDuration } from '../core/duration.ts';
 import { timetable } from '../core/retry.ts';
-import type { Findings } from './findings.ts';
+import type { Findings } from '../settings/findings.ts';
 
 export function advise(config: OutboxConfig, findings: Findings): void {
   const routed = new Set(config.routes.flatMap((route) => route.to));

@@ -1,10 +1,10 @@
 /** What the section `api` may not say. */
 import { isLoopback } from '../core/api.ts';
 import { parseListen } from '../core/listen.ts';
-import { checkCredential } from './httpRules.ts';
-import { bounds, defaults } from './limits.ts';
-import type { Mapping } from './mapping.ts';
-import type { RuleContext } from './ruleContext.ts';
+import { bounds, defaults } from '../settings/limits.ts';
+import type { Mapping } from '../settings/mapping.ts';
+import type { RuleContext } from '../settings/ruleContext.ts';
+import { checkCredential } from '../settings/values.ts';
 
 export function checkApi(api: Mapping, context: RuleContext): void {
   const { findings } = context;

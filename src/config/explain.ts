@@ -1,30 +1,27 @@
 /** What a configuration comes to, for `config explain`: each destination's address, attempts and routes. */
-import type {
-  CredentialsConfig,
-  DestinationConfig,
-  OutboxConfig,
-  RateLimit,
-  RouteConfig,
-} from '../core/destination.ts';
+import type { DestinationConfig, OutboxConfig, RateLimit, RouteConfig } from '../core/destination.ts';
 import { describeDuration } from '../core/duration.ts';
-import { expandEnvironment } from '../core/environment.ts';
 import { formatListen } from '../core/listen.ts';
 import type { ProducerConfig } from '../core/producer.ts';
 import { timetable, type ParkReason, type TimetableEntry } from '../core/retry.ts';
-import { secretName, type Environment } from '../core/secrets.ts';
+import type { Environment } from '../core/secrets.ts';
+import {
+  addressText,
+  explainRequest,
+  requestRows,
+  withoutInline,
+  type RequestExplanation,
+} from '../destination/http/explain.ts';
+import { builtInTypes, type DestinationTypes } from '../destination/registry.ts';
+import type { Explanation } from '../destination/type.ts';
+import { printRows, unbroken, type Row } from '../settings/printedRows.ts';
+import { sampleFor } from './sample.ts';
 
+/** Beside these, what the destination's type has to say of it: an http destination's `address`, `signedWith` and more. */
 export interface DestinationExplanation {
+  readonly [fact: string]: unknown;
   readonly name: string;
-  readonly type: DestinationConfig['type'];
-  readonly method: string;
-  /** With the environment filled in, query values and variables named like secrets masked; null if one is missing. */
-  readonly address: string | null;
-  /** As written in the file. */
-  readonly url: string;
-  readonly missingVariables: readonly string[];
-  /** `env:NAME` as written; `inline` for a secret that stands in the file. Null when messages are not signed. */
-  readonly signedWith: readonly string[] | null;
-  readonly auth: CredentialsConfig['kind'] | null;
+  readonly type: string;
   readonly timeoutMs: number;
   readonly concurrency: number;
   readonly rateLimit: RateLimit | null;
@@ -37,19 +34,14 @@ export interface DestinationExplanation {
   readonly givesUpBecause: Exclude<ParkReason, 'permanent'>;
   readonly scheduleToCloseTimeoutMs: number;
   readonly jitter: number;
-  readonly parksAtOnceOn: readonly number[];
   readonly routes: readonly Pick<RouteConfig, 'match' | 'where'>[];
 }
 
-export interface ProducerExplanation {
+export interface ProducerExplanation extends Omit<RequestExplanation, 'url'> {
   readonly name: string;
-  /** Of its check-back, as a destination's; null where a worker's handler is asked. */
-  readonly address: string | null;
+  /** Of its check-back, as written; null where a worker's handler is asked. */
   readonly url: string | null;
   readonly handler: string | null;
-  readonly missingVariables: readonly string[];
-  readonly signedWith: readonly string[] | null;
-  readonly auth: CredentialsConfig['kind'] | null;
   readonly timeoutMs: number;
   /** When a message is asked about that stays unknown, from its prepare on. */
   readonly checksAtMs: readonly number[];
@@ -72,25 +64,28 @@ export interface ConfigExplanation {
 }
 
 /** Never throws for a missing variable and never contains a secret. */
-export function explainConfig(config: OutboxConfig, env: Environment = process.env): ConfigExplanation {
-  const destinations = config.destinations.map((destination) =>
-    explainDestination(destination, config.routes, env),
-  );
+export function explainConfig(
+  config: OutboxConfig,
+  env: Environment = process.env,
+  types: DestinationTypes = builtInTypes,
+): ConfigExplanation {
+  const explained = config.destinations.map((destination) => {
+    const sample = sampleFor(destination, config.routes);
+    const own = types.need(destination.type).explain(destination, { env, sample });
+    return { own, explanation: explainDestination(destination, config.routes, own) };
+  });
+  const destinations = explained.map(({ explanation }) => explanation);
   const producers = config.producers.map((producer) => explainProducer(producer, env));
   const api =
     config.api === null
       ? null
       : { listen: formatListen(config.api.listen), tokens: withoutInline(config.api.tokens) };
   const parts = [
-    ...destinations.map(explanationText),
+    ...explained.map(({ own, explanation }) => destinationText(explanation, own)),
     ...producers.map(producerText),
     ...(api === null ? [] : [apiText(api)]),
   ];
   return { name: config.name, destinations, producers, api, text: `${parts.join('\n\n')}\n` };
-}
-
-function withoutInline(secrets: readonly string[]): readonly string[] {
-  return secrets.map((secret) => (secretName(secret) === null ? 'inline' : secret));
 }
 
 function explainProducer(
@@ -104,28 +99,20 @@ function explainProducer(
     const none = { address: null, url: null, missingVariables: [], signedWith: null, auth: null };
     return { name, ...none, handler: checkBack.handler, timeoutMs, checksAtMs };
   }
-  const { url, signing, auth } = checkBack;
-  return {
-    ...{ name, handler: null, ...explainAddress(url, env), timeoutMs, checksAtMs },
-    signedWith: signing === null ? null : withoutInline(signing.secrets),
-    auth: auth?.kind ?? null,
-  };
+  return { name, handler: null, ...explainRequest(checkBack, env), timeoutMs, checksAtMs };
 }
 
 function explainDestination(
   destination: DestinationConfig,
   routes: readonly RouteConfig[],
-  env: Environment,
+  { facts }: Explanation,
 ): DestinationExplanation {
-  const { name, retry, signing } = destination;
+  const { name, retry } = destination;
   const attempts = timetable(retry);
   return {
+    ...facts,
     name,
     type: destination.type,
-    method: destination.method,
-    ...explainAddress(destination.url, env),
-    signedWith: signing === null ? null : withoutInline(signing.secrets),
-    auth: destination.auth?.kind ?? null,
     timeoutMs: destination.timeoutMs,
     concurrency: destination.concurrency,
     rateLimit: destination.rateLimit,
@@ -136,90 +123,43 @@ function explainDestination(
     givesUpBecause: attempts.length < retry.maximumAttempts ? 'schedule-to-close' : 'attempts-exhausted',
     scheduleToCloseTimeoutMs: retry.scheduleToCloseTimeoutMs,
     jitter: retry.jitter,
-    parksAtOnceOn: retry.nonRetryableStatusCodes,
     routes: routes.filter(({ to }) => to.includes(name)).map(({ match, where }) => ({ match, where })),
   };
 }
 
-function explainAddress(url: string, env: Environment) {
-  const { missing } = expandEnvironment(url, env);
-  const shown = Object.fromEntries(
-    Object.entries(env).map(([name, value]) => [
-      name,
-      /secret|token|key|passw|credential/i.test(name) ? '***' : value,
-    ]),
-  );
-  const { text } = expandEnvironment(url, shown);
-  return { url, missingVariables: missing, address: missing.length > 0 ? null : maskAddress(text) };
-}
-
-function maskAddress(address: string): string | null {
-  if (!URL.canParse(address)) return null;
-  const { protocol, host, pathname, search } = new URL(address);
-  return `${protocol}//${host}${pathname}${search.replace(/=[^&]*/g, '=***')}`;
-}
-
-function explanationText(explanation: DestinationExplanation): string {
-  const rows: [string, string][] = [
-    ['address', addressText(explanation)],
+function destinationText(explanation: DestinationExplanation, own: Explanation): string {
+  const rows: Row[] = [
+    ['address', own.address],
     ['deadline', `${describeDuration(explanation.timeoutMs)} an attempt, ${explanation.concurrency} at once`],
-    ...(explanation.onPark === null ? [] : [['order', orderText(explanation.onPark)] as [string, string]]),
-    ...(explanation.rateLimit === null
-      ? []
-      : [['rate', rateText(explanation.rateLimit)] as [string, string]]),
-    ['signed', explanation.signedWith === null ? 'no' : `yes, with ${explanation.signedWith.join(', ')}`],
-    ['login', explanation.auth ?? 'none'],
+    ...(explanation.onPark === null ? [] : [['order', orderText(explanation.onPark)] as const]),
+    ...(explanation.rateLimit === null ? [] : [['rate', rateText(explanation.rateLimit)] as const]),
+    ...own.rows,
     ['attempts', attemptsText(explanation)],
-    ['unreachable', unreachableText(explanation)],
-    ['parks at once', explanation.parksAtOnceOn.join(', ') || 'on no status'],
+    ...own.answers,
     ...routesText(explanation),
   ];
-  return section(`${explanation.name} (${explanation.type})`, rows);
-}
-
-function section(title: string, rows: readonly [string, string][]): string {
-  const lines = rows.map(([label, text]) => `  ${label.padEnd(labelWidth)}${wrap(text)}`);
-  return [title, ...lines].join('\n');
+  return printRows(`${explanation.name} (${explanation.type})`, rows);
 }
 
 function producerText(producer: ProducerExplanation): string {
-  const { name, handler, url, timeoutMs, checksAtMs, signedWith, auth } = producer;
+  const { name, handler, url, timeoutMs, checksAtMs } = producer;
   const asked = checksAtMs
     .map((at, index) => unbroken(`${index + 1} after ${describeDuration(at)}`))
     .join(', ');
-  const byHttp: [string, string][] =
-    url === null
-      ? []
-      : [
-          ['signed', signedWith === null ? 'no' : `yes, with ${signedWith.join(', ')}`],
-          ['login', auth ?? 'none'],
-        ];
-  return section(`${name} (producer of half messages)`, [
-    ['check-back', url === null ? `handler ${handler}` : addressText({ ...producer, url, method: 'POST' })],
+  const request = url === null ? null : { ...producer, url };
+  return printRows(`${name} (producer of half messages)`, [
+    ['check-back', request === null ? `handler ${handler}` : addressText('POST', request)],
     ['deadline', `${describeDuration(timeoutMs)} a check-back`],
-    ...byHttp,
+    ...(request === null ? [] : requestRows(request)),
     ['asked', `${asked}; then it is parked`],
   ]);
 }
 
 function apiText({ listen, tokens }: ApiExplanation): string {
-  return section('HTTP API', [
+  return printRows('HTTP API', [
     ['listens on', listen],
     ['tokens', tokens.length === 0 ? 'none: whoever reaches the port may write' : tokens.join(', ')],
   ]);
-}
-
-const labelWidth = 15;
-const textWidth = 80;
-
-function addressText({
-  method,
-  address,
-  url,
-  missingVariables,
-}: Pick<DestinationExplanation, 'method' | 'address' | 'url' | 'missingVariables'>): string {
-  if (missingVariables.length > 0) return `${method} ${url} (not set: ${missingVariables.join(', ')})`;
-  return `${method} ${address ?? url}`;
 }
 
 function orderText(onPark: DestinationConfig['onPark']): string {
@@ -246,30 +186,10 @@ function attemptsText({ attempts, givesUpAfterMs, givesUpBecause, jitter }: Dest
   return `${parts.map(unbroken).join(', ')}; ${unbroken(end)}${why}${spread}`;
 }
 
-function unreachableText({ scheduleToCloseTimeoutMs }: DestinationExplanation): string {
-  const budget = describeDuration(scheduleToCloseTimeoutMs);
-  return `network errors, timeouts, 429, 502, 503, 504 cost no attempt; tried for ${budget}`;
-}
-
-function routesText({ routes }: DestinationExplanation): [string, string][] {
+function routesText({ routes }: DestinationExplanation): Row[] {
   if (routes.length === 0) return [['routes', 'none']];
   return routes.map(({ match, where }, index) => {
     const filter = where === null ? '' : ` where ${where.replace(/\s+/g, ' ')}`;
     return [index === 0 ? 'routes' : '', `${match}${filter}`];
   });
-}
-
-/** Stays on one line. */
-function unbroken(text: string): string {
-  return text.replaceAll(' ', '\u00a0');
-}
-
-function wrap(text: string): string {
-  const lines = [''];
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1) as string;
-    if (line !== '' && line.length + word.length >= textWidth) lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
-  }
-  return lines.join(`\n${' '.repeat(labelWidth + 2)}`).replaceAll('\u00a0', ' ');
 }

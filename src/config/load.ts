@@ -4,13 +4,15 @@ import type { OutboxConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
 import { OutboxError } from '../errors.ts';
 import { advise } from './advice.ts';
-import { Findings, type ConfigWarning } from './findings.ts';
+import { Findings, type ConfigWarning } from '../settings/findings.ts';
 import { reportIssues } from './issues.ts';
 import { setLaterAside } from './later.ts';
-import { isMapping } from './mapping.ts';
+import { isMapping } from '../settings/mapping.ts';
 import { normalise } from './normalise.ts';
 import { checkRules } from './rules.ts';
 import { fileSchema } from './schema.ts';
+import { withOwnTypes } from '../destination/registry.ts';
+import type { DestinationType } from '../destination/type.ts';
 import { configBytesMax, readYaml } from './yaml.ts';
 
 export interface ParseOptions {
@@ -23,6 +25,8 @@ export interface ParseOptions {
    * store or print the file, such as `migrate`, which need not hold the secrets.
    */
   readonly missingEnvironment?: 'refuse' | 'warn';
+  /** Destination types of your own that the file may name, beside ours. */
+  readonly destinationTypes?: readonly DestinationType[];
 }
 
 export interface ParsedConfig {
@@ -43,7 +47,7 @@ export interface LoadedConfig extends ParsedConfig {
 export async function loadConfig(
   path: string,
   env: Environment = process.env,
-  options: Pick<ParseOptions, 'missingEnvironment'> = {},
+  options: Pick<ParseOptions, 'missingEnvironment' | 'destinationTypes'> = {},
 ): Promise<LoadedConfig> {
   const bytes = await readBounded(path);
   const text = decodeUtf8(bytes, path);
@@ -57,15 +61,17 @@ export async function loadConfig(
  */
 export function parseConfig(text: string, options: ParseOptions = {}): ParsedConfig {
   const { path = 'outbox.yaml', env = process.env, missingEnvironment = 'refuse' } = options;
+  const types = withOwnTypes(options.destinationTypes);
   const findings = new Findings(path);
   const file = readFile(text, findings);
-  checkRules(file, { env, missingEnvironment, findings });
-  const input = setLaterAside(file, findings);
-  const checked = fileSchema.safeParse(input);
-  if (!checked.success) reportIssues(checked.error.issues, file, findings);
+  checkRules(file, types, { env, missingEnvironment, findings });
+  const input = setLaterAside(file, types, findings);
+  const schema = fileSchema(types);
+  const checked = schema.safeParse(input);
+  if (!checked.success) reportIssues(checked.error.issues, { schema, types, input: file }, findings);
   findings.throwIfAny();
   // Nothing was reported, so the schema took it.
-  const config = normalise(checked.data as NonNullable<typeof checked.data>);
+  const config = normalise(checked.data as NonNullable<typeof checked.data>, types);
   advise(config, findings);
   return { config, warnings: findings.warningsInOrder() };
 }

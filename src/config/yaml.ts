@@ -15,7 +15,7 @@ import {
   type Node,
   type Pair,
 } from 'yaml';
-import type { Findings, KeyPath, Place, Places } from './findings.ts';
+import type { Findings, KeyPath, Place, Places } from '../settings/findings.ts';
 
 /** A configuration of 1,000 destinations is about 300 kB. */
 export const configBytesMax = 1024 * 1024;

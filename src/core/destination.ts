@@ -1,13 +1,6 @@
 import type { ApiConfig } from './api.ts';
 import type { ProducerConfig } from './producer.ts';
 
-/**
- * What a destination is once outbox.yaml has been read: every default filled in, every duration in milliseconds.
- * This normalised form is what `config apply` stores in `outbox.destinations.config` and what workers read back.
- * `${X}` in addresses and `env:X` in secrets are stored as written and resolved by the process that sends.
- */
-export type DestinationConfig = HttpDestinationConfig;
-
 export interface RetryPolicy {
   /** Delay after the first failed attempt. */
   readonly initialIntervalMs: number;
@@ -22,18 +15,7 @@ export interface RetryPolicy {
   /** Explicit delays in place of the exponential ones; the n-th entry follows the n-th charged failure. */
   readonly scheduleMs: readonly number[] | null;
   readonly retryAfter: { readonly honor: boolean; readonly maximumMs: number };
-  readonly nonRetryableStatusCodes: readonly number[];
 }
-
-export interface SigningConfig {
-  readonly scheme: 'standard-webhooks';
-  /** `env:NAME` or a literal (a warning is given for literals). The first signs first; all sign, for rotation. */
-  readonly secrets: readonly string[];
-}
-
-export type CredentialsConfig =
-  | { readonly kind: 'bearer'; readonly token: string }
-  | { readonly kind: 'basic'; readonly username: string; readonly password: string };
 
 export interface BatchConfig {
   /** Rows a batch holds at most. 1 gives every event a workflow of its own. */
@@ -63,38 +45,37 @@ export interface CircuitConfig {
   /** From opening to the first probe; each later one waits twice as long. */
   readonly probeAfterMs: number;
   readonly maximumProbeIntervalMs: number;
-  /** Asked with GET in place of an event; as written, `${X}` unexpanded. Null: events are the probes. */
-  readonly probeUrl: string | null;
 }
 
-export interface HttpDestinationConfig {
-  readonly name: string;
-  readonly type: 'http';
-  /** As written, `${X}` unexpanded. */
-  readonly url: string;
-  readonly method: 'POST' | 'PUT' | 'PATCH';
-  /** Static headers added to every request; values may be `env:NAME`. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Total deadline of one attempt: connect, send, wait, read. */
+/** How deliveries to a destination are treated, however it is reached: what every type of destination has. */
+export interface DeliveryPolicy {
+  /** Total deadline of one attempt: connect, send, wait for what acknowledges it. */
   readonly timeoutMs: number;
   readonly retry: RetryPolicy;
-  readonly signing: SigningConfig | null;
-  readonly auth: CredentialsConfig | null;
-  readonly idempotencyKey: { readonly quoted: boolean };
-  readonly cloudEvents: 'none' | 'binary' | 'structured';
   /** `key`: deliveries of one key go one after another, in the order of their producers' commits. */
   readonly ordering: 'none' | 'key';
   /** For `ordering: 'key'`: whether a parked delivery holds its key up, or lets it pass. */
   readonly onPark: 'block' | 'skip';
-  /** Requests at once, over all processes. */
+  /** Deliveries under way at once, over all processes. */
   readonly concurrency: number;
-  /** Requests, retries included, over all processes; null for no limit. */
+  /** Attempts, retries included, over all processes; null for no limit. */
   readonly rateLimit: RateLimit | null;
   readonly batch: BatchConfig;
   readonly circuit: CircuitConfig;
-  readonly network: { readonly allowPrivate: boolean };
-  /** Characters of the response kept with a failed attempt; 0 keeps none. */
-  readonly responseExcerpt: number;
+}
+
+/**
+ * What a destination is once outbox.yaml has been read: every default filled in, every duration in milliseconds. Beside the policy
+ * stand the settings of its type, which say how it is reached (`HttpDestinationConfig` for one).
+ * This normalised form is what `config apply` stores in `outbox.destinations.config` and what workers read back.
+ * `${X}` in addresses and `env:X` in secrets are stored as written and resolved by the process that sends.
+ */
+export interface DestinationConfig extends DeliveryPolicy {
+  readonly name: string;
+  /** The name of a destination type. */
+  readonly type: string;
+  /** jsonpaths of its templates, evaluated over the payload by PostgreSQL where rows are loaded; absent where there are none. */
+  readonly paths?: readonly string[];
 }
 
 export interface RouteConfig {

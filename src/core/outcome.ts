@@ -15,6 +15,8 @@ export interface OutgoingMessage {
   readonly payload: string;
   /** The event's own headers; they never replace those this package sets. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What PostgreSQL found under the destination's `paths`, by path: null where there is no text, number or boolean. Absent without paths. */
+  readonly extracted?: Readonly<Record<string, string | null>>;
   /** When the event was written, ISO 8601. */
   readonly createdAt: string;
   /** 1 for the first try; counts uncharged tries too. */

@@ -2,7 +2,7 @@
  * A producer of half messages once outbox.yaml has been read: whom to ask what became of a message that was prepared and
  * neither committed nor rolled back. Stored by `config apply` in `outbox.producers.config`.
  */
-import type { CredentialsConfig, SigningConfig } from './destination.ts';
+import type { CredentialsConfig, SigningConfig } from './httpCredentials.ts';
 
 export interface ProducerConfig {
   readonly name: string;

@@ -2,11 +2,20 @@ import type { Destinations, Log, Reachable } from '../../activities/index.ts';
 import { Pace } from '../core/askedToWait.ts';
 import type { DestinationConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
-import { createSender } from '../destination/index.ts';
+import type { DestinationTypes } from '../destination/registry.ts';
+import { createSender } from '../destination/senders.ts';
+import { Connections } from '../destination/shared/connections.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { LiveByName } from './liveByName.ts';
 import type { Shares } from './shares.ts';
+
+export interface LiveDestinationsOptions {
+  readonly env: Environment;
+  readonly log: Log;
+  readonly shares: Shares;
+  readonly types: DestinationTypes;
+}
 
 /** The destinations as the database has them, with senders that live as long as their configuration does not change. */
 export class LiveDestinations implements Destinations {
@@ -14,7 +23,8 @@ export class LiveDestinations implements Destinations {
   keepDelivered = true;
   readonly #live: LiveByName<DestinationConfig, Reachable>;
 
-  constructor(db: Queryable, env: Environment, log: Log, shares: Shares) {
+  constructor(db: Queryable, { env, log, shares, types }: LiveDestinationsOptions) {
+    const connections = new Connections();
     this.#live = new LiveByName({
       read: async () => {
         const { revision, destinations, keepDelivered } = await readDestinations(db);
@@ -24,7 +34,7 @@ export class LiveDestinations implements Destinations {
       },
       open: (config) => ({
         config,
-        sender: createSender(config, { env, share: shares.of(config.name) }),
+        sender: createSender(config, { env, log, connections, share: shares.of(config.name) }, types),
         pace: new Pace(),
       }),
       close: ({ sender }) => sender.close(),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../activities/index.ts';
-import type { Share } from '../destination/share.ts';
+import type { Share } from '../destination/shared/share.ts';
 import { repeat, type Repeated } from '../relay/repeat.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { giveShare, leaveWorker, renewWorker, takeShare, type Wish } from '../storage/shares.ts';

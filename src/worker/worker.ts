@@ -9,8 +9,10 @@ import type { DestinationConfig } from '../core/destination.ts';
 import type { ProducerConfig } from '../core/producer.ts';
 import type { Environment } from '../core/secrets.ts';
 import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
-import { problemOf } from '../destination/index.ts';
-import { OutboxError } from '../errors.ts';
+import { withOwnTypes, type DestinationTypes } from '../destination/registry.ts';
+import { problemOf } from '../destination/senders.ts';
+import type { DestinationType } from '../destination/type.ts';
+import { OutboxError, type ErrorCode } from '../errors.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { checkBackProblem } from '../destination/http/checkBack.ts';
@@ -35,7 +37,9 @@ export interface OutboxWorkerOptions {
   readonly onProgress?: (lane: string) => void;
   /** Functions that answer check-backs of half messages, by the name that `producers.<name>.checkBack.handler` gives. */
   readonly checkBacks?: CheckBackHandlers;
-  /** How long requests under way may go on at shutdown. Default 20 s. */
+  /** Destination types of your own, beside ours, see `temporal-outbox/destination`. */
+  readonly destinationTypes?: readonly DestinationType[];
+  /** How long what is under way may go on at shutdown. Default 20 s. */
   readonly shutdownGraceMs?: number;
   /** Told what is done. Default: nobody is. */
   readonly telemetry?: Telemetry;
@@ -54,35 +58,55 @@ export interface OutboxWorker {
 
 /**
  * Refuses to send from a process that lacks what a destination or a check-back needs: each of its messages would be parked.
- * @throws OutboxError OUTBOX_SECRET_MISSING naming all of them and what each lacks
+ * @throws OutboxError naming all of them and what each lacks; OUTBOX_DESTINATION_TYPE or OUTBOX_CLIENT_MISSING where that is what all
+ *   of them lack, else OUTBOX_SECRET_MISSING
  */
 function requireSendable(
   destinations: readonly DestinationConfig[],
   producers: readonly ProducerConfig[],
   env: Environment,
+  types: DestinationTypes,
 ): void {
+  const codes = new Set<ErrorCode>();
   const problems = destinations.flatMap((config) => {
-    const problem = problemOf(config, { env });
-    return problem === null ? [] : [`${config.name}: ${problem}`];
+    const problem = problemOf(config, { env }, types);
+    if (problem === null) return [];
+    codes.add(problem.code);
+    return [`${config.name}: ${problem.message}`];
   });
   for (const { name, checkBack } of producers) {
     const problem = checkBack.kind === 'http' ? checkBackProblem(checkBack, { env }) : null;
-    if (problem !== null) problems.push(`the check-back of ${name}: ${problem}`);
+    if (problem === null) continue;
+    codes.add('OUTBOX_SECRET_MISSING');
+    problems.push(`the check-back of ${name}: ${problem}`);
   }
   if (problems.length === 0) return;
-  throw new OutboxError('OUTBOX_SECRET_MISSING', `this process cannot send to ${problems.join('; to ')}`, {
-    hint: 'Set the variables for every process that sends (run, worker), or correct the configuration and apply it.',
+  const [code = 'OUTBOX_SECRET_MISSING', ...others] = codes;
+  const shared = others.length === 0 ? code : 'OUTBOX_SECRET_MISSING';
+  throw new OutboxError(shared, `this process cannot send to ${problems.join('; to ')}`, {
+    hint: startHints[shared] ?? startHints.OUTBOX_SECRET_MISSING,
   });
 }
+
+const startHints: Readonly<Partial<Record<ErrorCode, string>>> & { readonly OUTBOX_SECRET_MISSING: string } =
+  {
+    OUTBOX_SECRET_MISSING:
+      'Set the variables for every process that sends (run, worker), or correct the configuration and apply it.',
+    OUTBOX_CLIENT_MISSING:
+      'Install the package beside temporal-outbox, for every process that sends (run, worker).',
+    OUTBOX_DESTINATION_TYPE:
+      'Give the type to createWorker or run as destinationTypes, or its module to the CLI in OUTBOX_DESTINATION_TYPES.',
+  };
 
 /** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
   const { pool, temporal, log, env = process.env } = options;
   const shares = new Shares(pool, log);
-  const destinations = new LiveDestinations(pool, env, log, shares);
+  const types = withOwnTypes(options.destinationTypes);
+  const destinations = new LiveDestinations(pool, { env, log, shares, types });
   const configs = await destinations.load();
   const { producers } = await readProducers(pool);
-  requireSendable(configs, producers, env);
+  requireSendable(configs, producers, env, types);
   const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
   const graceMs = options.shutdownGraceMs ?? 20_000;

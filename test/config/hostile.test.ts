@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfigError } from '../../src/config/findings.ts';
+import { ConfigError } from '../../src/settings/findings.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { contractExample, environment, withLines } from './fixtures.ts';
 import { problemsOf } from './refusals.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError } from '../../src/config/findings.ts';
+import { ConfigError } from '../../src/settings/findings.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { environment } from './fixtures.ts';
 

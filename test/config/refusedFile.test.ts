@@ -131,7 +131,7 @@ const keys: Row[] = [
     invalid,
     3,
     'destinations.billing.type',
-    'found the text "smtp"',
+    'expected http, found the text "smtp"',
   ],
   [
     'a destination that is text',

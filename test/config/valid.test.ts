@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
+import type { HttpDestinationConfig } from '../../src/destination/http/config.ts';
+import type { OutboxConfig } from '../../src/core/destination.ts';
 import { contractExample, environment, withLines } from './fixtures.ts';
 
 const parse = (text: string, env = environment) => parseConfig(text, { env });
+const httpOf = ({ config }: { readonly config: OutboxConfig }) =>
+  config.destinations as readonly HttpDestinationConfig[];
 const billing = (...lines: string[]) => {
-  const destination = parse(withLines(...lines)).config.destinations[0];
+  const [destination] = httpOf(parse(withLines(...lines)));
   if (destination === undefined) throw new Error('billing is missing');
   return destination;
 };
@@ -127,7 +131,7 @@ describe('an http destination', () => {
       'http://[::1]:80/',
       'https://10.1.2.3/a?b=c',
     ]) {
-      expect(parse(at(url)).config.destinations[0]?.url).toBe(url);
+      expect(httpOf(parse(at(url)))[0]?.url).toBe(url);
     }
   });
 });
@@ -176,7 +180,7 @@ describe('a warning', () => {
 
   it('takes the place of a missing variable where nothing is sent', () => {
     const { config, warnings } = parseConfig(contractExample, { env: {}, missingEnvironment: 'warn' });
-    expect(config.destinations[0]?.url).toBe('${BILLING_URL}');
+    expect(httpOf({ config })[0]?.url).toBe('${BILLING_URL}');
     expect(warnings.map(({ line }) => line)).toEqual([5, 16]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { defaults } from '../../src/config/limits.ts';
+import { defaults } from '../../src/settings/limits.ts';
 import { askedToWaitMs, asksToWait, claimAfterWait, Pace } from '../../src/core/askedToWait.ts';
 import { countPhase, isReturned, judge, stopsEarly, Tally, untouched } from '../../src/core/circuit.ts';
 

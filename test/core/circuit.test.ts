@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { defaults } from '../../src/config/limits.ts';
+import { defaults } from '../../src/settings/limits.ts';
 import {
   ailmentOf,
   alikeMinimum,

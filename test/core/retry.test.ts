@@ -22,7 +22,6 @@ const standard: RetryPolicy = {
   jitter: 0.2,
   scheduleMs: null,
   retryAfter: { honor: true, maximumMs: hour },
-  nonRetryableStatusCodes: [400],
 };
 
 const refusedOnce: RetryFacts = {
@@ -59,7 +58,6 @@ const anyPolicy: fc.Arbitrary<RetryPolicy> = fc
   .map(({ longer, ...policy }) => ({
     ...policy,
     maximumIntervalMs: Math.min(timerLimitMs, Math.round(policy.initialIntervalMs * longer)),
-    nonRetryableStatusCodes: [],
   }));
 
 const anyExponential = anyPolicy.map((policy): RetryPolicy => ({ ...policy, scheduleMs: null }));

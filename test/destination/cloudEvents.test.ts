@@ -1,6 +1,6 @@
 import { HTTP, type CloudEvent } from 'cloudevents';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { HttpDestinationConfig } from '../../src/core/destination.ts';
+import type { HttpDestinationConfig } from '../../src/destination/http/config.ts';
 import type { OutgoingMessage } from '../../src/core/outcome.ts';
 import { percentEncode, structuredBody } from '../../src/destination/http/cloudEvents.ts';
 import { closeSenders, deliverTo, eventId, message } from './support/fixtures.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Deadlines, type Expiring } from '../../src/destination/http/deadlines.ts';
+import { Deadlines, type Expiring } from '../../src/destination/shared/deadlines.ts';
 
 class Member implements Expiring<Member> {
   deadlineAtMs = 0;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { excerptBytes, excerptOf, printable, redact } from '../../src/destination/http/printable.ts';
+import { excerptBytes, excerptOf, printable, redact } from '../../src/destination/shared/printable.ts';
 
 const plain = { complete: true, contentEncoding: null };
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { explainConfig } from '../../src/config/explain.ts';
 import { configJsonSchema } from '../../src/config/jsonSchema.ts';
-import { defaults } from '../../src/config/limits.ts';
+import { defaults } from '../../src/settings/limits.ts';
+import { httpDefaults } from '../../src/destination/http/limits.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { formatDuration } from '../../src/core/duration.ts';
 import { repository } from './pages.ts';
@@ -18,6 +19,8 @@ const rows = [...section.matchAll(/^\| \**`([^`]+)`\** \| (.*?) \|/gm)].map(
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema | boolean;
+  readonly oneOf?: readonly Schema[];
+  readonly const?: unknown;
   readonly items?: Schema;
 }
 
@@ -32,7 +35,8 @@ function leaves(schema: Schema, prefix = ''): string[] {
 
 test('every key of outbox.yaml has its row, and no other has', () => {
   const { properties = {} } = configJsonSchema() as Schema;
-  const destination = properties['destinations']?.additionalProperties as Schema;
+  const types = (properties['destinations']?.additionalProperties as Schema).oneOf ?? [];
+  const destination = types.find((each) => each.properties?.['type']?.const === 'http') as Schema;
   const route = properties['routes']?.items as Schema;
   const retention = properties['retention'] as Schema;
   const producer = properties['producers']?.additionalProperties as Schema;
@@ -40,15 +44,17 @@ test('every key of outbox.yaml has its row, and no other has', () => {
   const groups = ['destinations.<name>.', 'routes[].', 'retention.', 'producers.<name>.', 'api.'];
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
   const metrics = properties['metrics'] as Schema;
-  expect(written).toEqual([
-    'name',
-    ...leaves(metrics, 'metrics'),
-    ...leaves(destination),
-    ...leaves(route),
-    ...leaves(retention),
-    ...leaves(producer),
-    ...leaves(api),
-  ]);
+  expect(written.toSorted()).toEqual(
+    [
+      'name',
+      ...leaves(metrics, 'metrics'),
+      ...leaves(destination),
+      ...leaves(route),
+      ...leaves(retention),
+      ...leaves(producer),
+      ...leaves(api),
+    ].toSorted(),
+  );
 });
 
 function spokenRetention(): Record<string, string> {
@@ -60,7 +66,7 @@ test('the defaults are those of the code', () => {
   const { retry } = defaults;
   const written = Object.fromEntries(rows);
   expect(written).toMatchObject({
-    method: defaults.method,
+    method: httpDefaults.method,
     timeout: formatDuration(defaults.timeoutMs),
     'retry.initialInterval': formatDuration(retry.initialIntervalMs),
     'retry.backoffCoefficient': String(retry.backoffCoefficient),
@@ -69,9 +75,9 @@ test('the defaults are those of the code', () => {
     'retry.jitter': String(retry.jitter),
     'retry.retryAfter.honor': String(retry.retryAfter.honor),
     'retry.retryAfter.maximum': formatDuration(retry.retryAfter.maximumMs),
-    'retry.nonRetryableStatusCodes': retry.nonRetryableStatusCodes.join(', '),
-    'idempotencyKey.quoted': String(defaults.idempotencyKey.quoted),
-    cloudEvents: defaults.cloudEvents,
+    'retry.nonRetryableStatusCodes': httpDefaults.retry.nonRetryableStatusCodes.join(', '),
+    'idempotencyKey.quoted': String(httpDefaults.idempotencyKey.quoted),
+    cloudEvents: httpDefaults.cloudEvents,
     ordering: defaults.ordering,
     onPark: defaults.onPark,
     concurrency: String(defaults.concurrency),
@@ -85,8 +91,8 @@ test('the defaults are those of the code', () => {
     'circuit.unreachableInARow': String(defaults.circuit.unreachableInARow),
     'circuit.probeAfter': formatDuration(defaults.circuit.probeAfterMs),
     'circuit.maximumProbeInterval': formatDuration(defaults.circuit.maximumProbeIntervalMs),
-    'network.allowPrivate': String(defaults.network.allowPrivate),
-    responseExcerpt: String(defaults.responseExcerpt),
+    'network.allowPrivate': String(httpDefaults.network.allowPrivate),
+    responseExcerpt: String(httpDefaults.responseExcerpt),
     ...spokenRetention(),
     'checkBack.timeout': formatDuration(defaults.checkBack.timeoutMs),
     'checkBack.grace': formatDuration(defaults.checkBack.graceMs),

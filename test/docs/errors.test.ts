@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ConfigError } from '../../src/config/findings.ts';
+import { ConfigError } from '../../src/settings/findings.ts';
 import { errorCatalogue, type ErrorCode } from '../../src/errors.ts';
 import { everythingRaised } from './raised.ts';
 

@@ -23,6 +23,7 @@ import {
   startTcpProxy,
   type SpawnedRun,
 } from '../support/index.ts';
+import type { HttpDestinationConfig } from '../../src/destination/http/config.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 
@@ -155,7 +156,7 @@ test('the configuration it mounts is valid with the environment it sets', async 
   );
   const { config, warnings } = await loadConfig(join(repository, 'examples/compose/outbox.yaml'), env);
   expect(warnings).toEqual([]);
-  const [destination] = config.destinations;
+  const [destination] = config.destinations as HttpDestinationConfig[];
   expect(Object.keys(compose.services)).toContain(new URL(destination?.url ?? '').hostname);
   expect(environment['OUTBOX_CONFIG']).toBe(compose.services['migrate']?.configs?.[0]?.target);
 });

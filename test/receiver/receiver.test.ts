@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
 import pg from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { defaults } from '../../src/config/limits.ts';
+import { httpDefaults } from '../../src/destination/http/limits.ts';
 import { classifyStatus } from '../../src/destination/http/classify.ts';
 import { createReceiver, Refusal, type ReceiverOptions } from '../../src/receiver/index.ts';
 import { consumerDatabase, deferred, effect, uuid7, type ConsumerDatabase } from '../inbox/fixtures.ts';
@@ -35,7 +35,7 @@ const countOf = async (id: string): Promise<number> =>
   (await database.effects()).filter((each) => each === id).length;
 
 /** What our sender makes of it. */
-const taken = ({ status }: Answered) => classifyStatus(status, defaults.retry.nonRetryableStatusCodes);
+const taken = ({ status }: Answered) => classifyStatus(status, httpDefaults.retry.nonRetryableStatusCodes);
 const acknowledged = { kind: 'acknowledged' };
 const parked = { kind: 'refused', permanent: true };
 const charged = { kind: 'refused', permanent: false };

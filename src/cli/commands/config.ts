@@ -1,4 +1,4 @@
-import { describeFinding } from '../../config/findings.ts';
+import { describeFinding } from '../../settings/findings.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { checkFilters, readConfigFile, type FilterMode } from '../configFile.ts';
 import { withDatabase } from '../database.ts';

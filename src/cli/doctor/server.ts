@@ -1,7 +1,7 @@
 /** What in PostgreSQL itself makes a queue slow or a disk full, and whether housekeeping keeps up. */
 import type { HousekeepingReport } from '../../housekeeping/pass.ts';
 import { passOverdueMs } from '../../core/watch.ts';
-import { problemOf } from '../../destination/index.ts';
+import { problemOf } from '../../destination/senders.ts';
 import { readDestinations } from '../../storage/configuration.ts';
 import type { Queryable } from '../../storage/connect.ts';
 import {
@@ -138,7 +138,7 @@ export async function checkSecrets(db: Queryable): Promise<Finding> {
   const { destinations } = await readDestinations(db);
   const problems = destinations.flatMap((config) => {
     const problem = problemOf(config, { env: process.env });
-    return problem === null ? [] : [`${config.name}: ${problem}`];
+    return problem === null ? [] : [`${config.name}: ${problem.message}`];
   });
   if (problems.length === 0) return ok(check, 'every destination has what it needs in this environment');
   return warn(

@@ -1,9 +1,9 @@
 /** One attempt: a message, its way over one connection, and its outcome. */
 import type { Client, Dispatcher } from 'undici';
 import type { OutgoingMessage, SendOutcome } from '../../core/outcome.ts';
-import type { Expiring } from './deadlines.ts';
+import type { Expiring } from '../shared/deadlines.ts';
 import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
-import { excerptBytes } from './printable.ts';
+import { excerptBytes } from '../shared/printable.ts';
 import type { HttpTarget } from './target.ts';
 
 /** Bytes of a body kept at most for the excerpt. */

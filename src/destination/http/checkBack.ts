@@ -8,9 +8,9 @@ import {
 } from '../../core/producer.ts';
 import { classifyError } from './classify.ts';
 import { guardedConnector } from './connector.ts';
-import { excerptOf, printable, redact } from './printable.ts';
+import { excerptOf, printable, redact } from '../shared/printable.ts';
 import { signatures } from './signature.ts';
-import { prepareEndpoint, type Endpoint, type SenderDependencies } from './target.ts';
+import { prepareEndpoint, type Endpoint, type TargetSource } from './target.ts';
 
 export interface HttpCheckBack {
   /** Never rejects; null when `signal` ended it. */
@@ -30,10 +30,7 @@ const detailCharacters = 300;
  * `POST` of the question as JSON, signed as deliveries are. Only status 200 with `{"answer": "committed" | "rolled-back" |
  * "unknown"}` tells anything; all else (another status, another body, no answer in time) is `unknown`, with the reason in words.
  */
-export function createHttpCheckBack(
-  config: HttpCheckBackConfig,
-  dependencies: SenderDependencies,
-): HttpCheckBack {
+export function createHttpCheckBack(config: HttpCheckBackConfig, dependencies: TargetSource): HttpCheckBack {
   const prepared = prepareEndpoint(
     { ...config, method: 'POST', headers: {}, cloudEvents: 'none' },
     dependencies,
@@ -59,10 +56,7 @@ export function createHttpCheckBack(
 }
 
 /** Why producers cannot be asked from this process, in words and without secrets; null when nothing is wrong. */
-export function checkBackProblem(
-  config: HttpCheckBackConfig,
-  dependencies: SenderDependencies,
-): string | null {
+export function checkBackProblem(config: HttpCheckBackConfig, dependencies: TargetSource): string | null {
   const prepared = prepareEndpoint(
     { ...config, method: 'POST', headers: {}, cloudEvents: 'none' },
     dependencies,

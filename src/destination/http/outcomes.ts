@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FailureDetails, SendOutcome } from '../../core/outcome.ts';
 import { classifyError, classifyStatus, type PermanentErrorClass } from './classify.ts';
-import { excerptOf, printable, redact } from './printable.ts';
+import { excerptOf, printable, redact } from '../shared/printable.ts';
 import { parseRetryAfter } from './retryAfter.ts';
 import type { HttpTarget } from './target.ts';
 

@@ -1,4 +1,5 @@
 /** One message as an HTTP request: the headers and the body of one attempt. */
+import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
 import { percentEncode, pushBinaryAttributes, structuredBody, structuredContentType } from './cloudEvents.ts';
 import { isHeaderValue, pushEventHeaders, pushTraceContext } from './eventHeaders.ts';
@@ -13,11 +14,6 @@ export interface HttpRequest {
   readonly body: string;
 }
 
-/** `webhook-id`: the event's id, and from the second revision on `<event id>:r<revision>`. */
-export function webhookId(eventId: string, revision: number): string {
-  return revision > 1 ? `${eventId}:r${revision}` : eventId;
-}
-
 /** The request, or in words why no request can carry this message. `timestamp` is in unix seconds, as text. */
 export function buildRequest(
   target: HttpTarget,
@@ -25,7 +21,7 @@ export function buildRequest(
   timestamp: string,
 ): HttpRequest | string {
   const { config } = target;
-  const id = webhookId(message.eventId, message.revision);
+  const id = messageId(message.eventId, message.revision);
   const structured = config.cloudEvents === 'structured';
   if (!isHeaderValue(message.contentType)) {
     return "the event's content type holds a character no header can carry";
@@ -50,6 +46,6 @@ function pushOwnHeaders(headers: string[], target: HttpTarget, message: Outgoing
   headers.push('idempotency-key', target.config.idempotencyKey.quoted ? `"${key}"` : key);
   headers.push('outbox-attempt', `${message.attempt}`, 'outbox-event-type', percentEncode(message.type));
   if (message.sequence !== null) headers.push('outbox-sequence', message.sequence);
-  if (message.revision > 1) headers.push('outbox-replaces', webhookId(message.eventId, message.revision - 1));
+  if (message.revision > 1) headers.push('outbox-replaces', messageId(message.eventId, message.revision - 1));
   pushTraceContext(headers, message.headers);
 }

@@ -1,18 +1,18 @@
 /** Sends messages to one HTTP destination, `concurrency` at a time. */
 import { Client } from 'undici';
-import type { HttpDestinationConfig } from '../../core/destination.ts';
+import type { HttpDestinationConfig } from './config.ts';
 import type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../../core/outcome.ts';
-import { wholeShare, type Share } from '../share.ts';
+import type { Share } from '../shared/share.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
-import { Cancellations } from './cancellations.ts';
+import { Cancellations } from '../shared/cancellations.ts';
 import { checkTarget } from './check.ts';
 import { guardedConnector } from './connector.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { describeRequest } from './describe.ts';
 import { impossibleOutcome } from './outcomes.ts';
 import { buildRequest, type HttpRequest } from './request.ts';
-import { WaitingLine } from './waitingLine.ts';
-import { prepareTarget, type HttpTarget, type SenderDependencies } from './target.ts';
+import { WaitingLine } from '../shared/waitingLine.ts';
+import { prepareTarget, type HttpTarget, type TargetSource } from './target.ts';
 
 /** An idle connection is closed before most servers do it (Node's own: 5 s), or 2 s before what they announce. */
 const keepAliveTimeoutMs = 4_000;
@@ -29,10 +29,13 @@ const responseHeaderBytes = 128 * 1024;
  * A connection that the receiver closed while idle is replaced unnoticed. One that breaks after a request was written
  * and before an answer came is `unreachable` (`connection-reset`), reused or not: nobody can know what was processed.
  */
-export function createHttpSender(config: HttpDestinationConfig, dependencies: SenderDependencies): Sender {
-  const prepared = prepareTarget(config, dependencies);
+export function createHttpSender(
+  config: HttpDestinationConfig,
+  services: TargetSource & { readonly share: Share },
+): Sender {
+  const prepared = prepareTarget(config, services);
   return 'target' in prepared
-    ? new HttpSender(prepared.target, dependencies.share ?? wholeShare)
+    ? new HttpSender(prepared.target, services.share)
     : unusableSender(config, prepared.problem);
 }
 

@@ -1,6 +1,6 @@
 /** A destination made ready to send to: address expanded, secrets read, whatever is the same for every message. */
 import type { KeyObject } from 'node:crypto';
-import type { CredentialsConfig, HttpDestinationConfig } from '../../core/destination.ts';
+import type { CredentialsConfig } from '../../core/httpCredentials.ts';
 import { expandEnvironment } from '../../core/environment.ts';
 import {
   resolveSecret as resolveFromEnvironment,
@@ -8,17 +8,13 @@ import {
   type Environment,
 } from '../../core/secrets.ts';
 import { isOutboxError, OutboxError } from '../../errors.ts';
-import type { Share } from '../share.ts';
+import type { SecretSource } from '../type.ts';
+import type { HttpDestinationConfig } from './config.ts';
 import { isHeaderName, isClosedToDestinations, isHeaderValue } from './eventHeaders.ts';
 import { signingKey } from './signature.ts';
 
-export interface SenderDependencies {
-  /** Where `${X}` and `env:X` are read from; `process.env` in production. */
-  readonly env: Environment;
-  /** Turns `env:NAME` or a literal into the secret; throws when it is missing. Default: reads `env`. */
-  readonly resolveSecret?: (reference: string, env: Environment) => string;
-  /** What this process may send at once; without it, what the sender's connections allow. */
-  readonly share?: Share;
+/** What a target reads, and the clock its requests carry. */
+export interface TargetSource extends SecretSource {
   /** Wall clock for `webhook-timestamp` and dates in Retry-After, in milliseconds. Default: `Date.now`. */
   readonly now?: () => number;
 }
@@ -59,10 +55,7 @@ function invalid(problem: string): OutboxError {
 }
 
 /** Reads everything once. Never throws: a destination that cannot work is a problem in words, without secrets. */
-export function prepareTarget(
-  config: HttpDestinationConfig,
-  dependencies: SenderDependencies,
-): PreparedTarget {
+export function prepareTarget(config: HttpDestinationConfig, dependencies: TargetSource): PreparedTarget {
   try {
     const { probeUrl: written } = config.circuit;
     const probeUrl = written === null ? null : destinationUrl(written, dependencies.env, 'circuit.probeUrl');
@@ -75,7 +68,7 @@ export function prepareTarget(
 /** The same for what is no destination, a check-back's address. */
 export function prepareEndpoint(
   config: EndpointConfig,
-  dependencies: SenderDependencies,
+  dependencies: TargetSource,
 ): { readonly endpoint: Endpoint } | { readonly problem: string } {
   try {
     return { endpoint: buildEndpoint(config, dependencies) };
@@ -88,7 +81,7 @@ function problemIn(error: unknown): string {
   return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
 }
 
-function buildEndpoint(config: EndpointConfig, dependencies: SenderDependencies): Endpoint {
+function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endpoint {
   const { env } = dependencies;
   const url = destinationUrl(config.url, env);
   const secrets = new Secrets((reference) =>

@@ -1,9 +1,9 @@
-import { defaults } from '../../../src/config/limits.ts';
-import type { HttpDestinationConfig, RetryPolicy } from '../../../src/core/destination.ts';
+import { defaults } from '../../../src/settings/limits.ts';
+import type { HttpDestinationConfig } from '../../../src/destination/http/config.ts';
 import type { OutgoingMessage, Sender, SendOutcome } from '../../../src/core/outcome.ts';
-import { createSender, type SenderDependencies } from '../../../src/destination/index.ts';
+import { createSender, type SenderDependencies } from '../../../src/destination/senders.ts';
 
-export const retry: RetryPolicy = {
+export const retry: HttpDestinationConfig['retry'] = {
   initialIntervalMs: 5_000,
   backoffCoefficient: 3,
   maximumIntervalMs: 3_600_000,
@@ -36,7 +36,7 @@ export function destination(
     concurrency: 50,
     rateLimit: null,
     batch: { maximum: 1000, inFlight: 2, splitUpTo: 5 },
-    circuit: defaults.circuit,
+    circuit: { ...defaults.circuit, probeUrl: null },
     network: { allowPrivate: true },
     responseExcerpt: 200,
     ...changes,

@@ -1,4 +1,7 @@
-/** Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. */
+/**
+ * Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. A destination type
+ * has its own beside it.
+ */
 import { timerLimitMs } from '../core/duration.ts';
 import type { BatchConfig, CircuitConfig, RetentionConfig } from '../core/destination.ts';
 
@@ -17,11 +20,7 @@ export const defaults = {
     scheduleToCloseTimeoutMs: 72 * hour,
     jitter: 0.2,
     retryAfter: { honor: true, maximumMs: hour },
-    nonRetryableStatusCodes: [400, 401, 403, 404, 405, 410, 413, 415, 422, 501],
   },
-  method: 'POST',
-  idempotencyKey: { quoted: true },
-  cloudEvents: 'none',
   ordering: 'none',
   onPark: 'block',
   concurrency: 50,
@@ -34,10 +33,7 @@ export const defaults = {
     unreachableInARow: 5,
     probeAfterMs: 5 * second,
     maximumProbeIntervalMs: 5 * minute,
-    probeUrl: null,
   } satisfies CircuitConfig,
-  network: { allowPrivate: true },
-  responseExcerpt: 512,
   retention: {
     eventsMs: 7 * day,
     deliveredMs: 7 * day,
@@ -68,7 +64,6 @@ export const bounds = {
   maximumAttempts: { min: 1, max: 10_000 },
   jitter: { min: 0, max: 1 },
   scheduleEntries: { min: 1, max: 100 },
-  statusCode: { min: 300, max: 599 },
   concurrency: { min: 1, max: 1000 },
   rateLimit: { min: 1, max: 1_000_000 },
   ratePerMs: { min: 100, max: day },
@@ -82,15 +77,11 @@ export const bounds = {
   unreachableInARow: { min: 1, max: 10_000 },
   /** Sooner would be a load of its own; a day later nobody remembers why nothing arrives. */
   probeMs: { min: 100, max: day },
-  responseExcerpt: { min: 0, max: 4096 },
-  /** Several only while keys rotate; receivers compare each. */
-  signingSecrets: { min: 1, max: 5 },
   /** A partition holds a day; ten years is an archive's task. */
   retentionMs: { min: day, max: 3650 * day },
   patternLength: { min: 1, max: 255 },
   whereLength: { min: 1, max: 4096 },
   urlLength: { min: 1, max: 2048 },
-  headers: { min: 0, max: 50 },
   /** Below a second the relay's own pace decides, and an ordinary commit would be asked about. */
   graceMs: { min: 1, max: timerLimitMs },
   apiTokens: { min: 1, max: 10 },

@@ -1,11 +1,20 @@
 /** What an http destination may not say: addresses, headers and secrets. No message here shows a value of them. */
-import { classifyHost } from '../core/address.ts';
-import { expandEnvironment } from '../core/environment.ts';
-import { isMalformedReference, readVariable, secretName, signingSecretProblem } from '../core/secrets.ts';
-import type { KeyPath } from './findings.ts';
-import { bounds } from './limits.ts';
-import { isMapping, type Mapping } from './mapping.ts';
-import type { RuleContext } from './ruleContext.ts';
+import { classifyHost } from '../../core/address.ts';
+import { expandEnvironment } from '../../core/environment.ts';
+import { secretName, signingSecretProblem } from '../../core/secrets.ts';
+import type { KeyPath } from '../../settings/findings.ts';
+import { bounds } from '../../settings/limits.ts';
+import { isMapping, type Mapping } from '../../settings/mapping.ts';
+import type { RuleContext } from '../../settings/ruleContext.ts';
+import {
+  checkCredential,
+  headerValueProblem,
+  refusePlaceholder,
+  reportMissing,
+  resolveWritten,
+  warnInline,
+} from '../../settings/values.ts';
+import { httpBounds } from './limits.ts';
 
 export function checkHttp(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const network = destination['network'];
@@ -83,8 +92,8 @@ function checkHeaders(path: KeyPath, destination: Mapping, context: RuleContext)
   const { findings } = context;
   const headers = destination['headers'] as Mapping;
   const seen = new Set<string>();
-  if (Object.keys(headers).length > bounds.headers.max) {
-    findings.problem(path, `expected at most ${bounds.headers.max} headers`);
+  if (Object.keys(headers).length > httpBounds.headers.max) {
+    findings.problem(path, `expected at most ${httpBounds.headers.max} headers`);
   }
   for (const [name, value] of Object.entries(headers)) {
     const problem = headerNameProblem(name, seen, destination);
@@ -107,7 +116,7 @@ function headerNameProblem(name: string, seen: ReadonlySet<string>, destination:
 }
 
 function checkHeaderValue(path: KeyPath, name: string, written: string, context: RuleContext): void {
-  const value = resolve(path, written, context);
+  const value = resolveWritten(path, written, context);
   if (value === undefined) return;
   const problem = headerValueProblem(value);
   if (problem !== null) context.findings.problem(path, problem);
@@ -115,14 +124,6 @@ function checkHeaderValue(path: KeyPath, name: string, written: string, context:
     warnInline(path, context);
   }
   refusePlaceholder(path, written, context);
-}
-
-/** What undici takes: Latin-1 without control characters, tab excepted. */
-function headerValueProblem(value: string): string | null {
-  if (/[\r\n\u0000]/.test(value)) return 'expected one line without NUL, carriage return or line feed';
-  return /^[\t\u0020-\u007e\u00a0-\u00ff]*$/.test(value)
-    ? null
-    : 'expected printable Latin-1 characters; encode others, as in a URL';
 }
 
 function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
@@ -139,19 +140,8 @@ function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
     checkUsername([...path, 'basic', 'username'], basic['username'], context);
 }
 
-/** Answers the value, undefined when there is none. */
-export function checkCredential(path: KeyPath, written: string, context: RuleContext): string | undefined {
-  const value = resolve(path, written, context);
-  if (value === undefined) return undefined;
-  const problem = headerValueProblem(value);
-  if (problem !== null) context.findings.problem(path, problem);
-  if (secretName(written) === null) warnInline(path, context);
-  refusePlaceholder(path, written, context);
-  return value;
-}
-
 function checkUsername(path: KeyPath, written: string, context: RuleContext): void {
-  const value = resolve(path, written, context);
+  const value = resolveWritten(path, written, context);
   // RFC 7617: the first colon ends the user name.
   if (value?.includes(':')) context.findings.problem(path, 'expected a user name without a colon');
   refusePlaceholder(path, written, context);
@@ -163,7 +153,7 @@ function checkSigning(path: KeyPath, signing: Mapping, context: RuleContext): vo
   for (const [index, written] of (secrets as unknown[]).entries()) {
     if (typeof written !== 'string' || written === '') continue;
     const place = [...path, 'secrets', index];
-    const value = resolve(place, written, context);
+    const value = resolveWritten(place, written, context);
     if (value === undefined) continue;
     const name = secretName(written);
     const problem = signingSecretProblem(value);
@@ -171,44 +161,4 @@ function checkSigning(path: KeyPath, signing: Mapping, context: RuleContext): vo
     if (problem === null) continue;
     context.findings.problem(place, name === null ? problem : `${problem} (environment variable ${name})`);
   }
-}
-
-/** The value of `env:NAME`, a literal as it is; undefined when there is nothing to check, which is then reported. */
-function resolve(path: KeyPath, written: string, context: RuleContext): string | undefined {
-  if (isMalformedReference(written)) {
-    context.findings.problem(path, 'expected env:NAME, with letters, digits and _ in NAME');
-    return undefined;
-  }
-  const name = secretName(written);
-  if (name === null) return written;
-  const value = readVariable(context.env, name);
-  if (value === undefined) reportMissing(path, name, context, 'OUTBOX_SECRET_MISSING');
-  return value;
-}
-
-function reportMissing(
-  path: KeyPath,
-  name: string,
-  context: RuleContext,
-  code?: 'OUTBOX_SECRET_MISSING',
-): void {
-  const message = `the environment variable ${name} is missing or empty`;
-  if (context.missingEnvironment === 'warn') context.findings.warning(path, message);
-  else context.findings.problem(path, `expected a value, but ${message}`, code);
-}
-
-function warnInline(path: KeyPath, context: RuleContext): void {
-  context.findings.warning(
-    path,
-    'a secret is written in the file and would be stored in the database; use env:NAME',
-  );
-}
-
-/** Filled in only in url: everywhere else it would be sent as it stands. */
-function refusePlaceholder(path: KeyPath, written: string, context: RuleContext): void {
-  if (/\$\{[^}]*\}/.test(written))
-    context.findings.problem(
-      path,
-      '${NAME} is filled in only in url and circuit.probeUrl; use env:NAME here',
-    );
 }
