@@ -53,7 +53,8 @@ const byCode: Partial<Record<ErrorCode, readonly [status: number, retryAfter?: s
   OUTBOX_INBOX_CONFLICT: [422],
   OUTBOX_INBOX_REVISION: [422],
   OUTBOX_INBOX_INVALID: [422],
-  OUTBOX_INBOX_EXPIRED: [410],
+  // Parks this message and says nothing of the endpoint, as 410 would: that stops a sender of Standard Webhooks altogether.
+  OUTBOX_INBOX_EXPIRED: [422],
   // The receiver's own fault, and the same for every message: none of them shall pay for it.
   OUTBOX_SCHEMA_MISSING: [503, retryAfterFault],
   OUTBOX_SCHEMA_NEWER: [503, retryAfterFault],

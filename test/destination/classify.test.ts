@@ -102,8 +102,6 @@ describe('an error', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls-certificate'],
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'tls-failure'],
     ['EPROTO', 'tls-failure'],
-    ['HPE_INVALID_CONSTANT', 'invalid-response'],
-    ['UND_ERR_HEADERS_OVERFLOW', 'response-headers-too-large'],
     ['EMFILE', 'too-many-open-files'],
     ['E_SOMETHING_NEW', 'network-error'],
   ])('%s is unreachable, class %s', (code, errorClass) => {
@@ -112,6 +110,26 @@ describe('an error', () => {
       errorClass,
     });
   });
+
+  it.each([
+    ['HPE_INVALID_CONSTANT', 'invalid-response'],
+    ['HPE_CR_EXPECTED', 'invalid-response'],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'invalid-response'],
+    ['UND_ERR_HEADERS_OVERFLOW', 'response-headers-too-large'],
+  ])('%s is an answer that cannot be read, class %s', (code, errorClass) => {
+    const error = Object.assign(new Error('x'), { code });
+    expect(classifyError(error)).toEqual({ kind: 'refused', errorClass });
+    expect(classifyError(error, true)).toEqual({ kind: 'refused', errorClass });
+  });
+
+  it.each(['ECONNRESET', 'UND_ERR_SOCKET', 'ERR_SSL_BAD_RECORD_TYPE', 'E_SOMETHING_NEW'])(
+    '%s is an answer that cannot be read when a part of it came',
+    (code) => {
+      const error = Object.assign(new Error('x'), { code });
+      expect(classifyError(error, true)).toEqual({ kind: 'refused', errorClass: 'invalid-response' });
+      expect(classifyError(error).kind).toBe('unreachable');
+    },
+  );
 
   it('of the network policy is permanent', () => {
     const error = Object.assign(new Error('x'), { code: 'OUTBOX_ADDRESS_BLOCKED' });

@@ -312,11 +312,11 @@ test('more than it takes at once is 429, which costs nothing', async () => {
   expect((await Promise.all(held)).map(({ status }) => status)).toEqual([204, 204]);
 });
 
-test('an id the inbox no longer remembers is 410, one of the future 422', async () => {
+test('an id the inbox no longer remembers is 422 and stops no sender, as is one of the future', async () => {
   const url = await serve();
   const old = await deliver(url, uuid7(Date.UTC(2021, 0)));
   expect(old).toMatchObject({
-    status: 410,
+    status: 422,
     text: expect.stringContaining('older than what the inbox') as string,
   });
   const future = await deliver(url, uuid7(Date.UTC(2090, 0)));

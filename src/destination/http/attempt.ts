@@ -1,6 +1,7 @@
 /** One attempt: a message, its way over one connection, and its outcome. */
 import type { Client, Dispatcher } from 'undici';
 import type { OutgoingMessage, SendOutcome } from '../../core/outcome.ts';
+import type { AnswerStart } from './answerStart.ts';
 import type { Expiring } from '../shared/deadlines.ts';
 import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
 import { excerptBytes } from '../shared/printable.ts';
@@ -17,6 +18,10 @@ const maximumReadBytes = 64 * 1024;
 /** One connection and what is known of it. */
 export interface Slot {
   client: Client;
+  /** Of its connection; null before there is one. */
+  answer: AnswerStart | null;
+  /** When that was opened, of performance.now(). */
+  openedAtMs: number;
 }
 
 /** What an attempt tells its sender. */
@@ -146,9 +151,14 @@ export class Attempt implements Dispatcher.DispatchHandler, Expiring<Attempt> {
   onError(error: Error): void {
     if (!this.isSettled) {
       if (this.status !== 0) this.settleByStatus(false);
-      else this.settle(failedOutcome(this.owner.target, error, this.elapsedMs()));
+      else this.settle(failedOutcome(this.owner.target, error, this.elapsedMs(), this.begun));
     }
     this.release(false);
+  }
+
+  /** Whether a part of an answer came. Before its request is written none can. */
+  private get begun(): boolean {
+    return this.endConnection !== null && this.slot?.answer?.begun === true;
   }
 
   private settleByStatus(bodyComplete: boolean): void {

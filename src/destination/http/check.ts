@@ -26,9 +26,10 @@ export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSig
     // Whatever it says beyond its status is of no interest.
     body.on('error', () => undefined).destroy();
     const durationMs = performance.now() - startedAt;
-    const retryAfter = headers['retry-after'];
-    const rawHeaders =
-      typeof retryAfter === 'string' ? [Buffer.from('retry-after'), Buffer.from(retryAfter)] : [];
+    const rawHeaders = ['retry-after', 'location'].flatMap((name) => {
+      const value = headers[name];
+      return typeof value === 'string' ? [Buffer.from(name), Buffer.from(value, 'latin1')] : [];
+    });
     return answeredOutcome(probed, {
       status: statusCode,
       rawHeaders,

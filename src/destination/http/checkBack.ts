@@ -7,7 +7,7 @@ import {
   type HttpCheckBackConfig,
 } from '../../core/producer.ts';
 import { classifyError } from './classify.ts';
-import { guardedConnector } from './connector.ts';
+import { connectionAgeMs, guardedConnector } from './connector.ts';
 import { excerptOf, printable, redact } from '../shared/printable.ts';
 import { signatures } from './signature.ts';
 import { prepareEndpoint, type Endpoint, type TargetSource } from './target.ts';
@@ -45,6 +45,7 @@ export function createHttpCheckBack(config: HttpCheckBackConfig, dependencies: T
     connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
     connections,
     pipelining: 1,
+    clientTtl: connectionAgeMs,
     // The deadline below covers both.
     headersTimeout: 0,
     bodyTimeout: 0,

@@ -4,6 +4,7 @@ import type { LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { classifyAddress, classifyHost, type AddressClass } from '../../core/address.ts';
 import { OutboxError } from '../../errors.ts';
+import { skipInterimAnswers } from './answerStart.ts';
 import { blockedAddressCode } from './classify.ts';
 
 export interface ConnectorOptions {
@@ -19,6 +20,8 @@ export type Resolve = (
   done: (error: Error | null, addresses: LookupAddress[]) => void,
 ) => void;
 
+/** A connection is renewed after so long, between two requests: a name that moved is followed under constant load too. */
+export const connectionAgeMs = 60_000;
 /** A name is asked for once per so long: many connections open together, and none lives on a stale answer. */
 const lookupLifetimeMs = 1_000;
 /** Time for the first address family before the other is tried beside it. Node's 250 ms is short across oceans. */
@@ -39,8 +42,11 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
   return (target, callback) => {
     const refusal = blockedBeforeLookup(target.hostname, options.allowPrivate);
     // Later, since undici does not expect an answer before its call has returned.
-    if (refusal !== null) queueMicrotask(() => callback(refusal, null));
-    else connect(target, callback);
+    if (refusal !== null) return queueMicrotask(() => callback(refusal, null));
+    connect(target, (...[error, socket]) => {
+      if (error !== null) callback(error, null);
+      else callback(null, skipInterimAnswers(socket));
+    });
   };
 }
 

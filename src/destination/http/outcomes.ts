@@ -1,7 +1,13 @@
 /** From what happened on the wire to a {@link SendOutcome}. */
 import { STATUS_CODES } from 'node:http';
 import type { FailureDetails, SendOutcome } from '../../core/outcome.ts';
-import { classifyError, classifyStatus, type PermanentErrorClass } from './classify.ts';
+import {
+  classifyError,
+  classifyStatus,
+  type PermanentErrorClass,
+  type UnreadableErrorClass,
+} from './classify.ts';
+import { placeOf } from './location.ts';
 import { excerptOf, printable, redact } from '../shared/printable.ts';
 import { parseRetryAfter } from './retryAfter.ts';
 import type { HttpTarget } from './target.ts';
@@ -25,6 +31,7 @@ export function answeredOutcome(target: HttpTarget, answer: Answer): SendOutcome
   const verdict = classifyStatus(status, target.config.retry.nonRetryableStatusCodes);
   if (verdict.kind === 'acknowledged') return { kind: 'acknowledged', status, durationMs };
   const phrase = STATUS_CODES[status];
+  const moved = status < 400 ? placeOf(target, headerValue(answer.rawHeaders, 'location')) : '';
   const source = {
     body: answer.body,
     complete: answer.bodyComplete,
@@ -32,7 +39,7 @@ export function answeredOutcome(target: HttpTarget, answer: Answer): SendOutcome
   };
   const details: FailureDetails = {
     errorClass: `http-${status}`,
-    message: line(target, `answered ${status}${phrase === undefined ? '' : ` ${phrase}`}`),
+    message: line(target, `answered ${status}${phrase === undefined ? '' : ` ${phrase}`}${moved}`),
     status,
     retryAfterMs: parseRetryAfter(headerValue(answer.rawHeaders, 'retry-after'), target.now()),
     excerpt: excerptOf(source, target.secrets, target.config.responseExcerpt),
@@ -41,11 +48,28 @@ export function answeredOutcome(target: HttpTarget, answer: Answer): SendOutcome
   return { ...verdict, ...details };
 }
 
-/** The outcome of an attempt that ended in an error before a final status was read. */
-export function failedOutcome(target: HttpTarget, error: unknown, durationMs: number): SendOutcome {
-  const { kind, errorClass } = classifyError(error);
+/** The outcome of an attempt that ended in an error before a final status was read. `begun`: a part of an answer came. */
+export function failedOutcome(
+  target: HttpTarget,
+  error: unknown,
+  durationMs: number,
+  begun = false,
+): SendOutcome {
+  const { kind, errorClass } = classifyError(error, begun);
+  if (kind === 'refused') return unreadableOutcome(target, errorClass, reason(error), durationMs);
   const details = withoutStatus(errorClass, line(target, `${errorClass}: ${reason(error)}`), durationMs);
   return kind === 'unreachable' ? { kind, ...details } : { kind: 'refused', permanent: true, ...details };
+}
+
+/** What was answered is no answer: the receiver has the event, and would get it without end if nobody paid for it. */
+function unreadableOutcome(
+  target: HttpTarget,
+  errorClass: UnreadableErrorClass,
+  why: string,
+  durationMs: number,
+): SendOutcome {
+  const text = line(target, `answered, but not in HTTP that can be read (${errorClass}): ${why}`);
+  return { kind: 'refused', permanent: false, ...withoutStatus(errorClass, text, durationMs) };
 }
 
 /** The outcome of an attempt that was not made, since no attempt could succeed. */

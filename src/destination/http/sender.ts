@@ -3,10 +3,11 @@ import { Client } from 'undici';
 import type { HttpDestinationConfig } from './config.ts';
 import type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../../core/outcome.ts';
 import type { Share } from '../shared/share.ts';
+import { answerStartOf } from './answerStart.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from '../shared/cancellations.ts';
 import { checkTarget } from './check.ts';
-import { guardedConnector } from './connector.ts';
+import { connectionAgeMs, guardedConnector } from './connector.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { describeRequest } from './describe.ts';
 import { impossibleOutcome } from './outcomes.ts';
@@ -17,8 +18,6 @@ import { prepareTarget, type HttpTarget, type TargetSource } from './target.ts';
 /** An idle connection is closed before most servers do it (Node's own: 5 s), or 2 s before what they announce. */
 const keepAliveTimeoutMs = 4_000;
 const keepAliveMaximumMs = 30_000;
-/** A connection is renewed after so many requests, so that a changed name is noticed under constant load. */
-const requestsPerConnection = 10_000;
 /** Headers of an answer; above it the answer is unusable. Servers stop at 8 to 64 kB themselves. */
 const responseHeaderBytes = 128 * 1024;
 
@@ -49,7 +48,7 @@ class HttpSender implements Sender, AttemptOwner {
   readonly check: Sender['check'];
   private readonly deadlines: Deadlines<Attempt>;
   private readonly cancellations = new Cancellations<Attempt>();
-  private readonly newClient: () => Client;
+  private readonly newClient: (slot: Slot) => Client;
   /** The last one used is used next: under a light load the others close by themselves. */
   private readonly idle: Slot[] = [];
   private opened = 0;
@@ -76,13 +75,18 @@ class HttpSender implements Sender, AttemptOwner {
       allowPrivate: config.network.allowPrivate,
       timeoutMs: config.timeoutMs,
     });
-    this.newClient = () =>
+    this.newClient = (slot) =>
       new Client(target.origin, {
-        connect,
+        connect: (options, callback) =>
+          connect(options, (...[error, socket]) => {
+            if (error !== null) return callback(error, null);
+            slot.answer = answerStartOf(socket) ?? null;
+            slot.openedAtMs = performance.now();
+            callback(null, socket);
+          }),
         pipelining: 1,
         keepAliveTimeout: keepAliveTimeoutMs,
         keepAliveMaxTimeout: keepAliveMaximumMs,
-        maxRequestsPerClient: requestsPerConnection,
         maxHeaderSize: responseHeaderBytes,
         // The attempt's own deadline covers both.
         headersTimeout: 0,
@@ -126,9 +130,15 @@ class HttpSender implements Sender, AttemptOwner {
   }
 
   abandon(slot: Slot): void {
+    void this.renew(slot).destroy();
+  }
+
+  /** Answers the client that was there before. */
+  private renew(slot: Slot): Client {
     const { client } = slot;
-    slot.client = this.newClient();
-    void client.destroy();
+    slot.answer = null;
+    slot.client = this.newClient(slot);
+    return client;
   }
 
   /** Starts what is waiting while there is a connection for it. */
@@ -151,9 +161,10 @@ class HttpSender implements Sender, AttemptOwner {
     const slot = this.idle.pop();
     if (slot !== undefined) return slot;
     this.opened++;
-    const opened = { client: this.newClient() };
-    this.slots.push(opened);
-    return opened;
+    const opened: Partial<Slot> & Pick<Slot, 'answer' | 'openedAtMs'> = { answer: null, openedAtMs: 0 };
+    opened.client = this.newClient(opened as Slot);
+    this.slots.push(opened as Slot);
+    return opened as Slot;
   }
 
   private putBack(slot: Slot): void {
@@ -177,6 +188,8 @@ class HttpSender implements Sender, AttemptOwner {
       return;
     }
     const nowMs = performance.now();
+    // Nothing is under way on it now.
+    if (slot.answer !== null && nowMs - slot.openedAtMs > connectionAgeMs) void this.renew(slot).destroy();
     attempt.begin(slot, nowMs);
     this.deadlines.add(attempt, nowMs);
     slot.client.dispatch(request, attempt);
