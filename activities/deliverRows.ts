@@ -1,6 +1,6 @@
 import { KeyChains } from '../src/core/keyChains.ts';
 import { retryDecision } from '../src/core/retry.ts';
-import type { FailedOutcome } from '../src/core/circuit.ts';
+import { waitsForProof, type FailedOutcome } from '../src/core/circuit.ts';
 import type { OutgoingMessage } from '../src/core/outcome.ts';
 import { failpoint } from '../src/failpoints.ts';
 import {
@@ -132,8 +132,8 @@ type RowOutcome =
   | { readonly aborted: true };
 
 function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
-  if ('acknowledged' in outcome) ledger.acknowledged(row.seq);
-  if ('late' in outcome) ledger.acknowledgedLate(outcome.late);
+  if ('acknowledged' in outcome) ledger.acknowledged(row.seq, row.type ?? '');
+  if ('late' in outcome) ledger.acknowledgedLate(outcome.late, row.type ?? '');
   if ('failure' in outcome) ledger.failed(outcome.failure);
 }
 
@@ -166,7 +166,7 @@ async function deliverRow(
     ...failureOf(row, outcome, reachable, random()),
     ...reachable.sender.describe?.(message),
   };
-  return { failure: { row: written, outcome, again: row.attempts > 0 } };
+  return { failure: noted(row, written, outcome) };
 }
 
 function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['config']): OutgoingMessage {
@@ -203,7 +203,8 @@ function failureOf(
   const nowMs = Date.now();
   const decision = retryDecision({
     policy: config.retry,
-    outcome,
+    // Whether it parks the event at once is decided when it is known how others fared.
+    outcome: charged && waitsForProof(config.circuit, outcome) ? { ...outcome, permanent: false } : outcome,
     chargedAttempts: row.attempts + (charged ? 1 : 0),
     unreachableTries: charged ? 0 : row.unreachable + 1,
     // The database measured the time since the first attempt; only the difference counts, not this machine's clock.
@@ -243,5 +244,13 @@ function unsendable(row: DeliveryRow, errorClass: string, message: string): Note
     excerpt: null,
     durationMs: 0,
   };
-  return { row: failure, outcome: null, again: row.attempts > 0 };
+  return noted(row, failure, null);
+}
+
+function noted(
+  { attempts, type, sinceFirstMs }: DeliveryRow,
+  row: FailureRow,
+  outcome: FailedOutcome | null,
+): NotedFailure {
+  return { row, outcome, again: attempts > 0, type: type ?? '', sinceFirstMs: sinceFirstMs ?? 0 };
 }

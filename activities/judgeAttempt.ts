@@ -3,12 +3,14 @@ import {
   isFaultOfDestination,
   isReturned,
   judge,
+  isSign,
   nextProbeDelayMs,
+  waitsForProof,
   type FailedOutcome,
   type Tally,
   type Verdict,
 } from '../src/core/circuit.ts';
-import type { DestinationConfig } from '../src/core/destination.ts';
+import type { CircuitConfig, DestinationConfig } from '../src/core/destination.ts';
 import type { FailureRow } from '../src/storage/attempts.ts';
 import { countOutcomes, type AttemptCounts, type CircuitChange } from '../src/storage/circuits.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -19,6 +21,10 @@ export interface NotedFailure {
   readonly outcome: FailedOutcome | null;
   /** Whether its event was refused before. */
   readonly again: boolean;
+  /** Of its event. */
+  readonly type: string;
+  /** Since its first attempt, when it was loaded; 0 for that one. */
+  readonly sinceFirstMs: number;
 }
 
 export interface FailedAttempt {
@@ -37,6 +43,9 @@ export interface Judgement {
   readonly change: CircuitChange | null;
 }
 
+/** Of one attempt; a few are enough to tell several from one. */
+const signsKept = 100;
+
 /** Whose fault the failures of an attempt are: adds them to what is counted of the destination, and judges by the sum. */
 export async function judgeAttempt(
   { pool, acknowledged, log, random }: ActivityDependencies,
@@ -49,8 +58,10 @@ export async function judgeAttempt(
   const counts = countsOf(tally, acknowledged.take(lane, policy.windowMs));
   const circuit = await countOutcomes(pool, lane, counts, policy.windowMs);
   if (circuit === undefined) return allOwn;
+  acknowledged.noteForgiven(lane, circuit.forgivenMs);
   const verdict = judge(policy, tally, circuit);
-  if (verdict.kind === 'record') return allOwn;
+  const charged = failures.map((each) => parkedBySign(policy, tally, each));
+  if (verdict.kind === 'record') return { ...allOwn, own: charged };
   const isOwn = ({ row, outcome }: NotedFailure): boolean =>
     outcome === null ||
     !isReturned(verdict, circuit, outcome, asksToWait(config.retry, outcome)) ||
@@ -59,19 +70,31 @@ export async function judgeAttempt(
   const change = changeBy(verdict, config, { tally, failures }, circuit.failedProbes, random());
   if (verdict.kind === 'wait') log.info({ destination: lane, ...change }, 'the destination asked for time');
   else if (change !== null) log.warn({ destination: lane, ...change }, 'the destination is taken for sick');
-  return { own: failures.filter(isOwn), returned: failures.filter((each) => !isOwn(each)), change };
+  return { own: charged.filter(isOwn), returned: failures.filter((each) => !isOwn(each)), change };
+}
+
+/** Others went through: what looked like a sign that the endpoint is gone is about this event, and no retry mends it. */
+export function parkedBySign(policy: CircuitConfig, tally: Tally, failure: NotedFailure): NotedFailure {
+  const { row, outcome } = failure;
+  if (outcome?.kind !== 'refused' || !outcome.permanent || !waitsForProof(policy, outcome)) return failure;
+  if (!tally.isProven(row.eventId)) return failure;
+  return { ...failure, row: { ...row, park: 'permanent', delayMs: 0 } };
 }
 
 function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
-  const faults = tally.streak > 0 && isFaultOfDestination(tally.streakClass) ? tally.streak : 0;
+  const isFault = tally.streak > 0 && isFaultOfDestination(tally.streakClass) && !isSign(tally.streakClass);
+  const aside = tally.aside.all;
   return {
     acknowledged,
-    requests: tally.total,
-    sick: tally.sick,
+    requests: tally.total - aside,
+    sick: tally.sick - aside,
     unreachable: tally.answered ? 0 : tally.inVain,
     answered: tally.answered,
-    fault: faults > 0 ? tally.streakClass : null,
-    faults,
+    fault: isFault ? tally.streakClass : null,
+    // One event that is retried twenty times is one event.
+    faults: tally.freshStreak,
+    signs: tally.signs.slice(0, signsKept),
+    wentThrough: acknowledged + tally.acknowledged > 0,
   };
 }
 
@@ -90,8 +113,10 @@ function changeBy(
     return { wait: { waitMs, claimAtMost: claimAfterWait(tally.acknowledged) } };
   }
   const last = failures.at(-1)?.row;
+  const isMoved = verdict.kind === 'pause' && last !== undefined && isSign(last.errorClass);
   const facts = {
-    reason: verdict.reason,
+    // Where it moved to is in the last one's message.
+    reason: isMoved ? `${verdict.reason}: ${last.message}` : verdict.reason,
     status: last?.status ?? null,
     errorClass: last?.errorClass ?? null,
   };

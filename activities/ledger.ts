@@ -34,7 +34,7 @@ export class Ledger {
   fenced = false;
   /** Enough has failed alike to know what the rest of the batch would meet: it need not be sent. */
   enough = false;
-  readonly tally = new Tally();
+  readonly tally: Tally;
   readonly failures: NotedFailure[] = [];
   readonly #dependencies: ActivityDependencies;
   readonly #run: BatchRun & { readonly lane: string };
@@ -56,18 +56,19 @@ export class Ledger {
     this.#run = run;
     this.#stop = stop;
     this.#reachable = reachable;
+    this.tally = new Tally(dependencies.acknowledged.memoryOf(run.lane));
   }
 
-  acknowledged(seq: string): void {
-    this.tally.acknowledge();
+  acknowledged(seq: string, type: string): void {
+    this.tally.acknowledge(type, performance.now());
     this.#acknowledged.push(seq);
     if (this.#acknowledged.length >= flushRows) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
   }
 
   /** Of a delivery that had failed before: how it went is history worth keeping. */
-  acknowledgedLate(success: LateSuccessRow): void {
-    this.tally.acknowledge();
+  acknowledgedLate(success: LateSuccessRow, type: string): void {
+    this.tally.acknowledge(type, performance.now());
     this.#late.push(success);
     this.#timer ??= setTimeout(() => this.#flush(), flushAfterMs);
   }
@@ -75,14 +76,16 @@ export class Ledger {
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
   failed(noted: NotedFailure): void {
     this.failures.push(noted);
-    const { outcome, again } = noted;
+    const { outcome, again, type, row, sinceFirstMs } = noted;
     if (outcome === null || this.#reachable === undefined) return;
     const { config, pace } = this.#reachable;
     const asked = asksToWait(config.retry, outcome);
-    this.tally.fail(outcome, { asked, again });
+    const sinceMs = performance.now() - row.durationMs - sinceFirstMs;
+    this.tally.fail(outcome, { asked, again, type, eventId: row.eventId, sinceMs });
     if (asked)
       pace.toldToWait(config.concurrency, () => performance.now(), askedToWaitMs(config.retry, [outcome]));
-    if (stopsEarly(config.circuit, this.tally)) this.enough = true;
+    const forgivenMs = this.#dependencies.acknowledged.forgivenMs(this.#run.lane);
+    if (stopsEarly(config.circuit, this.tally, forgivenMs)) this.enough = true;
   }
 
   /**

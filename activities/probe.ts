@@ -1,6 +1,7 @@
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
   countPhase,
+  forgivenMs,
   nextProbeDelayMs,
   phaseHolds,
   phases,
@@ -24,6 +25,7 @@ import { maximumSingles } from './attempt.ts';
 import { deliverRows } from './deliverRows.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
+import { parkedBySign } from './judgeAttempt.ts';
 import { Ledger } from './ledger.ts';
 
 export interface ProbeReport {
@@ -93,6 +95,7 @@ class Probe {
   readonly #cancelled = cancellationSignal();
   readonly #abort = (): void => this.#stop.abort();
   #acknowledged = 0;
+  #serverErrors = 0;
 
   constructor(
     dependencies: ActivityDependencies,
@@ -116,17 +119,21 @@ class Probe {
   async run(): Promise<string> {
     const { circuit } = this.#reachable.config;
     if (this.#before.paused) return this.#once();
-    if (!circuit.enabled) return this.#closed('circuit.enabled is false', 0);
+    if (!circuit.enabled) return this.#closed('circuit.enabled is false');
     for (const phase of phases.keys()) {
       const result = await this.#phase(phase);
       if (result === null && phase === 0)
-        return this.#closed('nothing waits: the next event is the probe', circuit.unreachableInARow - 1);
+        return this.#closed('nothing waits: the next event is the probe', {
+          unreachable: circuit.unreachableInARow - 1,
+        });
       if (result === null) break;
       if (!result.holds) return this.#failed(result);
       if (!(await halfOpen(this.#dependencies.pool, this.#name)))
         return `${spoken(result)}; its circuit was closed or paused meanwhile`;
     }
-    return this.#closed(`${this.#acknowledged} events went through`, 0);
+    return this.#closed(`${this.#acknowledged} events went through`, {
+      forgivenMs: this.#serverErrors > 0 && this.#acknowledged > 0 ? forgivenMs : 0,
+    });
   }
 
   /** For a person, of a destination that is paused. */
@@ -137,8 +144,12 @@ class Probe {
       : `${spoken(result)}; it stays paused until it is resumed`;
   }
 
-  async #closed(why: string, unreachable: number): Promise<string> {
-    await closeCircuit(this.#dependencies.pool, this.#name, why, unreachable);
+  async #closed(
+    why: string,
+    left: { readonly unreachable?: number; readonly forgivenMs?: number } = {},
+  ): Promise<string> {
+    await closeCircuit(this.#dependencies.pool, this.#name, why, left);
+    this.#dependencies.acknowledged.noteForgiven(this.#name, left.forgivenMs ?? null);
     this.#dependencies.log.info({ destination: this.#name }, `circuit closed: ${why}`);
     this.#dependencies.onProgress(this.#name);
     return `${why}: its circuit is closed`;
@@ -193,15 +204,18 @@ class Probe {
     await ledger.writeAcknowledged();
     const failures = ledger.failures.flatMap(({ outcome }) => outcome ?? []);
     const counts = countPhase(ledger.tally.acknowledged, failures);
+    const wentThrough = this.#acknowledged;
     this.#acknowledged += counts.acknowledged;
+    this.#serverErrors += counts.serverErrors ?? 0;
     if (ledger.failures.length + counts.acknowledged === 0) {
       await ledger.giveBack([], null);
       throw new Error('stopped before a probe was answered');
     }
-    const holds = phaseHolds(config.circuit, phase, counts);
+    const holds = phaseHolds(config.circuit, phase, counts, wentThrough);
     if (holds || this.#isItsOwnFault(phase, claimed, failures)) {
       // Each by its own policy: what was refused is charged, what was not answered is not.
-      if (await ledger.record(ledger.failures)) await this.#handOver(claimed);
+      const own = ledger.failures.map((each) => parkedBySign(config.circuit, ledger.tally, each));
+      if (await ledger.record(own)) await this.#handOver(claimed);
     } else {
       await ledger.giveBack(ledger.failures, null);
     }

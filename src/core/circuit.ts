@@ -2,6 +2,7 @@
  * A sick destination is not a sick event: when to stop calling a destination, and when to call it again. Pure: what was
  * counted, the clock and randomness are passed in.
  */
+import { LaneMemory } from './laneMemory.ts';
 import { askedToWaitMs, type Asking } from './askedToWait.ts';
 import type { CircuitConfig, DestinationConfig } from './destination.ts';
 import type { SendOutcome } from './outcome.ts';
@@ -38,17 +39,33 @@ const faultsOfDestination = new Set([
   'http-403',
   'http-404',
   'http-407',
-  'http-410',
   'bad-configuration',
   'blocked-address',
 ]);
 
 export function isFaultOfDestination(errorClass: string): boolean {
-  return faultsOfDestination.has(errorClass);
+  return faultsOfDestination.has(errorClass) || isSign(errorClass);
 }
 
-/** Standard Webhooks: "the endpoint is gone, stop sending". */
-const goneClass = 'http-410';
+/**
+ * A sign that the endpoint is not there any more: a redirect, or 410 Gone ("the endpoint is gone, stop sending", Standard Webhooks). One
+ * message alone proves nothing, as 410 may mean the message: several must have got it, with none going through meanwhile.
+ */
+export function isSign(errorClass: string): boolean {
+  return /^http-(3\d\d|410)$/.test(errorClass);
+}
+
+/** So many different events with a sign, and none that went through between them, pause their destination. */
+export const signsMinimum = 3;
+
+export interface FailedEvent {
+  readonly asked?: boolean;
+  readonly again?: boolean;
+  readonly type?: string;
+  readonly eventId?: string;
+  /** When it was first sent, in the time of `acknowledge`. */
+  readonly sinceMs?: number;
+}
 
 /** What one attempt came to, as it goes on. */
 export class Tally {
@@ -65,16 +82,38 @@ export class Tally {
   streak = 0;
   streakClass = '';
   streakAilment: Ailment = 'refused';
+  /** Those of the streak that are not from events refused before: only these are added up over attempts. */
+  freshStreak = 0;
+  /** The latest sign. */
+  signClass = '';
+  readonly #signs = new Map<string, number>();
+  readonly #memory: LaneMemory;
+  /** 5xx by type of event, and how many of them are no repeats. */
+  readonly #serverErrors = new Map<string, { all: number; fresh: number }>();
   readonly #refusals = new Map<string, number>();
 
-  acknowledge(): void {
+  /** `memory`: of this attempt and of those before it. */
+  constructor(memory = new LaneMemory()) {
+    this.#memory = memory;
+  }
+
+  acknowledge(type = '', nowMs = 0): void {
     this.acknowledged++;
     this.streak = 0;
+    this.#memory.acknowledge(type, nowMs);
   }
 
   /** `asked`: see `asksToWait`. `again`: the event was refused before. */
-  fail(failure: FailureFacts, { asked = false, again = false } = {}): void {
+  fail(
+    failure: FailureFacts,
+    { asked = false, again = false, type = '', eventId = '', sinceMs = Infinity }: FailedEvent = {},
+  ): void {
     if (asked) this.toldToWait++;
+    if (isSign(failure.errorClass)) {
+      this.signClass = failure.errorClass;
+      this.#signs.set(eventId, sinceMs);
+    }
+    if (ailmentOf(failure) === 'server-error') this.#noteServerError(type, again);
     // Who says "too many" is there: it says nothing of how the rest fares.
     if (asked && failure.status === 429) return void this.#limited++;
     const { errorClass } = failure;
@@ -86,7 +125,9 @@ export class Tally {
     }
     // They are alike because they were retried together.
     if (again && ailment === 'refused' && !isFaultOfDestination(errorClass)) return void this.refused++;
-    this.streak = this.streak > 0 && this.streakClass === errorClass ? this.streak + 1 : 1;
+    const goesOn = this.streak > 0 && this.streakClass === errorClass;
+    this.streak = goesOn ? this.streak + 1 : 1;
+    this.freshStreak = (goesOn ? this.freshStreak : 0) + (again ? 0 : 1);
     this.streakClass = errorClass;
     this.streakAilment = ailment;
     if (ailment === 'unreachable') this.unreachable++;
@@ -114,6 +155,44 @@ export class Tally {
     return this.acknowledged + this.sick + this.refused;
   }
 
+  #noteServerError(type: string, again: boolean): void {
+    this.#memory.fail(type);
+    const noted = this.#serverErrors.get(type) ?? { all: 0, fresh: 0 };
+    this.#serverErrors.set(type, {
+      all: noted.all + 1,
+      fresh: noted.fresh + (again ? 0 : 1),
+    });
+  }
+
+  /** Different events that got a sign, with none that went through since they were first sent. */
+  get signs(): string[] {
+    const unproven = [...this.#signs].filter(([, sinceMs]) => !this.#memory.wentThroughSince(sinceMs));
+    if (unproven.length < this.#signs.size) this.#memory.meansMessages = true;
+    return unproven.map(([eventId]) => eventId);
+  }
+
+  /** So many of them are several. More where it is known that the receiver says so of single messages, and by chance of some in a row. */
+  get signsNeeded(): number {
+    return this.#memory.meansMessages ? alikeMinimum : signsMinimum;
+  }
+
+  /** Whether an event went through since this one, with its sign, was first sent: then the sign is about this event. */
+  isProven(eventId: string): boolean {
+    const sinceMs = this.#signs.get(eventId);
+    return sinceMs !== undefined && this.#memory.wentThroughSince(sinceMs);
+  }
+
+  /** 5xx of event types that are sick alone: they say nothing of the destination. `fresh`: those that are no repeats. */
+  get aside(): { readonly all: number; readonly fresh: number } {
+    const aside = { all: 0, fresh: 0 };
+    for (const [type, { all, fresh }] of this.#serverErrors) {
+      if (!this.#memory.isSickAlone(type)) continue;
+      aside.all += all;
+      aside.fresh += fresh;
+    }
+    return aside;
+  }
+
   refusalsOf(errorClass: string): number {
     return this.#refusals.get(errorClass) ?? 0;
   }
@@ -138,6 +217,16 @@ export interface CountedCircuit {
   readonly unreachableInARow: number;
   /** Failures in a row, over attempts, of one class that is the destination's fault. */
   readonly faultsInARow: number;
+  /**
+   * Different events with a sign (`isSign`), and none that went through since they were first sent; those that paused it before a person
+   * resumed it do not count.
+   */
+  readonly signs: number;
+  /**
+   * For so many milliseconds yet 5xx are the events' own, as its last probe met some beside successes; null when they are not. Only being
+   * unreachable opens it meanwhile.
+   */
+  readonly forgivenMs: number | null;
 }
 
 /** Of a destination that nothing was ever counted of. */
@@ -148,6 +237,8 @@ export const untouched: CountedCircuit = {
   failures: 0,
   unreachableInARow: 0,
   faultsInARow: 0,
+  signs: 0,
+  forgivenMs: null,
 };
 
 /**
@@ -174,17 +265,19 @@ export function judge(config: CircuitConfig, tally: Tally, circuit: CountedCircu
 }
 
 function judgeRefusals(tally: Tally, circuit: CountedCircuit): Verdict | null {
-  if (tally.refusalsOf(goneClass) > 0 && tally.acknowledged === 0)
-    return { kind: 'pause', reason: 'it answered 410 Gone' };
+  if (tally.signs.length > 0 && circuit.signs >= tally.signsNeeded)
+    return {
+      kind: 'pause',
+      reason: `${circuit.signs} events got ${spoken(tally.signClass)}, and none went through`,
+    };
   const { commonest } = tally;
   if (commonest === null) return null;
   const { errorClass, count } = commonest;
-  if (count >= alikeMinimum && count >= alikeShare * tally.total)
+  // Signs count by their own rule alone: else what a person resumed would be paused by the same events.
+  if (!isSign(errorClass) && count >= alikeMinimum && count >= alikeShare * tally.total)
     return { kind: 'pause', reason: `${count} of ${tally.total} events got ${spoken(errorClass)}` };
-  const inARow =
-    tally.streak > 0 && isFaultOfDestination(tally.streakClass)
-      ? Math.max(tally.streak, circuit.faultsInARow)
-      : 0;
+  const isFault = isFaultOfDestination(tally.streakClass) && !isSign(tally.streakClass);
+  const inARow = tally.streak > 0 && isFault ? Math.max(tally.streak, circuit.faultsInARow) : 0;
   if (inARow >= alikeMinimum)
     return { kind: 'pause', reason: `${inARow} events in a row got ${spoken(tally.streakClass)}` };
   return null;
@@ -196,13 +289,16 @@ function judgeSickness(config: CircuitConfig, tally: Tally, circuit: CountedCirc
     return { kind: 'open', reason: `unreachable ${circuit.unreachableInARow} times in a row` };
   if (tally.streakAilment === 'unreachable' && tally.streak >= alikeMinimum)
     return { kind: 'open', reason: `unreachable ${tally.streak} times in a row` };
+  if (circuit.forgivenMs !== null) return judgeRate(config, tally.inVain, tally.total);
   const needed = Math.max(alikeMinimum, config.minimumRequests);
-  if (tally.streakAilment === 'server-error' && tally.streak >= needed)
+  if (tally.streakAilment === 'server-error' && tally.streak >= needed && tally.aside.all === 0)
     return { kind: 'open', reason: `${tally.streak} events in a row got ${spoken(tally.streakClass)}` };
-  const { sick, total, repeated } = tally;
+  const { sick, total, aside } = tally;
+  const unfair = tally.repeated + aside.fresh;
   return (
-    judgeRate(config, sick - repeated, total - repeated) ??
-    judgeRate(config, circuit.failures, circuit.requests)
+    judgeRate(config, sick - unfair, total - unfair) ??
+    // What is not counted is no occasion either.
+    (sick > aside.all ? judgeRate(config, circuit.failures, circuit.requests) : null)
   );
 }
 
@@ -215,10 +311,23 @@ function spoken(errorClass: string): string {
   return errorClass.replace(/^http-/, 'HTTP ');
 }
 
-/** Whether an attempt has seen enough: the rest of its rows would meet the same. */
-export function stopsEarly(config: CircuitConfig, tally: Tally): boolean {
+/** Whether an attempt has seen enough: the rest of its rows would meet the same. `forgivenMs`: see `CountedCircuit`. */
+export function stopsEarly(
+  config: CircuitConfig,
+  tally: Tally,
+  forgivenMs: CountedCircuit['forgivenMs'] = null,
+): boolean {
   if (tally.toldToWait > 0) return true;
-  return tally.streak >= alikeMinimum && judge(config, tally, untouched).kind !== 'record';
+  const alone = { ...untouched, signs: tally.signs.length, forgivenMs };
+  return tally.streak >= alikeMinimum && judge(config, tally, alone).kind !== 'record';
+}
+
+/**
+ * Whether a failure that no retry can mend, by its destination's list, is retried all the same: a sign may be the endpoint's, until
+ * another event goes through.
+ */
+export function waitsForProof(config: CircuitConfig, failure: FailureFacts): boolean {
+  return config.enabled && isSign(failure.errorClass);
 }
 
 /** Whether a failure goes back uncharged when the attempt's verdict is not to record it. `asked`: see `asksToWait`. */
@@ -262,8 +371,14 @@ export function nextProbeDelayMs(
   return probeDelayMs(circuit, failedProbes, random, askedToWaitMs(retry, failures));
 }
 
-/** Events sent while half-open, one phase after another. The first phase is the probe itself. */
-export const phases: readonly number[] = [3, 10, 100];
+/** Events sent while half-open, one phase after another. The first phase is the probe itself: three that were tried least, two again. */
+export const phases: readonly number[] = [5, 10, 100];
+
+/**
+ * A circuit that closes although its probe met 5xx beside successes forgives 5xx for so long: long enough for a receiver that takes each
+ * event at its third try (retries after 5 and 15 s by default), short enough that one which is sick after all costs three attempts.
+ */
+export const forgivenMs = 60_000;
 
 /** After so many failed probes the one event that waits pays for a refusal itself: nobody else can show whose fault it is. */
 export const probesBeforeCharge = 5;
@@ -274,6 +389,8 @@ export interface PhaseCounts {
   readonly refused: number;
   /** Unreachable, 5xx, or what is the destination's fault. */
   readonly down: number;
+  /** Of these, 5xx. Default 0. */
+  readonly serverErrors?: number;
 }
 
 export function countPhase(acknowledged: number, failures: readonly FailureFacts[]): PhaseCounts {
@@ -285,16 +402,27 @@ export function countPhase(acknowledged: number, failures: readonly FailureFacts
     );
   };
   const down = failures.filter(isDown).length;
-  return { acknowledged, refused: failures.length - down, down };
+  const serverErrors = failures.filter((failure) => ailmentOf(failure) === 'server-error').length;
+  return { acknowledged, refused: failures.length - down, down, serverErrors };
 }
 
 /**
  * Whether a phase was good enough for the next one. For the probe one answer is: what fails beside it is then the event's own
- * fault. Later phases keep to the failure rate.
+ * fault. Later phases keep to the failure rate, of which 5xx are no part: since the probe went through (`wentThrough`), the destination is there,
+ * and says it of those events. Were it sick after all, the circuit opens again at once, and charges nobody.
  */
-export function phaseHolds(config: CircuitConfig, phase: number, counts: PhaseCounts): boolean {
-  const { acknowledged, refused, down } = counts;
+export function phaseHolds(
+  config: CircuitConfig,
+  phase: number,
+  counts: PhaseCounts,
+  wentThrough = 0,
+): boolean {
+  const { acknowledged, refused, down, serverErrors = 0 } = counts;
   if (down === 0) return true;
-  if (acknowledged + refused === 0) return false;
-  return phase === 0 || down < config.failureRate * (acknowledged + refused + down);
+  if (phase === 0) return acknowledged + refused > 0;
+  const blamed = wentThrough + acknowledged > 0 ? down - serverErrors : down;
+  if (blamed === 0) return true;
+  return (
+    blamed < down + refused + acknowledged && blamed < config.failureRate * (acknowledged + refused + down)
+  );
 }

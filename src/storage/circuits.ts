@@ -60,9 +60,13 @@ export interface AttemptCounts {
   /** 0 when anything in the attempt was answered. */
   readonly unreachable: number;
   readonly answered: boolean;
-  /** The class of destination's fault it ended with, and how often in a row; null for another end. */
+  /** The class of destination's fault it ended with, and how often in a row, repeats not counted; null for another end. */
   readonly fault: string | null;
   readonly faults: number;
+  /** Ids of the events that got a sign (`isSign`). */
+  readonly signs: readonly string[];
+  /** Whether any event went through, in this attempt or before it since the last report. */
+  readonly wentThrough: boolean;
 }
 
 /** Undefined when there is no such destination any more. */
@@ -178,14 +182,19 @@ export async function halfOpen(db: Queryable, destination: string): Promise<bool
   return row?.ok === true;
 }
 
-/** `unreachable`: what is left of the count in a row. */
+/** `unreachable`: what is left of the count in a row. `forgivenMs`: for so long 5xx are the events' own. */
 export async function closeCircuit(
   db: Queryable,
   destination: string,
   message: string,
-  unreachable = 0,
+  { unreachable = 0, forgivenMs = 0 } = {},
 ): Promise<void> {
-  await db.query('select outbox.close_circuit($1, $2, $3)', [destination, message, unreachable]);
+  await db.query(`select outbox.close_circuit($1, $2, $3, $4 * interval '1 ms')`, [
+    destination,
+    message,
+    unreachable,
+    forgivenMs,
+  ]);
 }
 
 export interface CircuitToWatch {

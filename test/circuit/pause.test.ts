@@ -75,16 +75,6 @@ test('events that come one at a time pause it after twenty refusals in a row; re
   expect(await deadLetters(stage.database)).toBeLessThan(27 + 25);
 });
 
-test('410 Gone pauses at once, and the event waits uncharged', async () => {
-  const stage = await openStage({ answer: 410 });
-  const ids = await stage.send(1);
-  expect(await stands(stage, 'paused')).toMatchObject({ reason: 'it answered 410 Gone', lastStatus: 410 });
-  expect([await deadLetters(stage.database), await charged(stage.database)]).toEqual([0, 0]);
-  stage.billing.answer(204);
-  await command(stage, 'resume');
-  await allDelivered(stage.database, ids);
-});
-
 test('disabled, refusals that are all alike are parked, each for itself', async () => {
   const stage = await openStage({ answer: 422, circuit: 'enabled: false' });
   await stage.send(30);

@@ -42,8 +42,8 @@ export interface StageOptions {
   readonly answer?: Answer | Script;
   /** More keys of the circuit, as YAML flow entries. */
   readonly circuit?: string;
-  /** Default 300ms, and no interval above a second. */
-  readonly probeAfter?: string;
+  /** Default 300ms, and no interval above a second; null: as the product has it by default. */
+  readonly probeAfter?: string | null;
   /** More keys of `billing`. */
   readonly billing?: string;
   /** False: nothing of ours runs yet. */
@@ -89,7 +89,9 @@ export function configOf(billingUrl: string, healthyUrl: string, options: StageO
   const probes =
     probeAfter === undefined
       ? 'probeAfter: 300ms, maximumProbeInterval: 1s'
-      : `probeAfter: ${probeAfter}, maximumProbeInterval: ${probeAfter}`;
+      : probeAfter === null
+        ? ''
+        : `probeAfter: ${probeAfter}, maximumProbeInterval: ${probeAfter}`;
   const circuit = [probes, options.circuit].filter(Boolean).join(', ');
   const more = options.billing === undefined ? '' : `, ${options.billing}`;
   return `

@@ -14,6 +14,7 @@ import {
   untouched,
   type FailureFacts,
 } from '../../src/core/circuit.ts';
+import { LaneMemory } from '../../src/core/laneMemory.ts';
 import type { CircuitConfig } from '../../src/core/destination.ts';
 
 const config: CircuitConfig = defaults.circuit;
@@ -56,6 +57,8 @@ const anyCircuit = fc.record({
   failures: fc.nat(1000),
   unreachableInARow: fc.nat(30),
   faultsInARow: fc.nat(30),
+  signs: fc.nat(5),
+  forgivenMs: fc.option(fc.nat(60_000)),
 });
 const anyConfig = fc.record({
   ...Object.fromEntries(Object.entries(config).map(([key, value]) => [key, fc.constant(value)])),
@@ -87,7 +90,7 @@ describe('an attempt is judged', () => {
     ],
     ['credentials that broke on the way', [...times(900, null), ...times(20, answered(401, true))], 'pause'],
     ['two classes of refusal', [...times(15, answered(422, true)), ...times(15, answered(409))], 'record'],
-    ['one 410', [answered(410, true)], 'pause'],
+    ['one 410', [answered(410, true)], 'record'],
     ['a 410 among others that went well', [null, answered(410, true)], 'record'],
     ['four unreachable', times(4, unreachable), 'record'],
   ] as const)('%s', (_, outcomes, kind) => {
@@ -113,6 +116,76 @@ describe('an attempt is judged', () => {
     expect(stopsEarly(config, crowd(answered(409)))).toBe(false);
     expect(judge(config, crowd(answered(409)), untouched).kind).toBe('record');
     expect(judge(config, crowd(answered(401)), untouched).kind).toBe('pause');
+  });
+
+  describe.each([301, 302, 303, 307, 308, 410])('a sign that the endpoint is gone, %i,', (status) => {
+    const sign = answered(status, true);
+    /** Events by number, sent one after another; a null went through. */
+    const attempt = (events: readonly (number | null)[], memory = new LaneMemory()): Tally => {
+      const tally = new Tally(memory);
+      for (const [at, event] of events.entries())
+        if (event === null) tally.acknowledge('', at);
+        else tally.fail(sign, { eventId: `${event}`, sinceMs: at });
+      return tally;
+    };
+    const judged = (tally: Tally, before = 0): string =>
+      judge(config, tally, { ...untouched, signs: before + tally.signs.length }).kind;
+
+    test('of one or two events says nothing; of three without a success between them it pauses', () => {
+      expect(judged(attempt([1]))).toBe('record');
+      expect(judged(attempt([1, 2]))).toBe('record');
+      expect(judged(attempt([1, 2, 3]))).toBe('pause');
+      expect(judged(attempt([3]), 2)).toBe('pause');
+    });
+
+    test('is of its event where another went through since that was sent', () => {
+      const tally = attempt([1, 2, 3, null]);
+      expect(judged(tally)).toBe('record');
+      expect([1, 2, 3].map((event) => tally.isProven(`${event}`))).toEqual([true, true, true]);
+    });
+
+    test('counts as ever after what went through before', () => {
+      const tally = attempt([null, null, 1, 2, 3]);
+      expect(judged(tally)).toBe('pause');
+      expect(tally.isProven('1')).toBe(false);
+    });
+
+    test('needs twenty events in a row where it is known that it is said of single messages', () => {
+      const memory = new LaneMemory();
+      judged(attempt([1, null], memory));
+      expect(judged(attempt([2, 3, 4, 5], memory))).toBe('record');
+      expect(judged(attempt([null, ...times(20, 0).map((_, number) => number)], memory))).toBe('pause');
+    });
+  });
+
+  test('5xx of an event type are set aside where events of other types go through meanwhile, and only there', () => {
+    const attempt = (types: readonly string[], sick: readonly string[], memory = new LaneMemory()): Tally => {
+      const tally = new Tally(memory);
+      for (const type of types)
+        if (sick.includes(type)) tally.fail(answered(500), { type });
+        else tally.acknowledge(type);
+      return tally;
+    };
+    const mixed = Array.from({ length: 100 }, (_, at) => (at % 4 === 0 ? 'well' : 'sick'));
+    expect(judge(config, attempt(mixed, ['sick']), untouched).kind).toBe('record');
+    expect(judge(config, attempt(mixed, ['sick', 'well']), untouched).kind).toBe('open');
+    const memory = new LaneMemory();
+    attempt(mixed, ['sick'], memory);
+    const crowd = times(100, 'sick');
+    expect(judge(config, attempt(crowd, ['sick'], memory), untouched).kind).toBe('record');
+    expect(stopsEarly(config, attempt(crowd, ['sick'], memory))).toBe(false);
+    expect(judge(config, attempt(crowd, ['sick']), untouched).kind).toBe('open');
+    // What is not answered at all is nobody's own.
+    const down = new Tally(memory);
+    for (const type of crowd) down.fail(unreachable, { type });
+    expect(judge(config, down, untouched).kind).toBe('open');
+  });
+
+  test('after a probe that met 5xx beside successes, only being unreachable opens it for a minute', () => {
+    const forgiving = { ...untouched, forgivenMs: 1_000, requests: 1_000, failures: 1_000 };
+    expect(judge(config, tallyOf(times(50, answered(500))), forgiving).kind).toBe('record');
+    expect(stopsEarly(config, tallyOf(times(50, answered(500))), 1_000)).toBe(false);
+    expect(judge(config, tallyOf(times(20, unreachable)), forgiving).kind).toBe('open');
   });
 
   test('five unreachable in a row open it, however many attempts they took', () => {
@@ -225,6 +298,15 @@ describe('probes', () => {
   test('later phases keep to the failure rate', () => {
     expect(phaseHolds(config, 1, countPhase(6, times(4, unreachable)))).toBe(true);
     expect(phaseHolds(config, 1, countPhase(5, times(5, unreachable)))).toBe(false);
+  });
+
+  test('in later phases 5xx are the events’ own once the probe went through', () => {
+    const sick = countPhase(0, times(10, answered(500)));
+    expect(phaseHolds(config, 1, sick, 1)).toBe(true);
+    expect(phaseHolds(config, 1, sick, 0)).toBe(false);
+    expect(
+      phaseHolds(config, 1, countPhase(0, [...times(5, answered(500)), ...times(5, unreachable)]), 1),
+    ).toBe(false);
   });
 
   test('a credential that is refused does not count as an answer, until one event goes through', () => {

@@ -109,7 +109,7 @@ test('refusals that pause a destination by themselves are told from a person who
 
 test('a configuration that is applied again leaves a pause, and what caused it, as they are', async () => {
   const stage = await openStage({ answer: 410 });
-  await stage.send(1);
+  await stage.send(3);
   await stands(stage, 'paused');
   await applyTestConfig(
     stage.database,

@@ -47,6 +47,8 @@ const counts = (over: Partial<AttemptCounts> = {}): AttemptCounts => ({
   answered: false,
   fault: null,
   faults: 0,
+  signs: [],
+  wentThrough: false,
   ...over,
 });
 
