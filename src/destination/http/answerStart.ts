@@ -34,8 +34,8 @@ export function skipInterimAnswers<T extends Socket>(socket: T): T {
     start.expect();
     return write(...given);
   }) as Socket['write'];
-  const read = socket.read.bind(socket) as Socket['read'];
-  socket.read = ((size?: number) => (start.expecting ? start.read(read) : read(size))) as Socket['read'];
+  const read: (size?: number) => Buffer | null = socket.read.bind(socket);
+  socket.read = (size?: number): Buffer | null => (start.expecting ? start.read(read) : read(size));
   return socket;
 }
 
