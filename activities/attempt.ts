@@ -3,6 +3,7 @@ import { cancellationSignal } from '@temporalio/activity';
 import {
   breakUp,
   chunk,
+  forgiveRun,
   openBatch,
   summarize,
   type BatchSummary,
@@ -17,6 +18,7 @@ import { asError } from './asError.ts';
 import { deliverRows } from './deliverRows.ts';
 import { heartbeating } from './heartbeating.ts';
 import { Ledger } from './ledger.ts';
+import { persist } from './persist.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface AttemptInput {
@@ -41,20 +43,42 @@ export async function attempt(
   input: AttemptInput,
 ): Promise<BatchSummary> {
   const workflowId = workflowIdHere();
-  const { pool } = dependencies;
+  return dependencies.underWay.inTurn(workflowId, cancellationSignal(), () =>
+    attemptNow(dependencies, workflowId, input),
+  );
+}
+
+async function attemptNow(
+  dependencies: ActivityDependencies,
+  workflowId: string,
+  input: AttemptInput,
+): Promise<BatchSummary> {
+  const { pool, processId, leaving } = dependencies;
   if (input.waitMs !== undefined) await pause(dependencies, input.waitMs);
-  const opened = dependencies.takeOpened(workflowId) ?? (await openBatch(pool, workflowId, chunk));
-  if (opened === undefined) return summarize(pool, workflowId, batchIdOf(workflowId));
+  const signal = AbortSignal.any([cancellationSignal(), leaving.over]);
+  const persisted = <T>(work: () => Promise<T>): Promise<T> => persist(work, { signal });
+  const summarized = (): Promise<BatchSummary> =>
+    persisted(() => summarize(pool, workflowId, batchIdOf(workflowId)));
+  const opened =
+    dependencies.takeOpened(workflowId) ??
+    (await persisted(() => openBatch(pool, workflowId, processId, chunk)));
+  if (opened === undefined) return summarized();
 
   await failpoint('after-load');
   const { batch, rows } = opened;
-  if (batch.held) return giveBack(dependencies, workflowId, batch);
-  const summary =
-    batch.fruitless > maximumFruitless
-      ? await reportPoison(dependencies, workflowId, batch)
-      : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
-  // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
-  return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
+  try {
+    // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
+    if (batch.held) return (await persisted(() => returnRows(pool, batch, [], null))) ?? (await summarized());
+    const summary =
+      batch.fruitless > maximumFruitless
+        ? await persisted(() => reportPoison(dependencies, workflowId, batch))
+        : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
+    return summary ?? (await summarized());
+  } catch (error) {
+    // This process is alive: whatever ended the run, it was not the loss of a worker.
+    await forgiveRun(pool, batch).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** A worker that is to stop waits for nothing: what is not due then is the next one's. */
@@ -63,38 +87,30 @@ async function pause({ leaving }: ActivityDependencies, ms: number): Promise<voi
   await sleep(ms, undefined, { signal }).catch(() => cancellationSignal().throwIfAborted());
 }
 
-/** Retries wait in the lane while nothing may be sent: what is left of the batch goes back, and needs no workflow. */
-async function giveBack(
-  { pool }: ActivityDependencies,
-  workflowId: string,
-  batch: OpenedBatch,
-): Promise<BatchSummary> {
-  const summary = await returnRows(pool, batch, [], null);
-  return summary ?? summarize(pool, workflowId, batchIdOf(workflowId));
-}
-
 async function attemptOpened(
   dependencies: ActivityDependencies,
   batch: OpenedBatch,
   rows: readonly DeliveryRow[],
   softLimitMs: number,
 ): Promise<BatchSummary | null> {
-  const reachable = await dependencies.destinations.find(batch.lane, batch.configRevision);
   const stop = new AbortController();
   const cancelled = cancellationSignal();
   const { over } = dependencies.leaving;
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
   over.addEventListener('abort', abort, { once: true });
-  const ledger = new Ledger(dependencies, batch, stop, reachable);
   try {
     return await heartbeating(async () => {
+      const find = () => dependencies.destinations.find(batch.lane, batch.configRevision);
+      const reachable = await persist(find, { signal: stop.signal });
+      const ledger = new Ledger(dependencies, batch, stop, reachable);
       const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
       // What was answered is written even if sending broke off: else it would be sent again.
       const failure = await sending.then(
         () => null,
         (error: unknown) => ({ error }),
       );
+      // Beyond this activity's own limit, where PostgreSQL takes so long.
       const summary = await ledger.close(maximumSingles);
       if (failure !== null) throw asError(failure.error);
       cancelled.throwIfAborted();

@@ -1,6 +1,6 @@
 import type { MessageAction, ParsedCommand, ResolutionAction } from '../src/core/command.ts';
 import { failpoint } from '../src/failpoints.ts';
-import { isTransient } from '../src/storage/errors.ts';
+import { isOfServer } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
@@ -54,7 +54,7 @@ async function carryOutOne<Action extends AnyAction>(
     log.info({ ...about, ...answer }, `resolution ${answer.outcome}`);
     return answer;
   } catch (error) {
-    if (isTransient(error)) throw error;
+    if (isOfServer(error)) throw error;
     // One command that SQL cannot take (a payload with NUL in it, say) must not hold up those behind it.
     const message = error instanceof Error ? error.message : String(error);
     telemetry.resolved(action, 'refused');

@@ -55,30 +55,33 @@ export async function checkBack(
 ): Promise<MessageSummary> {
   const workflowId = workflowIdHere();
   const { pool, leaving } = dependencies;
-  const opened = await openMessages(pool, workflowId);
-  if (opened === undefined) return finishChecks(pool, workflowId);
-
   const signal = AbortSignal.any([cancellationSignal(), leaving.over]);
+  const opened = await persist(() => openMessages(pool, workflowId), { signal });
+  const finished = (): Promise<MessageSummary> => persist(() => finishChecks(pool, workflowId), { signal });
+  if (opened === undefined) return finished();
+
   await heartbeating(() => askAll(dependencies, opened, softLimitMs, signal));
   cancellationSignal().throwIfAborted();
-  return finishChecks(pool, workflowId);
+  return finished();
 }
 
 async function askAll(
-  { pool, checkBacks, leaving }: ActivityDependencies,
+  { pool, checkBacks, leaving, unwritten }: ActivityDependencies,
   opened: OpenedMessages,
   softLimitMs: number,
   signal: AbortSignal,
 ): Promise<void> {
   const until = performance.now() + softLimitMs;
-  const reached = await checkBacks.find(opened.producer, opened.configRevision);
+  const find = () => checkBacks.find(opened.producer, opened.configRevision);
+  const reached = await persist(find, { signal });
   if (reached?.ask === null) throw noHandler(reached.config);
   while (!signal.aborted && !leaving.asked.aborted && performance.now() < until) {
-    const due = await loadDueMessages(pool, opened.workflowId, atOnce);
+    const due = await persist(() => loadDueMessages(pool, opened.workflowId, atOnce), { signal });
     if (due.length === 0) return;
     const asked = await Promise.all(due.map((message) => askOne(opened, message, reached, signal)));
     const checked = asked.filter((each) => each !== null);
-    if (!(await persist(() => settleChecks(pool, opened, checked), signal))) return;
+    const count = checked.length;
+    if (!(await persist(() => settleChecks(pool, opened, checked), { signal, unwritten, count }))) return;
   }
 }
 

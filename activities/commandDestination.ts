@@ -8,7 +8,7 @@ import {
   noteDestinationCommand,
   parkPending,
 } from '../src/storage/circuits.ts';
-import { isTransient } from '../src/storage/errors.ts';
+import { isOfServer } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
@@ -64,7 +64,7 @@ async function carryOut(
     log.info({ ...about, ...answer }, `command ${answer.outcome}`);
     return { ...(await noteDestinationCommand(pool, name, command, via, answer)), started };
   } catch (error) {
-    if (isTransient(error)) throw error;
+    if (isOfServer(error)) throw error;
     // One command that SQL cannot take must not hold up those behind it.
     const message = `could not be carried out: ${error instanceof Error ? error.message : String(error)}`;
     log.error({ ...about, error: message }, 'command failed');

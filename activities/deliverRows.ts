@@ -12,6 +12,8 @@ import {
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
+import { isoTime } from '../src/core/isoTime.ts';
+import { asError } from './asError.ts';
 import type { NotedFailure } from './judgeAttempt.ts';
 import type { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
@@ -43,7 +45,7 @@ export async function deliverRows(
   const chains = new KeyChains<DeliveryRow>();
   /** Takes over a slot, which it gives back or hands on to the next row of its key. */
   const begin = (row: DeliveryRow, reachable: Reachable | undefined): void => {
-    void deliverRow(dependencies, row, reachable, signal).then((outcome) => {
+    void deliverSafely(dependencies, row, reachable, signal).then((outcome) => {
       note(ledger, row, outcome);
       const next =
         row.orderKey === null
@@ -63,10 +65,8 @@ export async function deliverRows(
       loading.catch(() => undefined);
       for (const row of rows) {
         if (!reachables.has(row.destination)) {
-          reachables.set(
-            row.destination,
-            await dependencies.destinations.find(row.destination, batch.configRevision),
-          );
+          const find = () => dependencies.destinations.find(row.destination, batch.configRevision);
+          reachables.set(row.destination, await persist(find, { signal }));
         }
         if (row.orderKey !== null && !chains.admit(row.orderKey, row)) continue;
         const reachable = reachables.get(row.destination);
@@ -93,7 +93,7 @@ function loadAfter(
   { seq }: DeliveryRow,
   signal: AbortSignal,
 ): Promise<DeliveryRow[]> {
-  return persist(() => loadRows(pool, batchId, seq, chunk), signal);
+  return persist(() => loadRows(pool, batchId, seq, chunk), { signal });
 }
 
 const clock = (): number => performance.now();
@@ -135,6 +135,22 @@ function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
   if ('acknowledged' in outcome) ledger.acknowledged(row.seq, row.type ?? '');
   if ('late' in outcome) ledger.acknowledgedLate(outcome.late, row.type ?? '');
   if ('failure' in outcome) ledger.failed(outcome.failure);
+}
+
+/** Never rejects: an event that cannot even be described is refused, and says why. */
+function deliverSafely(
+  dependencies: ActivityDependencies,
+  row: DeliveryRow,
+  reachable: Reachable | undefined,
+  signal: AbortSignal,
+): Promise<RowOutcome> {
+  return deliverRow(dependencies, row, reachable, signal).catch((error: unknown) => ({
+    failure: unsendable(
+      row,
+      'not-describable',
+      `It cannot be made into a request: ${asError(error).message}`,
+    ),
+  }));
 }
 
 async function deliverRow(
@@ -185,7 +201,7 @@ function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['conf
     headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
     // Only CloudEvents asks for it.
     get createdAt() {
-      return new Date(row.createdMs).toISOString();
+      return isoTime(row.createdMs);
     },
     attempt: row.tries + 1,
   };

@@ -4,6 +4,8 @@ import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
 import type { OutcomeLog } from './outcomeLog.ts';
+import type { UnderWay } from './underWay.ts';
+import type { Unwritten } from './unwritten.ts';
 import type { CheckBacks } from './checkBack.ts';
 import type { OpenedRows } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
@@ -54,6 +56,10 @@ export interface ActivityDependencies {
   /** A batch that the relay of this very process opened for its first attempt; each is given once. */
   readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
   readonly leaving: Leaving;
+  /** Of this process: a batch that it opens again did not kill it. */
+  readonly processId: string;
+  readonly underWay: UnderWay;
+  readonly unwritten: Unwritten;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
   readonly telemetry: Telemetry;

@@ -46,17 +46,21 @@ export interface Judgement {
 /** Of one attempt; a few are enough to tell several from one. */
 const signsKept = 100;
 
-/** Whose fault the failures of an attempt are: adds them to what is counted of the destination, and judges by the sum. */
+/**
+ * Whose fault the failures of an attempt are: adds them to what is counted of the destination, and judges by the sum. `persisted` repeats a
+ * write until it is taken.
+ */
 export async function judgeAttempt(
   { pool, acknowledged, log, random }: ActivityDependencies,
   lane: string,
   { config, tally, failures }: FailedAttempt,
+  persisted: <T>(count: () => Promise<T>) => Promise<T>,
 ): Promise<Judgement> {
   const allOwn = { own: failures, returned: null, change: null };
   if (config === undefined) return allOwn;
   const { circuit: policy } = config;
   const counts = countsOf(tally, acknowledged.take(lane, policy.windowMs));
-  const circuit = await countOutcomes(pool, lane, counts, policy.windowMs);
+  const circuit = await persisted(() => countOutcomes(pool, lane, counts, policy.windowMs));
   if (circuit === undefined) return allOwn;
   acknowledged.noteForgiven(lane, circuit.forgivenMs);
   const verdict = judge(policy, tally, circuit);

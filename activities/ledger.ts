@@ -4,6 +4,7 @@ import {
   acknowledge,
   acknowledgeLate,
   finishAttempt,
+  parkUnwritten,
   recordFailures,
   type BatchRun,
   type BatchSummary,
@@ -12,10 +13,11 @@ import {
 } from '../src/storage/attempts.ts';
 import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
 import { failpoint } from '../src/failpoints.ts';
+import { inShort, mayBeAboutRow } from '../src/storage/errors.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { judgeAttempt, type NotedFailure } from './judgeAttempt.ts';
-import { persist } from './persist.ts';
+import { persist, persistAnyhow, persistApart, type Patience } from './persist.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 /**
@@ -27,7 +29,8 @@ const flushAfterMs = 25;
 
 /**
  * Writes outcomes of one run to the rows, a few at a time, while sending goes on. What has been sent and is not yet
- * flushed is what a crash can duplicate.
+ * flushed is what a crash can duplicate; nothing else can: while PostgreSQL does not take it, it is tried again until the run is
+ * fenced or the process leaves, whatever became of the activity.
  */
 export class Ledger {
   /** A later execution owns the batch: nothing more of this run counts. */
@@ -39,6 +42,8 @@ export class Ledger {
   readonly #dependencies: ActivityDependencies;
   readonly #run: BatchRun & { readonly lane: string };
   readonly #stop: AbortController;
+  readonly #fenced = new AbortController();
+  readonly #patience: Patience;
   readonly #reachable: Reachable | undefined;
   #acknowledged: string[] = [];
   #late: LateSuccessRow[] = [];
@@ -57,6 +62,8 @@ export class Ledger {
     this.#stop = stop;
     this.#reachable = reachable;
     this.tally = new Tally(dependencies.acknowledged.memoryOf(run.lane));
+    const { leaving, unwritten } = dependencies;
+    this.#patience = { signal: AbortSignal.any([this.#fenced.signal, leaving.over]), unwritten };
   }
 
   acknowledged(seq: string, type: string): void {
@@ -89,8 +96,8 @@ export class Ledger {
   }
 
   /**
-   * Writes what is left and ends the attempt. Answers what the batch still holds, null when fenced; throws what a write met
-   * that waiting could not mend.
+   * Writes what is left and ends the attempt. Answers what the batch still holds, null when fenced; throws when the process leaves
+   * before PostgreSQL took it.
    */
   async close(maxSingles: number): Promise<BatchSummary | null> {
     clearTimeout(this.#timer);
@@ -105,7 +112,12 @@ export class Ledger {
     this.#noteAcknowledged();
     const last = this.#acknowledged.splice(0);
     await failpoint('before-finish');
-    const summary = await this.#persisted(() => finishAttempt(pool, this.#run, last, { maxSingles, keep }));
+    const finish = (seqs: readonly string[]) => (): Promise<BatchSummary | null> =>
+      finishAttempt(pool, this.#run, seqs, { maxSingles, keep });
+    const summary = await this.#persisted(last.length, finish(last)).catch(async (error: unknown) => {
+      if (!mayBeAboutRow(error)) throw error;
+      return (await this.#acknowledgeApart(last)) ? this.#anyhow(0, finish([])) : null;
+    });
     await failpoint('after-finish');
     if (summary !== null) this.#dependencies.telemetry.settled(this.#run.lane, 'delivered', last.length);
     return summary;
@@ -125,7 +137,15 @@ export class Ledger {
     if (failures.length === 0) return true;
     const rows = failures.map(({ row }) => row);
     await failpoint('before-failures');
-    const ok = await this.#persisted(() => recordFailures(this.#dependencies.pool, this.#run, rows));
+    const { pool } = this.#dependencies;
+    const ok = await this.#timed(() =>
+      persistApart(
+        rows,
+        (some) => recordFailures(pool, this.#run, some),
+        (row, error) => this.#failAlone(row, error),
+        this.#patience,
+      ),
+    );
     if (ok) this.#tellFailures(rows);
     else this.#fence();
     await failpoint('after-failures');
@@ -137,8 +157,19 @@ export class Ledger {
     failures: readonly NotedFailure[],
     change: CircuitChange | null,
   ): Promise<BatchSummary | null> {
+    const { pool } = this.#dependencies;
     const rows = failures.map(({ row }) => ({ ...row, charged: false, park: null }));
-    const summary = await this.#persisted(() => returnRows(this.#dependencies.pool, this.#run, rows, change));
+    const give = (some: readonly FailureRow[]) => (): Promise<BatchSummary | null> =>
+      returnRows(pool, this.#run, some, change);
+    const summary = await this.#persisted(rows.length, give(rows)).catch((error: unknown) => {
+      if (!mayBeAboutRow(error)) throw error;
+      // What was answered is not theirs to answer for: without the attempts that PostgreSQL does not take they go back all the same.
+      this.#dependencies.log.error(
+        { ...this.#run, error: inShort(error) },
+        'attempts cannot be written down',
+      );
+      return this.#anyhow(rows.length, give([]));
+    });
     if (summary === null) this.#fence();
     else this.#tellFailures(rows);
     return summary;
@@ -151,8 +182,8 @@ export class Ledger {
   async #settleFailures(): Promise<BatchSummary | null> {
     const { lane } = this.#run;
     const attempt = { config: this.#reachable?.config, tally: this.tally, failures: this.failures };
-    const { returned, own, change } = await this.#persisted(() =>
-      judgeAttempt(this.#dependencies, lane, attempt),
+    const { returned, own, change } = await judgeAttempt(this.#dependencies, lane, attempt, (count) =>
+      this.#anyhow(this.failures.length, count),
     );
     if (returned === null) {
       await this.record(own);
@@ -169,8 +200,45 @@ export class Ledger {
       this.#dependencies.acknowledged.add(this.#run.lane, this.tally.acknowledged, config.windowMs);
   }
 
-  #persisted<T>(write: () => Promise<T>): Promise<T> {
-    return this.#timed(() => persist(write, this.#stop.signal));
+  #persisted<T>(count: number, write: () => Promise<T>): Promise<T> {
+    return this.#timed(() => persist(write, { ...this.#patience, count }));
+  }
+
+  #anyhow<T>(count: number, write: () => Promise<T>): Promise<T> {
+    return this.#timed(() => persistAnyhow(write, { ...this.#patience, count }));
+  }
+
+  #acknowledgeApart(seqs: readonly string[]): Promise<boolean> {
+    const { pool, keepDelivered } = this.#dependencies;
+    return this.#timed(() =>
+      persistApart(
+        seqs,
+        (some) => acknowledge(pool, this.#run, some, keepDelivered),
+        (seq, error) => this.#parkAlone(seq, 'It was delivered', error),
+        this.#patience,
+      ),
+    );
+  }
+
+  /** What cannot be said of this one failure is left out; if nothing at all can be, a person decides. */
+  async #failAlone(row: FailureRow, error: unknown): Promise<boolean> {
+    const { pool } = this.#dependencies;
+    const plain = { ...row, message: `PostgreSQL did not take the answer: ${inShort(error)}`, excerpt: null };
+    const { address: _address, headers: _headers, ...bare } = plain;
+    return persist(() => recordFailures(pool, this.#run, [bare]), { ...this.#patience, count: 1 }).catch(
+      (again: unknown) => {
+        if (!mayBeAboutRow(again)) throw again;
+        return this.#parkAlone(row.seq, `It failed (${row.errorClass})`, again);
+      },
+    );
+  }
+
+  /** It is not sent again by itself, and the others do not wait for it. */
+  #parkAlone(seq: string, what: string, error: unknown): Promise<boolean> {
+    const { pool, log } = this.#dependencies;
+    const message = `${what}, and PostgreSQL does not take that: ${inShort(error)}`;
+    log.error({ ...this.#run, seq, error: inShort(error) }, 'an outcome cannot be written: parked');
+    return persistAnyhow(() => parkUnwritten(pool, this.#run, seq, message), { ...this.#patience, count: 1 });
   }
 
   #flush(): void {
@@ -185,8 +253,7 @@ export class Ledger {
     const seqs = this.#acknowledged;
     if (seqs.length === 0 || this.fenced || this.#error !== undefined) return;
     this.#acknowledged = [];
-    const { pool, keepDelivered } = this.#dependencies;
-    await this.#settle(seqs.length, () => acknowledge(pool, this.#run, seqs, keepDelivered));
+    await this.#settle(seqs.length, () => this.#acknowledgeApart(seqs));
   }
 
   async #writeLate(): Promise<void> {
@@ -194,14 +261,20 @@ export class Ledger {
     if (late.length === 0 || this.fenced || this.#error !== undefined) return;
     this.#late = [];
     const { pool, keepDelivered } = this.#dependencies;
-    await this.#settle(late.length, () => acknowledgeLate(pool, this.#run, late, keepDelivered));
+    const write = (some: readonly LateSuccessRow[]): Promise<boolean> =>
+      acknowledgeLate(pool, this.#run, some, keepDelivered);
+    // That it was delivered matters more than how.
+    const alone = ({ seq }: LateSuccessRow): Promise<boolean> => this.#acknowledgeApart([seq]);
+    await this.#settle(late.length, () =>
+      this.#timed(() => persistApart(late, write, alone, this.#patience)),
+    );
   }
 
   async #settle(count: number, write: () => Promise<boolean>): Promise<void> {
     const { onProgress, telemetry } = this.#dependencies;
     try {
       await failpoint('before-flush');
-      const ok = await this.#persisted(write);
+      const ok = await write();
       await failpoint('after-flush');
       if (ok) telemetry.settled(this.#run.lane, 'delivered', count);
       else this.#fence();
@@ -228,6 +301,7 @@ export class Ledger {
 
   #fence(): void {
     this.fenced = true;
+    this.#fenced.abort();
     this.#stop.abort();
     this.#dependencies.log.warn({ ...this.#run }, 'a later execution owns this batch: stopped sending');
   }

@@ -1,20 +1,84 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTransient } from '../src/storage/errors.ts';
+import { isOfServer, isSequenceBehind, mayBeAboutRow } from '../src/storage/errors.ts';
+import type { Unwritten } from './unwritten.ts';
 
 const firstDelayMs = 50;
 const maximumDelayMs = 2_000;
+/** An error that may be about a row is believed when it came so often: a trigger may be put right meanwhile. */
+const believedAfter = 3;
+
+export interface Patience {
+  /** Ends the trying: fenced, or the process leaves. */
+  readonly signal: AbortSignal;
+  /** Where waiting is told. */
+  readonly unwritten?: Unwritten;
+  /** Outcomes that the write holds. Default 0: nothing that anybody answered. */
+  readonly count?: number;
+}
 
 /**
- * Writes an outcome that only this process knows, and keeps trying while PostgreSQL is away: giving up would send
- * messages again that were answered. Ends when `signal` aborts (fenced, cancelled) or on an error that waiting cannot mend.
+ * Does what PostgreSQL has to take, and keeps trying as long as it does not, whatever it says: giving up would send messages again that
+ * were answered. Ends when `signal` aborts, on an error that is not PostgreSQL's, and on one that may be about what is
+ * written (see {@link mayBeAboutRow}) and stays: then the caller parts what it has.
  */
-export async function persist<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, maximumDelayMs)) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isTransient(error) || signal.aborted) throw error;
-      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+export async function persist<T>(
+  write: () => Promise<T>,
+  { signal, unwritten, count = 0 }: Patience,
+): Promise<T> {
+  const waiting = unwritten?.wait(count);
+  let isWritten = false;
+  let aboutRow = 0;
+  try {
+    for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, maximumDelayMs)) {
+      try {
+        const written = await write();
+        isWritten = true;
+        return written;
+      } catch (error) {
+        if (mayBeAboutRow(error) ? ++aboutRow >= believedAfter : !isOfServer(error)) throw error;
+        if (signal.aborted) throw error;
+        waiting?.failed(error);
+        if (isSequenceBehind(error)) delayMs = firstDelayMs;
+        await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      }
     }
+  } finally {
+    waiting?.over(isWritten);
+  }
+}
+
+/** As {@link persist}, for what cannot be parted any more: not even an error about the row ends it. */
+export async function persistAnyhow<T>(write: () => Promise<T>, patience: Patience): Promise<T> {
+  for (;;) {
+    try {
+      return await persist(write, patience);
+    } catch (error) {
+      if (patience.signal.aborted || !mayBeAboutRow(error)) throw error;
+      const waiting = patience.unwritten?.wait(patience.count ?? 0);
+      waiting?.failed(error);
+      await sleep(maximumDelayMs, undefined, { signal: patience.signal }).catch(() => undefined);
+      waiting?.over(false);
+    }
+  }
+}
+
+/**
+ * Writes all rows with one statement, or, where PostgreSQL takes exception to one of them, in halves until that one stands alone; what is to
+ * become of it `alone` decides. Answers false as soon as one write does (fenced).
+ */
+export async function persistApart<Row>(
+  rows: readonly Row[],
+  write: (rows: readonly Row[]) => Promise<boolean>,
+  alone: (row: Row, error: unknown) => Promise<boolean>,
+  patience: Patience,
+): Promise<boolean> {
+  try {
+    return await persist(() => write(rows), { ...patience, count: rows.length });
+  } catch (error) {
+    if (!mayBeAboutRow(error) || patience.signal.aborted) throw error;
+    if (rows.length <= 1) return rows.length === 0 || alone(rows[0] as Row, error);
+    const middle = Math.ceil(rows.length / 2);
+    const first = await persistApart(rows.slice(0, middle), write, alone, patience);
+    return first && (await persistApart(rows.slice(middle), write, alone, patience));
   }
 }

@@ -27,6 +27,7 @@ import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { parkedBySign } from './judgeAttempt.ts';
 import { Ledger } from './ledger.ts';
+import { persist } from './persist.ts';
 
 export interface ProbeReport {
   /** Null when the destination is gone. */
@@ -64,6 +65,13 @@ export async function probeDestination(
   dependencies: ActivityDependencies,
   name: string,
 ): Promise<ProbeReport> {
+  // One before it, whose activity ran out of time, may still hold outcomes.
+  return dependencies.underWay.inTurn(`probe ${name}`, cancellationSignal(), () =>
+    probeNow(dependencies, name),
+  );
+}
+
+async function probeNow(dependencies: ActivityDependencies, name: string): Promise<ProbeReport> {
   const lost = await returnLostProbe(dependencies.pool, name);
   if (lost > 0) dependencies.log.warn({ destination: name }, 'a probe was lost: what it held is returned');
   const standing = await lookAtDestination(dependencies, name);
@@ -128,7 +136,7 @@ class Probe {
         });
       if (result === null) break;
       if (!result.holds) return this.#failed(result);
-      if (!(await halfOpen(this.#dependencies.pool, this.#name)))
+      if (!(await this.#persisted(() => halfOpen(this.#dependencies.pool, this.#name))))
         return `${spoken(result)}; its circuit was closed or paused meanwhile`;
     }
     return this.#closed(`${this.#acknowledged} events went through`, {
@@ -148,7 +156,7 @@ class Probe {
     why: string,
     left: { readonly unreachable?: number; readonly forgivenMs?: number } = {},
   ): Promise<string> {
-    await closeCircuit(this.#dependencies.pool, this.#name, why, left);
+    await this.#persisted(() => closeCircuit(this.#dependencies.pool, this.#name, why, left));
     this.#dependencies.acknowledged.noteForgiven(this.#name, left.forgivenMs ?? null);
     this.#dependencies.log.info({ destination: this.#name }, `circuit closed: ${why}`);
     this.#dependencies.onProgress(this.#name);
@@ -164,12 +172,10 @@ class Probe {
       result.failures,
     );
     const reason = last?.message ?? 'no answer';
-    await noteFailedProbe(this.#dependencies.pool, this.#name, {
-      reason,
-      status: last?.status ?? null,
-      errorClass: last?.errorClass ?? null,
-      nextProbeMs,
-    });
+    const { status = null, errorClass = null } = last ?? {};
+    await this.#persisted(() =>
+      noteFailedProbe(this.#dependencies.pool, this.#name, { reason, status, errorClass, nextProbeMs }),
+    );
     return `${spoken(result)}: ${reason}`;
   }
 
@@ -179,7 +185,8 @@ class Probe {
     if (phase === 0 && check !== null) return this.#ask(check);
     const holdMs = softLimitMs + this.#reachable.config.timeoutMs + holdSlackMs;
     const limit = phases[phase] as number;
-    const claimed = await claimProbe(this.#dependencies.pool, this.#name, limit, holdMs, chunk);
+    const { pool } = this.#dependencies;
+    const claimed = await this.#persisted(() => claimProbe(pool, this.#name, limit, holdMs, chunk));
     return claimed === undefined ? null : this.#send(phase, claimed);
   }
 
@@ -200,8 +207,9 @@ class Probe {
     const { config } = this.#reachable;
     const ledger = new Ledger(this.#dependencies, claimed.batch, this.#stop, this.#reachable);
     const limits = { signal: this.#stop.signal, softLimitMs };
-    await deliverRows(this.#dependencies, claimed.batch, claimed.rows, ledger, limits);
-    await ledger.writeAcknowledged();
+    const sending = deliverRows(this.#dependencies, claimed.batch, claimed.rows, ledger, limits);
+    // What was answered is written even if sending broke off.
+    await sending.finally(() => ledger.writeAcknowledged());
     const failures = ledger.failures.flatMap(({ outcome }) => outcome ?? []);
     const counts = countPhase(ledger.tally.acknowledged, failures);
     const wentThrough = this.#acknowledged;
@@ -222,6 +230,11 @@ class Probe {
     return { counts, holds, failures };
   }
 
+  /** Until PostgreSQL takes it, beyond the activity's own limit too: a claim that is repeated would leave its rows behind. */
+  #persisted<T>(write: () => Promise<T>): Promise<T> {
+    return persist(write, { signal: this.#dependencies.leaving.over });
+  }
+
   /** Nobody else waits who could show whose fault it is, and it was refused time and again. */
   #isItsOwnFault(phase: number, { rows, others }: ClaimedProbe, failures: readonly FailedOutcome[]): boolean {
     const sole = phase === 0 && rows.length === 1 && !others;
@@ -230,7 +243,7 @@ class Probe {
 
   async #handOver({ batch }: ClaimedProbe): Promise<void> {
     const { pool, log } = this.#dependencies;
-    const started = await finishProbe(pool, batch, maximumSingles);
+    const started = await this.#persisted(() => finishProbe(pool, batch, maximumSingles));
     if (started === null)
       log.warn({ ...batch, activity: activityInfo().activityId }, 'a later execution owns this probe');
     else this.started.push(...started);

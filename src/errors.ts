@@ -31,7 +31,15 @@ export const errorCatalogue = {
   OUTBOX_EVENT_INVALID: { when: 'an event handed to enqueue cannot be stored as it is', exitCode: 2 },
   OUTBOX_EVENT_CONFLICT: { when: 'the same event id or dedup key was used with other content', exitCode: 1 },
   OUTBOX_POSTGRES_UNREACHABLE: { when: 'PostgreSQL cannot be reached or refuses the login', exitCode: 3 },
-  OUTBOX_POSTGRES_READ_ONLY: { when: 'the server is a read-only standby', exitCode: 3 },
+  OUTBOX_POSTGRES_READ_ONLY: {
+    when: 'PostgreSQL takes no changes: the server is a standby, or was made read-only',
+    exitCode: 3,
+  },
+  OUTBOX_OUTCOME_UNKNOWN: {
+    when: 'the connection to PostgreSQL broke while changes were committed: they are done, or none of them',
+    exitCode: 3,
+  },
+  OUTBOX_INTERRUPTED: { when: 'a command was interrupted before it was done', exitCode: 1 },
   OUTBOX_SCHEMA_MISSING: {
     when: 'the database has no outbox schema, or an older one than this version needs',
     exitCode: 1,

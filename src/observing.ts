@@ -12,7 +12,7 @@ import type { ApiTally, Tally } from './metrics/tally.ts';
 import type { Relay } from './relay/relay.ts';
 import { readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
-import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
+import { describeDatabase, didBreakUnderWay, explainDatabaseError } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { readWritable } from './storage/standing.ts';
 import type { Temporal } from './temporal/connect.ts';
@@ -91,10 +91,12 @@ function scraperOf(
       // What was true before the database went away would hide that it did.
       standing: standing.error === undefined ? lanes : undefined,
       counts: rows,
+      cutOff: didBreakUnderWay(standing.error) || didBreakUnderWay(counts.error),
       databaseUp: lanes !== undefined && standing.error === undefined,
       temporalUp: reached === undefined ? undefined : reached.error === undefined,
       lanesHeld: relay?.standing().lanes,
       workerUp: worker === undefined ? undefined : worker.state() === 'RUNNING',
+      unwritten: worker === undefined ? undefined : (worker.unwritten() ?? { outcomes: 0, waitedMs: 0 }),
     };
   };
 }
@@ -127,8 +129,22 @@ function looksOf(
       },
       configuration: () => checkConfiguration(pool),
       ...(temporal === undefined ? {} : { temporal: () => checkTemporal(pool, temporal) }),
-      ...(worker === undefined ? {} : { worker: workerCheck }),
-      ...(relay === undefined ? {} : { lanes: () => checkLanes(relay) }),
+      ...(worker === undefined
+        ? {}
+        : {
+            worker: () => {
+              const check = workerCheck();
+              return check.ok ? checkOutcomes(worker, redact) : check;
+            },
+          }),
+      ...(relay === undefined
+        ? {}
+        : {
+            lanes: () => {
+              const check = checkClaims(relay, redact);
+              return check.ok ? checkLanes(relay) : check;
+            },
+          }),
     },
   };
 }
@@ -176,6 +192,30 @@ function checkLanes(relay: Relay): Check {
     ok: false,
     says: `the heartbeat is ${Math.round(heartbeatMs / 1000)} s old; others may have taken the lanes`,
   };
+}
+
+/** What was answered and PostgreSQL does not take. */
+function checkOutcomes(worker: OutboxWorker, redact: (text: string) => string): Check {
+  const waiting = worker.unwritten();
+  if (waiting === undefined) return { ok: true };
+  const { outcomes, waitedMs, says } = waiting;
+  return {
+    ok: false,
+    says: `${outcomes} outcomes wait to be written for ${Math.round(waitedMs / 1000)} s: ${redact(says)}`,
+  };
+}
+
+/** No pause between two rounds is as long. */
+const claimIsLongMs = 10_000;
+
+function checkClaims(relay: Relay, redact: (text: string) => string): Check {
+  const { trouble, silentMs } = relay.standing();
+  if (trouble === undefined && silentMs < claimIsLongMs) return { ok: true };
+  if (trouble === undefined)
+    return { ok: false, says: `PostgreSQL has not answered a claim for ${Math.round(silentMs / 1000)} s` };
+  const { lanes, forMs, says } = trouble;
+  const what = lanes === null ? 'nothing' : `nothing of ${lanes.slice(0, 5).join(', ')}`;
+  return { ok: false, says: `${what} is claimed for ${Math.round(forMs / 1000)} s: ${redact(says)}` };
 }
 
 function inWords(error: unknown, databaseUrl: string, redact: (text: string) => string): string {

@@ -10,7 +10,7 @@ import { repeat, type Repeated } from './relay/repeat.ts';
 import { serveHttp } from './serving.ts';
 import { readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
-import { describeDatabase, explainDatabaseError } from './storage/errors.ts';
+import { describeDatabase, explainUnusable } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { adoptTemporal, bindHome, bindTemporal, knowsMark, makeMark } from './storage/recovery.ts';
 import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
@@ -79,7 +79,7 @@ export async function run(options: RunOptions): Promise<Running> {
     await temporal?.close().catch(() => undefined);
     await pool.end();
     // PostgreSQL may go away at any moment of a start; whoever called waits for it only if told that it was that.
-    throw explainDatabaseError(error, describeDatabase(options.databaseUrl));
+    throw explainUnusable(error, describeDatabase(options.databaseUrl));
   }
 }
 

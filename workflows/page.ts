@@ -1,3 +1,4 @@
+import { isoTime } from '../src/core/isoTime.ts';
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { BatchSummary, HeldDelivery } from '../activities/index.ts';
 import type { CommandLine } from './contract.ts';
@@ -63,6 +64,7 @@ const parkedBecause: Readonly<Record<string, string>> = {
   canceled: 'its workflow was cancelled',
   failed: 'its workflow failed',
   poison: 'workers died while attempting it',
+  unwritten: 'it was answered, and PostgreSQL did not take that',
   paused: 'parked by a person while its destination was paused',
 };
 
@@ -86,7 +88,7 @@ function times(tries: number): string {
 
 /** PostgreSQL's JSON has them in its own time zone. */
 export function utc(at: string | null): string {
-  return at === null ? '' : `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  return at === null ? '' : `${isoTime(Date.parse(at)).slice(0, 19).replace('T', ' ')} UTC`;
 }
 
 function whatToSend({ parked }: BatchSummary): string {

@@ -2,6 +2,8 @@ import { OutboxError } from '../errors.ts';
 import { connect, type Pool } from '../storage/connect.ts';
 import { describeDatabase, explainDatabaseError } from '../storage/errors.ts';
 import { requireSchema } from '../storage/migrate.ts';
+import type { Output } from './output.ts';
+import { connectPatiently, patiently } from './patience.ts';
 
 /** @throws OutboxError OUTBOX_USAGE when it is missing or no address of PostgreSQL; the value is never repeated */
 export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string {
@@ -19,16 +21,23 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string {
   return url;
 }
 
-/** Opens the database for one command and closes it after; what PostgreSQL throws is put into words. */
+/**
+ * Opens the database for one command and closes it after; what PostgreSQL throws is put into words. `patient`: for what changes much, or waits
+ * for locks of others: it takes as long as it needs, says so, and can be interrupted.
+ */
 export async function withDatabase<T>(
   work: (pool: Pool) => Promise<T>,
-  options: { readonly anySchema?: boolean } = {},
+  options: { readonly anySchema?: boolean; readonly patient?: Output } = {},
 ): Promise<T> {
   const url = databaseUrl();
-  const pool = connect(url, { applicationName: 'temporal-outbox-cli', max: 4 });
+  const { patient } = options;
+  const pool =
+    patient === undefined
+      ? connect(url, { applicationName: 'temporal-outbox-cli', max: 4 })
+      : connectPatiently(url, 4);
   try {
     if (options.anySchema !== true) await requireSchema(pool);
-    return await work(pool);
+    return await (patient === undefined ? work(pool) : patiently(patient, url, pool, work));
   } catch (error) {
     throw explainDatabaseError(error, describeDatabase(url));
   } finally {

@@ -6,7 +6,7 @@ export interface Interruption {
   readonly signal: AbortSignal;
 }
 
-const exitCodes: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
+export const exitCodes: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 /** The first signal asks for an orderly stop, the second ends the process at once. */
 export function listenForInterruption(onRequest: (why: string) => void = () => undefined): Interruption {

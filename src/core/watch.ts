@@ -14,6 +14,9 @@ export interface WatchLimits {
 /** A pass of housekeeping comes every hour, five minutes late at most: from here on one is missing. */
 export const passOverdueMs = 2 * 3_600_000;
 
+/** Shorter is a restart of PostgreSQL. */
+const unwrittenForMs = 5_000;
+
 export const watchDefaults: WatchLimits = {
   maxLagMs: 5 * 60_000,
   maxParked: 0,
@@ -32,6 +35,12 @@ export interface Watched {
   readonly unrouted: number;
   readonly relays: number;
   readonly housekeepingAgeMs: number;
+  /** What workers were answered and PostgreSQL does not take. */
+  readonly unwritten: readonly {
+    readonly worker: string;
+    readonly waitedMs: number;
+    readonly says: string;
+  }[];
 }
 
 export interface WatchedDestination {
@@ -55,7 +64,8 @@ export interface WatchProblem {
     | 'messages-parked'
     | 'check-backs-late'
     | 'unrouted'
-    | 'housekeeping';
+    | 'housekeeping'
+    | 'unwritten';
   /** Null for what is no destination's. */
   readonly destination: string | null;
   /** Of half messages; null for what is no producer's. */
@@ -76,6 +86,8 @@ export function problemsOf(watched: Watched, limits: WatchLimits): WatchProblem[
     if (value > limit) add(what, place, value, limit);
   };
   if (watched.relays === 0) add('relays', null, 0, 1);
+  const waits = watched.unwritten.map(({ waitedMs }) => waitedMs);
+  over('unwritten', null, Math.max(0, ...waits), unwrittenForMs);
   for (const { destination, lagMs, parked, retrying, heldBy, heldMs } of watched.destinations) {
     if (heldBy === 'refusals') add('paused-by-refusals', { destination }, heldMs, 0);
     else if (heldBy !== 'person') over('lag', { destination }, lagMs, limits.maxLagMs);

@@ -13,11 +13,15 @@ export interface Scraped {
   readonly standing: Standing | undefined;
   readonly counts: Counts | undefined;
   readonly databaseUp: boolean;
+  /** A connection broke while this scrape was asking: what it shows is not whole. */
+  readonly cutOff: boolean;
   readonly temporalUp: boolean | undefined;
   /** Lanes that the relay of this process holds. */
   readonly lanesHeld: number | undefined;
   /** Of the Temporal worker in this process: whether it polls. */
   readonly workerUp: boolean | undefined;
+  /** Outcomes that PostgreSQL does not take, and for how long. */
+  readonly unwritten: { readonly outcomes: number; readonly waitedMs: number } | undefined;
 }
 
 export function familiesOf(scraped: Scraped): Family[] {
@@ -30,7 +34,7 @@ export function familiesOf(scraped: Scraped): Family[] {
   ];
 }
 
-function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp }: Scraped): Family[] {
+function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp, unwritten }: Scraped): Family[] {
   return [
     gauge('outbox_info', 'Always 1; what runs is in its labels.', [{ labels: { version }, value: 1 }]),
     gauge('outbox_database_up', 'Whether PostgreSQL answered this scrape: 1 or 0.', flag(databaseUp)),
@@ -41,6 +45,16 @@ function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp }: Scr
     ),
     gauge('outbox_worker_up', 'Whether the Temporal worker in this process polls: 1 or 0.', flag(workerUp)),
     gauge('outbox_relay_lanes', 'Lanes that the relay in this process holds.', one(lanesHeld)),
+    gauge(
+      'outbox_unwritten_outcomes',
+      'Outcomes of deliveries that this process holds because PostgreSQL does not take them.',
+      one(unwritten?.outcomes),
+    ),
+    gauge(
+      'outbox_unwritten_seconds',
+      'For how long the first of them has waited; 0 when none does.',
+      one(unwritten === undefined ? undefined : unwritten.waitedMs / 1000),
+    ),
   ];
 }
 

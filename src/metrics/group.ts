@@ -10,7 +10,9 @@ let processMetrics: Registry | undefined;
 export function metricsRoutes(scrape: () => Promise<Scraped>): (app: FastifyInstance) => void {
   return (app) => {
     app.get('/metrics', async (_request, reply) => {
-      const own = expose(familiesOf(await scrape()));
+      const scraped = await scrape();
+      if (scraped.cutOff) void reply.code(503);
+      const own = expose(familiesOf(scraped));
       void reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
       return `${own}\n${await registry().metrics()}`;
     });

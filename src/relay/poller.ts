@@ -5,7 +5,9 @@ import { chunk } from '../storage/attempts.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Handover } from '../worker/handover.ts';
+import { inShort, isSaidByServer } from '../storage/errors.ts';
 import type { Lanes } from './lanes.ts';
+import { SickLanes } from './sickLanes.ts';
 import type { Starter } from './starter.ts';
 
 /** A batch counts against its lane's `inFlight` only while younger than this. */
@@ -19,8 +21,17 @@ const busyForMs = 1_000;
 const restMs = 30;
 const fewRows = 100;
 const failureDelayMs = { first: 100, maximum: 5_000 };
+/** So many failing rounds in a row are a moment's trouble. */
+const fewRounds = 3;
 const promoteEveryMs = 250;
 const promoteAtOnce = 1_000;
+
+/** `lanes`: null for all of them. */
+export interface PollTrouble {
+  readonly lanes: readonly string[] | null;
+  readonly forMs: number;
+  readonly says: string;
+}
 
 /** Asks for work, at a pace that follows the load, and hands what it claims to the starter. */
 export class Poller {
@@ -40,6 +51,9 @@ export class Poller {
   #lastPromotionAt = -Infinity;
   readonly #restsUntil = new Map<string, number>();
   #failures = 0;
+  #failingSince: number | undefined;
+  #says = '';
+  readonly #sick = new SickLanes();
   #roundAt = performance.now();
 
   constructor(
@@ -65,6 +79,14 @@ export class Poller {
   /** Milliseconds since the last round ended, well or not: a loop that hangs shows here. */
   get silentMs(): number {
     return performance.now() - this.#roundAt;
+  }
+
+  /** Why nothing, or nothing of some lanes, has been claimed for more than a few rounds; undefined while all is well. */
+  get trouble(): PollTrouble | undefined {
+    const lanes = this.#sick.names;
+    if (this.#failures >= fewRounds && this.#failingSince !== undefined)
+      return { lanes: null, forMs: performance.now() - this.#failingSince, says: this.#says };
+    return lanes.length === 0 ? undefined : { lanes, ...this.#sick.worst() };
   }
 
   start(): void {
@@ -104,7 +126,43 @@ export class Poller {
       this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
     const lanes = this.#lanes.held.filter((lane) => !this.#rests(lane, now) && !this.#starter.isHeldUp(lane));
-    if (lanes.length === 0) return 0;
+    this.#sick.keepOnly(this.#lanes.held);
+    const well = lanes.filter((lane) => !this.#sick.has(lane));
+    let claimed = well.length === 0 ? 0 : await this.#claimTogether(well, now);
+    for (const lane of lanes) if (this.#sick.isDue(lane, now)) claimed += await this.#claimAlone(lane, now);
+    return claimed;
+  }
+
+  /** Where the claim of all fails, each lane is asked for alone: what is wrong with one holds up no other. */
+  async #claimTogether(lanes: readonly string[], now: number): Promise<number> {
+    try {
+      return await this.#claim(lanes, now);
+    } catch (error) {
+      if (lanes.length === 1 || !isSaidByServer(error)) throw error;
+      let claimed = 0;
+      for (const lane of lanes) claimed += await this.#claimAlone(lane, now);
+      if (!lanes.every((lane) => this.#sick.has(lane))) return claimed;
+      // All of them: it is not one lane's trouble.
+      this.#sick.keepOnly([]);
+      throw error;
+    }
+  }
+
+  async #claimAlone(lane: string, now: number): Promise<number> {
+    try {
+      const claimed = await this.#claim([lane], now);
+      if (this.#sick.recovered(lane)) this.#log.info({ lane }, 'claiming works again');
+      return claimed;
+    } catch (error) {
+      if (!isSaidByServer(error)) throw error;
+      if (this.#sick.failed(lane, inShort(error), now))
+        this.#log.warn({ lane, error: inShort(error) }, 'claiming of this lane failed; trying again');
+      return 0;
+    }
+  }
+
+  /** Answers how many batches were claimed. */
+  async #claim(lanes: readonly string[], now: number): Promise<number> {
     const marks = this.#lanes.marks(lanes, now);
     const askedAt = performance.now();
     const batches =
@@ -142,13 +200,16 @@ export class Poller {
   #paceAfter(claimed: number): number {
     if (this.#failures > 0) this.#log.info({}, 'polling works again');
     this.#failures = 0;
+    this.#failingSince = undefined;
     const now = performance.now();
     if (claimed > 0) this.#lastClaimAt = now;
     return now - this.#lastClaimAt < busyForMs ? this.#pollMs.busy : this.#pollMs.idle;
   }
 
   #backOff(error: unknown): number {
-    if (this.#failures++ === 0) this.#log.warn({ error: String(error) }, 'polling failed; trying again');
+    this.#says = inShort(error);
+    this.#failingSince ??= performance.now();
+    if (this.#failures++ === 0) this.#log.warn({ error: this.#says }, 'polling failed; trying again');
     return Math.min(failureDelayMs.first * 2 ** this.#failures, failureDelayMs.maximum);
   }
 

@@ -14,7 +14,7 @@ import { repeat, type Repeated } from './repeat.ts';
 import { Reconciler } from './reconciler.ts';
 import { Starter } from './starter.ts';
 import { Timeouts } from './timeouts.ts';
-import { Poller } from './poller.ts';
+import { Poller, type PollTrouble } from './poller.ts';
 
 export interface RelayOptions {
   readonly pool: Pool;
@@ -54,6 +54,8 @@ export interface RelayStanding {
   readonly leaseMs: number;
   /** Milliseconds since it last ended a round of asking for work. */
   readonly silentMs: number;
+  /** What has kept it from claiming for more than a few rounds; undefined while all is well. */
+  readonly trouble: PollTrouble | undefined;
 }
 
 const minuteMs = 60_000;
@@ -127,6 +129,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       heartbeatMs: lanes.heartbeatMs,
       leaseMs,
       silentMs: poller.silentMs,
+      trouble: poller.trouble,
     }),
     nudge: (lane) => poller.progressed(lane),
     stop: async () => {

@@ -9,7 +9,7 @@ export interface BatchRun {
 
 export interface OpenedBatch extends BatchRun {
   readonly lane: string;
-  /** Executions before this one, in a row, that ended without any outcome. */
+  /** Executions before this one, in a row, that ended without any outcome, and with their process. */
   readonly fruitless: number;
   readonly configRevision: number;
   /** Nothing may be sent to its destination now: paused, or its circuit is not closed. */
@@ -120,18 +120,20 @@ export interface Chunk {
 export const chunk: Chunk = { rows: 500, bytes: 4 * 1024 * 1024 };
 
 /**
- * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left.
+ * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left. One process
+ * that opens a batch again and again was not lost over it.
  */
 export async function openBatch(
   db: Queryable,
   workflowId: string,
+  processId: string,
   { rows: limit, bytes }: Chunk,
 ): Promise<OpenedRows | undefined> {
   const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
     `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", o.held, ${rowColumns}
-     from outbox.open_batch($1) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on true order by r.seq`,
-    [workflowId, limit, bytes],
+     from outbox.open_batch($1, $4) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on true order by r.seq`,
+    [workflowId, limit, bytes, processId],
   );
   const first = rows[0];
   if (first === undefined) return undefined;
@@ -216,6 +218,27 @@ export async function finishAttempt(
     [run.batchId, run.run, maxSingles, seqs, keep],
   );
   return row?.summary ?? null;
+}
+
+/** The run ends in order, though without an outcome: it does not count towards {@link OpenedBatch.fruitless}. */
+export async function forgiveRun(db: Queryable, run: BatchRun): Promise<void> {
+  await db.query('select outbox.forgive_run($1, $2)', [run.batchId, run.run]);
+}
+
+/** Parks a delivery whose outcome PostgreSQL does not take, with the reason `unwritten`. Answers false when fenced. */
+export async function parkUnwritten(
+  db: Queryable,
+  run: BatchRun,
+  seq: string,
+  message: string,
+): Promise<boolean> {
+  const row = await firstOf<{ ok: boolean }>(db, 'select outbox.park_unwritten($1, $2, $3, $4) as ok', [
+    run.batchId,
+    run.run,
+    seq,
+    message,
+  ]);
+  return row?.ok === true;
 }
 
 /** Answers null when fenced. */

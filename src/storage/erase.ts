@@ -1,4 +1,4 @@
-import { firstOf, type Queryable } from './connect.ts';
+import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface Erased {
   /** Events of which something was known. */
@@ -31,20 +31,8 @@ export async function eraseEvents(
   return row.answer;
 }
 
-interface TimedQueryable {
-  query(config: {
-    readonly text: string;
-    readonly values: unknown[];
-    readonly query_timeout: number;
-  }): Promise<{ rows: unknown[] }>;
-}
-
 /** Ids of a key's events and open half messages that were not erased; reads every event there is, which may take minutes. */
-export async function eventsOfKey(db: TimedQueryable, key: string, timeoutMs: number): Promise<string[]> {
-  const { rows } = await db.query({
-    text: 'select outbox.events_of_key($1) as id',
-    values: [key],
-    query_timeout: timeoutMs,
-  });
-  return (rows as { id: string }[]).map(({ id }) => id);
+export async function eventsOfKey(db: Queryable, key: string): Promise<string[]> {
+  const rows = await rowsOf<{ id: string }>(db, 'select outbox.events_of_key($1) as id', [key]);
+  return rows.map(({ id }) => id);
 }

@@ -5,6 +5,7 @@ interface DriverError extends Error {
   code?: string;
   hint?: string;
   detail?: string;
+  constraint?: string;
 }
 
 const unreachableCodes = new Set([
@@ -17,9 +18,87 @@ const unreachableCodes = new Set([
   'EHOSTUNREACH',
 ]);
 
+/** Errors of connections that were never made: nothing was executed, whatever the code says. */
+const failedConnects = new WeakSet<object>();
+/** Errors of connections that broke with a statement under way: what became of it nobody knows. */
+const brokenUnderWay = new WeakSet<object>();
+
+export function noteFailedConnect(error: unknown): void {
+  if (error instanceof Error) failedConnects.add(error);
+}
+
+export function noteBrokenUnderWay(error: unknown): void {
+  if (error instanceof Error) brokenUnderWay.add(error);
+}
+
+export function didBreakUnderWay(error: unknown): boolean {
+  return error instanceof Error && brokenUnderWay.has(error);
+}
+
+/** An answer of the server, after which the connection is still good. */
+export function isSaidByServer(error: unknown): boolean {
+  const { code, severity } = (error ?? {}) as DriverError & { severity?: string };
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && severity !== undefined && severity !== 'FATAL';
+}
+
+/** A pooler that takes no startup options says so in as many ways as there are poolers; waiting mends none of it. */
+export function refusesOptions(error: unknown): boolean {
+  const { message = '', code = '' } = (error ?? {}) as DriverError;
+  return (
+    /startup (parameter|option)|command-line options|unrecognized configuration parameter/i.test(message) ||
+    /^(08P01|0A000|42704)$/.test(code)
+  );
+}
+
+/** The login itself is wrong: no user of that name, another password, no such database. */
+export function isRefusedLogin(error: unknown): boolean {
+  return /^(28...|3D000)$/.test(((error ?? {}) as DriverError).code ?? '');
+}
+
+/**
+ * Keys that the database gives by itself (identity columns) and that are taken: its sequences stand behind their tables, as
+ * a logical cut-over leaves them. Each try takes the next number, so trying again mends it.
+ */
+export function isSequenceBehind(error: unknown): boolean {
+  const { code, constraint } = (error ?? {}) as DriverError;
+  return (
+    code === '23505' &&
+    constraint !== undefined &&
+    /^(audit|dead_letters|attempts|deliveries)_pkey$|_seq_key$/.test(constraint)
+  );
+}
+
+/**
+ * Whether an error may be about what one row holds: data that does not fit, a constraint, a trigger's refusal. Everything else
+ * is about the server, its state or our rights in it, and may be over a moment later.
+ */
+export function mayBeAboutRow(error: unknown): boolean {
+  const failed = (error ?? {}) as DriverError;
+  return (
+    /^(21|22|23|44|54|P0|OB)/.test(failed.code ?? '') && isSaidByServer(error) && !isSequenceBehind(failed)
+  );
+}
+
+/**
+ * Whether PostgreSQL, or the way to it, could not do it now: the server is away, out of room or read-only, ends statements, a right is
+ * missing that somebody may grant. The same statement may succeed later, however much later; only what is about its own data may not.
+ */
+export function isOfServer(error: unknown): boolean {
+  return (isTransient(error) || isSaidByServer(error) || didBreakUnderWay(error)) && !mayBeAboutRow(error);
+}
+
+/** In one line, with PostgreSQL's code: for logs and health. */
+export function inShort(error: unknown): string {
+  const { code, message = String(error) } = (error ?? {}) as DriverError;
+  const said = message === '' ? '' : (message.split('\n')[0] ?? '');
+  return code === undefined || said.includes(code) ? said : `${said} (${code})`.trim();
+}
+
 /** Whether the same statement may succeed a moment later: the server is away, restarting, or out of connections. */
 export function isTransient(error: unknown): boolean {
   const { code, message } = (error ?? {}) as DriverError;
+  if (error instanceof Error && failedConnects.has(error)) return true;
+  if (isSequenceBehind(error)) return true;
   if (code !== undefined) {
     return unreachableCodes.has(code) || /^(08|53|57P0[1-5]|40001|40P01|55P03)/.test(code);
   }
@@ -43,9 +122,9 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
   if (code === 'OB042') return new OutboxError('OUTBOX_PRODUCER_UNKNOWN', message, options);
   if (code === 'OB043') return new OutboxError('OUTBOX_NOT_FOUND', message, options);
   if (code === '25006') {
-    return new OutboxError('OUTBOX_POSTGRES_READ_ONLY', `${where} is a read-only standby`, {
+    return new OutboxError('OUTBOX_POSTGRES_READ_ONLY', `${where} is read-only`, {
       cause: error,
-      hint: 'Point OUTBOX_DATABASE_URL at the primary.',
+      hint: 'Point OUTBOX_DATABASE_URL at the primary, or end what made it read-only (a standby, a full disk).',
     });
   }
   if (code === '3F000' || code === '42P01' || code === '42883') {
@@ -60,7 +139,14 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
   }
   // Of the caller's own transaction, which is to be repeated: its code must stay what retry helpers look for.
   if (/^40|^55P03/.test(code)) return error;
-  if (isTransient(error) || code.startsWith('28') || code === '3D000') {
+  if (isRefusedLogin(error)) {
+    return new OutboxError(
+      'OUTBOX_POSTGRES_UNREACHABLE',
+      `PostgreSQL at ${where} refuses the login: ${message || code}`,
+      { cause: error, hint: 'Check user, password and database in OUTBOX_DATABASE_URL.' },
+    );
+  }
+  if (isTransient(error)) {
     return new OutboxError(
       'OUTBOX_POSTGRES_UNREACHABLE',
       `cannot use PostgreSQL at ${where}: ${message || code}`,
@@ -71,6 +157,20 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
     );
   }
   return error;
+}
+
+/** As {@link explainDatabaseError}, for who can wait: whatever the server says that is not about data may be over later. */
+export function explainUnusable(error: unknown, where: string): unknown {
+  const explained = explainDatabaseError(error, where);
+  if (explained instanceof OutboxError || !isOfServer(error)) return explained;
+  return new OutboxError(
+    'OUTBOX_POSTGRES_UNREACHABLE',
+    `cannot use PostgreSQL at ${where}: ${inShort(error)}`,
+    {
+      cause: error,
+      hint: "The message is PostgreSQL's own. A missing right is granted with: grant outbox_relay to the user in OUTBOX_DATABASE_URL.",
+    },
+  );
 }
 
 /** `host:port/database` of a connection URL: fit for a message, without user or password. */

@@ -62,3 +62,17 @@ export async function giveShare(
 export async function leaveWorker(db: Queryable, workerId: string): Promise<void> {
   await db.query('select outbox.leave_worker($1)', [workerId]);
 }
+
+/** For other processes to see: what this worker was answered and cannot write; undefined: nothing any more. */
+export async function noteUnwritten(
+  db: Queryable,
+  workerId: string,
+  waiting: { readonly outcomes: number; readonly waitedMs: number; readonly says: string } | undefined,
+): Promise<void> {
+  await db.query(`select outbox.note_unwritten($1, $2, $3 * interval '1 ms', $4)`, [
+    workerId,
+    waiting?.outcomes ?? 0,
+    waiting?.waitedMs ?? 0,
+    waiting?.says ?? null,
+  ]);
+}

@@ -38,7 +38,7 @@ export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> 
                  when d.paused_by_refusals then 'refusals' else 'person' end as "heldBy",
             coalesce(extract(epoch from now() - coalesce(d.paused_at, o.opened_at)), 0)::float8 as "heldSeconds",
             coalesce(o.failed_probes, 0) as "failedProbes",
-            coalesce(extract(epoch from now() - least(${dueOf('p')}, ${dueOf('c')})), 0)::float8 as "lagSeconds"
+            coalesce(outbox.seconds_since(least(${dueOf('p')}, ${dueOf('c')})), 0) as "lagSeconds"
      from outbox.destinations d
      left join outbox.lanes l on l.name = d.name
      left join outbox.circuits o on o.destination = d.name and o.state <> 'closed'
@@ -89,7 +89,7 @@ export async function readDatabaseStanding(db: Queryable): Promise<DatabaseStand
 }
 
 export interface Writable {
-  /** A standby, or set to read-only. */
+  /** A standby, or set to read-only: ours write all the same, producers do not. */
   readonly readOnly: boolean;
 }
 
@@ -97,7 +97,8 @@ export interface Writable {
 export async function readWritable(db: Queryable): Promise<Writable> {
   const row = await firstOf<Writable>(
     db,
-    `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as "readOnly"`,
+    `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'
+            or exists (select from pg_settings where name = 'default_transaction_read_only' and reset_val = 'on') as "readOnly"`,
   );
   return row ?? { readOnly: true };
 }

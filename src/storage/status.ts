@@ -69,7 +69,7 @@ export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
             coalesce(c.state, 'closed') as circuit, c.reason as "circuitReason", ${iso('coalesce(d.paused_at, c.since)')} as since,
             ${iso(`case when c.state = 'open' then c.next_probe_at end`)} as "nextProbeAt",
             ${iso(`case when c.state = 'closed' and c.wait_until > now() then c.wait_until end`)} as "waitUntil",
-            (extract(epoch from now() - e.created_at) * 1000)::float8 as "oldestPendingMs"
+            (outbox.seconds_since(e.created_at) * 1000)::float8 as "oldestPendingMs"
      from outbox.destinations d
      left join outbox.circuits c on c.destination = d.name
      left join outbox.lanes l on l.name = d.name and l.lease_until > now()
@@ -135,6 +135,26 @@ export async function readRelays(db: Queryable): Promise<RelayStanding[]> {
   );
 }
 
+/** What a worker was answered and PostgreSQL does not take. */
+export interface UnwrittenOutcomes {
+  /** `host:pid` of the process. */
+  readonly worker: string;
+  readonly outcomes: number;
+  readonly waitedMs: number;
+  /** What PostgreSQL said last. */
+  readonly says: string;
+}
+
+/** Of workers heard of within the last 15 seconds (they report every second). */
+export async function readUnwritten(db: Queryable): Promise<UnwrittenOutcomes[]> {
+  return rowsOf<UnwrittenOutcomes>(
+    db,
+    `select label as worker, unwritten::float8 as outcomes, (extract(epoch from now() - unwritten_since) * 1000)::float8 as "waitedMs",
+            coalesce(unwritten_says, '') as says
+     from outbox.workers where unwritten > 0 and seen_at > now() - interval '15 seconds' order by unwritten_since, label`,
+  );
+}
+
 export interface UnroutedCount {
   readonly type: string;
   readonly events: number;
@@ -177,7 +197,8 @@ export async function readDatabaseFacts(db: Queryable): Promise<DatabaseFacts> {
   const row = await firstOf<DatabaseFacts>(
     db,
     `select split_part(current_setting('server_version'), ' ', 1) as version, current_user as user,
-            pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on' as "readOnly",
+            pg_is_in_recovery()
+              or exists (select from pg_settings where name = 'default_transaction_read_only' and reset_val = 'on') as "readOnly",
             coalesce((select array_agg(wanted order by wanted)
                       from unnest(array['outbox_producer', 'outbox_api', 'outbox_relay', 'outbox_operator', 'outbox_migrator']) wanted
                       where not exists (select from pg_roles where rolname = wanted)), '{}') as "missingRoles"`,

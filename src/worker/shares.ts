@@ -2,10 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../activities/index.ts';
+import type { UnwrittenStanding } from '../../activities/unwritten.ts';
 import type { Share } from '../destination/shared/share.ts';
 import { repeat, type Repeated } from '../relay/repeat.ts';
 import type { Queryable } from '../storage/connect.ts';
-import { giveShare, leaveWorker, renewWorker, takeShare, type Wish } from '../storage/shares.ts';
+import {
+  giveShare,
+  leaveWorker,
+  noteUnwritten,
+  renewWorker,
+  takeShare,
+  type Wish,
+} from '../storage/shares.ts';
 
 const heartbeatMs = 1_000;
 /** Shares outlast the last heartbeat by so much. */
@@ -22,15 +30,19 @@ const askAgainMs = { empty: 100, some: 1_000 };
 export class Shares {
   readonly #db: Queryable;
   readonly #log: Log;
+  readonly #unwritten: () => UnwrittenStanding | undefined;
+  #toldUnwritten = false;
   readonly #id = randomUUID();
   readonly #byName = new Map<string, LocalShare>();
   readonly #stopping = new AbortController();
   #validUntil = -Infinity;
   #heartbeats: Repeated | undefined;
 
-  constructor(db: Queryable, log: Log) {
+  /** `unwritten`: what of this process waits to be written, for the heartbeat to tell. */
+  constructor(db: Queryable, log: Log, unwritten: () => UnwrittenStanding | undefined = () => undefined) {
     this.#db = db;
     this.#log = log;
+    this.#unwritten = unwritten;
   }
 
   async start(): Promise<void> {
@@ -66,6 +78,14 @@ export class Shares {
     this.#validUntil = askedAt + ttlMs - marginMs;
     for (const wish of wishes) await this.#grant(wish);
     for (const share of this.#byName.values()) share.beat();
+    await this.#tellUnwritten();
+  }
+
+  async #tellUnwritten(): Promise<void> {
+    const standing = this.#unwritten();
+    if (standing === undefined && !this.#toldUnwritten) return;
+    await noteUnwritten(this.#db, this.#id, standing);
+    this.#toldUnwritten = standing !== undefined;
   }
 
   async #grant(wish: Wish): Promise<void> {

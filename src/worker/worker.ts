@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { Acknowledged } from '../../activities/acknowledged.ts';
 import { createActivities, OutcomeLog, type Log } from '../../activities/index.ts';
+import { UnderWay } from '../../activities/underWay.ts';
+import { Unwritten, type UnwrittenStanding } from '../../activities/unwritten.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { DestinationConfig } from '../core/destination.ts';
 import type { ProducerConfig } from '../core/producer.ts';
@@ -50,6 +53,8 @@ export interface OutboxWorker {
   readonly destinations: readonly string[];
   /** Temporal's name for how it stands: `RUNNING`, `DRAINING`, `FAILED`, … */
   state(): string;
+  /** What was answered and waits for PostgreSQL to take it; undefined when nothing does. */
+  unwritten(): UnwrittenStanding | undefined;
   /** Resolves when the worker has stopped; rejects when it failed. */
   readonly finished: Promise<void>;
   /** Takes no new work, lets what is under way end within the grace time. */
@@ -101,7 +106,8 @@ const startHints: Readonly<Partial<Record<ErrorCode, string>>> & { readonly OUTB
 /** A Temporal worker for our workflows and activities. Several, in one process or many, share the work. */
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
   const { pool, temporal, log, env = process.env } = options;
-  const shares = new Shares(pool, log);
+  const unwritten = new Unwritten(log);
+  const shares = new Shares(pool, log, () => unwritten.look());
   const types = withOwnTypes(options.destinationTypes);
   const destinations = new LiveDestinations(pool, { env, log, shares, types });
   const configs = await destinations.load();
@@ -131,6 +137,9 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
         return destinations.keepDelivered;
       },
       random: Math.random,
+      processId: randomUUID(),
+      underWay: new UnderWay(),
+      unwritten,
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
@@ -154,6 +163,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     finished,
     destinations: configs.map(({ name }) => name),
     state: () => worker.getState(),
+    unwritten: () => unwritten.standing(),
     stop: async () => {
       asked.abort();
       // The SDK's grace time is for ordinary activities only; first attempts run in local ones.

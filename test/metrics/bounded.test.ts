@@ -71,6 +71,8 @@ test('what a process counts is bounded the same way, and nothing of it is lost',
       temporalUp: undefined,
       lanesHeld: undefined,
       workerUp: undefined,
+      unwritten: undefined,
+      cutOff: false,
     }),
   );
   expect(text).toContain(`outbox_deliveries_total{destination="${others}",outcome="delivered"} 600`);

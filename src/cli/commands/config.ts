@@ -61,10 +61,13 @@ export async function explain(out: Output, options: ConfigOptions): Promise<void
 /** `config apply` */
 export async function apply(out: Output, options: ConfigOptions): Promise<void> {
   const file = await required(out, options);
-  await withDatabase(async (pool) => {
-    const applied = await applyFile(pool, file);
-    out.result(applied, () => `${describeApplied(applied, file.source.path)}\n`);
-  });
+  await withDatabase(
+    async (pool) => {
+      const applied = await applyFile(pool, file);
+      out.result(applied, () => `${describeApplied(applied, file.source.path)}\n`);
+    },
+    { patient: out },
+  );
 }
 
 /** `config schema` */

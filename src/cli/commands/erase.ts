@@ -17,8 +17,6 @@ export interface EraseOptions {
 
 /** Each portion is a transaction: stopped half-way, what was erased stays erased, and again goes on with the rest. */
 const portion = 100;
-/** Looking for a key reads every event. */
-const searchMs = 60 * 60_000;
 
 /** `erase`: payload, headers, key, edits and answers of events; the audit stays. */
 export async function erase(out: Output, options: EraseOptions): Promise<void> {
@@ -26,35 +24,38 @@ export async function erase(out: Output, options: EraseOptions): Promise<void> {
   if ((event.length === 0) === (key === undefined))
     refuseUsage('name events or a key: --event ID… or --key KEY');
   const who = { actor: options.actor ?? systemUser(), reason: options.reason ?? null };
-  await withDatabase(async (pool) => {
-    const ids = key === undefined ? event : await idsOf(out, pool, key, options.yes === true);
-    const sum: Mutable<Erased> = { erased: [], unknown: [], deliveries: [], messages: [], workflows: [] };
-    for (let at = 0; at < ids.length; at += portion) {
-      const answer = await eraseEvents(pool, ids.slice(at, at + portion), who);
-      sum.erased.push(...answer.erased);
-      sum.unknown.push(...answer.unknown);
-      sum.deliveries.push(...answer.deliveries);
-      sum.messages.push(...answer.messages);
-      sum.workflows.push(...answer.workflows);
-    }
-    if (sum.workflows.length > 0) await tell(out, sum.workflows);
-    if (sum.erased.length === 0 && sum.unknown.length > 0) throw unknownEvents(sum.unknown);
-    for (const id of sum.unknown) out.warn(`nothing is known of event ${id}`);
-    const { erased, unknown, deliveries, messages } = sum;
-    out.result({ erased, unknown, deliveries, messages }, (colours) => {
-      const what = erased.length === 1 ? `event ${erased[0]}` : `${erased.length} events`;
-      const dropped = deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped`;
-      const open = messages.length === 0 ? '' : `; ${messages.length} open half messages rolled back`;
-      return `${colours.green('erased')} ${what}${dropped}${open}\n`;
-    });
-  });
+  await withDatabase(
+    async (pool) => {
+      const ids = key === undefined ? event : await idsOf(out, pool, key, options.yes === true);
+      const sum: Mutable<Erased> = { erased: [], unknown: [], deliveries: [], messages: [], workflows: [] };
+      for (let at = 0; at < ids.length; at += portion) {
+        const answer = await eraseEvents(pool, ids.slice(at, at + portion), who);
+        sum.erased.push(...answer.erased);
+        sum.unknown.push(...answer.unknown);
+        sum.deliveries.push(...answer.deliveries);
+        sum.messages.push(...answer.messages);
+        sum.workflows.push(...answer.workflows);
+      }
+      if (sum.workflows.length > 0) await tell(out, sum.workflows);
+      if (sum.erased.length === 0 && sum.unknown.length > 0) throw unknownEvents(sum.unknown);
+      for (const id of sum.unknown) out.warn(`nothing is known of event ${id}`);
+      const { erased, unknown, deliveries, messages } = sum;
+      out.result({ erased, unknown, deliveries, messages }, (colours) => {
+        const what = erased.length === 1 ? `event ${erased[0]}` : `${erased.length} events`;
+        const dropped = deliveries.length === 0 ? '' : `; ${deliveries.length} unsettled deliveries dropped`;
+        const open = messages.length === 0 ? '' : `; ${messages.length} open half messages rolled back`;
+        return `${colours.green('erased')} ${what}${dropped}${open}\n`;
+      });
+    },
+    { patient: out },
+  );
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K] };
 
 async function idsOf(out: Output, pool: Pool, key: string, confirmed: boolean): Promise<string[]> {
   out.note('reading all events for this key …');
-  const ids = await eventsOfKey(pool, key, searchMs);
+  const ids = await eventsOfKey(pool, key);
   if (ids.length === 0) out.note('no events have this key: nothing was done');
   else if (!confirmed)
     refuseUsage(`this would erase ${ids.length} events; nothing was done`, 'Add --yes to do it.');

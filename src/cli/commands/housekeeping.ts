@@ -17,15 +17,18 @@ import { connectForCommand } from '../temporal.ts';
 
 /** `housekeeping run`: one pass, here and now. */
 export async function runPass(out: Output): Promise<void> {
-  await withDatabase(async (pool) => {
-    const report = await keepHouse({ pool, log: silentLog, onStep: out.note });
-    if (report === null) {
-      out.result({ skipped: true, report: null }, () => 'another pass is under way: nothing to do here\n');
-      return;
-    }
-    for (const { name, why } of report.waiting) out.warn(`${name} stays for now: ${why}`);
-    out.result({ skipped: false, report }, () => `${describeReport(report)}\n`);
-  });
+  await withDatabase(
+    async (pool) => {
+      const report = await keepHouse({ pool, log: silentLog, onStep: out.note });
+      if (report === null) {
+        out.result({ skipped: true, report: null }, () => 'another pass is under way: nothing to do here\n');
+        return;
+      }
+      for (const { name, why } of report.waiting) out.warn(`${name} stays for now: ${why}`);
+      out.result({ skipped: false, report }, () => `${describeReport(report)}\n`);
+    },
+    { patient: out },
+  );
 }
 
 interface Standing {

@@ -26,7 +26,7 @@ export interface InboxCheckOptions extends InboxOptions {
 export async function inboxMigrate(out: Output, options: InboxMigrateOptions): Promise<void> {
   const { retention } = options;
   if (retention !== undefined && retention < 3_600_000) refuseUsage('--retention: expected at least 1h');
-  await withConsumer(options, async (pool) => {
+  await withConsumer(out, options, async (pool) => {
     const report = await migrateInbox(pool, retention === undefined ? {} : { retentionMs: retention });
     const { from, to } = report;
     out.result(report, () =>
@@ -40,7 +40,7 @@ export async function inboxMigrate(out: Output, options: InboxMigrateOptions): P
 export async function inboxCheck(out: Output, options: InboxCheckOptions): Promise<void> {
   const retryMs = await retryOf(options);
   const { parkedFor, delayedFor } = options;
-  await withConsumer(options, async (pool) => {
+  await withConsumer(out, options, async (pool) => {
     const report = await checkInbox(pool, {
       ...(retryMs === undefined ? {} : { retryMs }),
       ...(parkedFor === undefined ? {} : { parkedMs: parkedFor }),
@@ -61,7 +61,7 @@ export async function inboxCheck(out: Output, options: InboxCheckOptions): Promi
 }
 
 export async function inboxMaintain(out: Output, options: InboxOptions): Promise<void> {
-  await withConsumer(options, async (pool) => {
+  await withConsumer(out, options, async (pool) => {
     const report = await maintainInbox(pool);
     const { made, dropped, deleted, since } = report;
     out.result(
@@ -87,9 +87,10 @@ async function retryOf({ config, destination, retryFor }: InboxCheckOptions): Pr
 
 /** The option takes the variable's place, so that a password in it is hidden like one in the other. */
 async function withConsumer(
+  out: Output,
   { databaseUrl }: InboxOptions,
   work: (pool: Pool) => Promise<void>,
 ): Promise<void> {
   if (databaseUrl !== undefined) process.env['OUTBOX_DATABASE_URL'] = databaseUrl;
-  await withDatabase(work, { anySchema: true });
+  await withDatabase(work, { anySchema: true, patient: out });
 }

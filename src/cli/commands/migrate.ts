@@ -34,7 +34,7 @@ export async function migrateCommand(out: Output, options: MigrateOptions): Prom
           .join(''),
       );
     },
-    { anySchema: true },
+    { anySchema: true, patient: out },
   );
 }
 

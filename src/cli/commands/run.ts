@@ -5,6 +5,7 @@ import { isOutboxError } from '../../errors.ts';
 import { armFailpoints } from '../../failpoints.ts';
 import { run, type Running } from '../../run.ts';
 import { isApplied, readSettings } from '../../storage/configuration.ts';
+import { isRefusedLogin } from '../../storage/errors.ts';
 import { readConfigFile } from '../configFile.ts';
 import { databaseUrl, withDatabase } from '../database.ts';
 import { listenForInterruption } from '../interruption.ts';
@@ -92,7 +93,8 @@ export async function startPatiently<Started>(
 }
 
 function mayComeUp(error: unknown): boolean {
-  if (!isOutboxError(error)) return false;
+  // A wrong password does not come right by waiting.
+  if (!isOutboxError(error) || isRefusedLogin(error.cause)) return false;
   return error.code === 'OUTBOX_POSTGRES_UNREACHABLE' || error.code === 'OUTBOX_TEMPORAL_UNREACHABLE';
 }
 

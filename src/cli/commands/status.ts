@@ -8,6 +8,7 @@ import {
   readBlockedKeys,
   readLanes,
   readRelays,
+  readUnwritten,
   type BlockedKey,
   type DestinationCounts,
   type LaneStanding,
@@ -54,19 +55,31 @@ export async function status(out: Output, options: StatusOptions): Promise<0 | 1
 }
 
 async function readStatus(pool: Pool) {
-  const [settings, counts, lanes, relays, unrouted, standings, blockedKeys, halfMessages, pass, database] =
-    await Promise.all([
-      readSettings(pool),
-      countDeliveries(pool),
-      readLanes(pool),
-      readRelays(pool),
-      countUnrouted(pool),
-      readLaneStandings(pool),
-      readBlockedKeys(pool, blockedKeysShown),
-      countMessages(pool),
-      readLatestPass(pool),
-      readDatabaseStanding(pool),
-    ]);
+  const [
+    settings,
+    counts,
+    lanes,
+    relays,
+    unrouted,
+    standings,
+    blockedKeys,
+    halfMessages,
+    pass,
+    database,
+    unwritten,
+  ] = await Promise.all([
+    readSettings(pool),
+    countDeliveries(pool),
+    readLanes(pool),
+    readRelays(pool),
+    countUnrouted(pool),
+    readLaneStandings(pool),
+    readBlockedKeys(pool, blockedKeysShown),
+    countMessages(pool),
+    readLatestPass(pool),
+    readDatabaseStanding(pool),
+    readUnwritten(pool),
+  ]);
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
   const none: Omit<LaneStanding, 'destination'> = {
@@ -93,6 +106,8 @@ async function readStatus(pool: Pool) {
       step: pass.step,
     },
     relays,
+    /** What workers were answered and PostgreSQL does not take. */
+    unwritten,
   };
 }
 
@@ -113,6 +128,15 @@ function statusText(found: Status, colours: Colours): string {
           : relays.map(({ label, lanes }) => `${printable(label)} (${lanes} lanes)`).join(', '),
       ],
       ['housekeeping', housekeepingText(found.housekeeping, colours)],
+      ...found.unwritten.map(
+        ({ worker, outcomes, waitedMs, says }) =>
+          [
+            'unwritten',
+            colours.red(
+              `${outcomes} outcomes wait in ${printable(worker)} for ${describeAge(waitedMs)}: ${printable(says)}`,
+            ),
+          ] as const,
+      ),
     ],
     colours,
     '',

@@ -8,10 +8,11 @@ import {
 } from '../../core/watch.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
-import { countDeliveries, countUnrouted } from '../../storage/status.ts';
+import { countDeliveries, countUnrouted, readUnwritten } from '../../storage/status.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
+import { printable } from '../table.ts';
 
 /** `status --check`: one line, 0 or 1, as monitors ask for it. */
 export async function checkStatus(out: Output, given: Partial<WatchLimits>): Promise<0 | 1> {
@@ -28,12 +29,13 @@ export async function checkStatus(out: Output, given: Partial<WatchLimits>): Pro
 }
 
 async function readWatched(pool: Pool): Promise<Watched> {
-  const [lanes, counts, unrouted, halfMessages, database] = await Promise.all([
+  const [lanes, counts, unrouted, halfMessages, database, unwritten] = await Promise.all([
     readLaneStandings(pool),
     countDeliveries(pool),
     countUnrouted(pool, 1_000_000),
     countMessages(pool),
     readDatabaseStanding(pool),
+    readUnwritten(pool),
   ]);
   const byName = new Map(lanes.map((lane) => [lane.destination, lane]));
   return {
@@ -51,6 +53,11 @@ async function readWatched(pool: Pool): Promise<Watched> {
     unrouted: sumOf(unrouted.map(({ events }) => events)),
     relays: database.relays,
     housekeepingAgeMs: Math.round(database.housekeepingAgeSeconds * 1000),
+    unwritten: unwritten.map(({ worker, waitedMs, says }) => ({
+      worker,
+      waitedMs: Math.round(waitedMs),
+      says,
+    })),
   };
 }
 
@@ -88,6 +95,8 @@ function describe({ what, destination, producer, value, limit }: WatchProblem, w
       return `${where}${value} half messages parked (limit ${limit})`;
     case 'check-backs-late':
       return `${where}a check-back is ${spoken(value)} late (limit ${describeDuration(limit)})`;
+    case 'unwritten':
+      return `PostgreSQL does not take what was answered, for ${spoken(value)}: ${printable(watched.unwritten[0]?.says ?? '')}`;
     case 'housekeeping':
       return `no housekeeping for ${spoken(value)} (limit ${describeDuration(limit)})`;
   }

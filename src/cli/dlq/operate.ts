@@ -16,21 +16,25 @@ export async function withOperator<T>(
   timeoutMs: number,
   work: (operator: Operator, pool: Pool) => Promise<T>,
 ): Promise<T> {
-  return withDatabase(async (pool) => {
-    const temporal = await connectForCommand(out);
-    try {
-      const { name, temporalNamespaceId } = await readSettings(pool);
-      const { id, hasSearchAttributes } = await inspectNamespace(temporal);
-      if (temporalNamespaceId !== null && temporalNamespaceId !== id) throw otherNamespace(temporal.address);
-      const operator = await createOperator({
-        ...{ db: pool, temporal, name, timeoutMs },
-        searchAttributes: hasSearchAttributes,
-      });
-      return await work(operator, pool);
-    } finally {
-      await temporal.close();
-    }
-  });
+  return withDatabase(
+    async (pool) => {
+      const temporal = await connectForCommand(out);
+      try {
+        const { name, temporalNamespaceId } = await readSettings(pool);
+        const { id, hasSearchAttributes } = await inspectNamespace(temporal);
+        if (temporalNamespaceId !== null && temporalNamespaceId !== id)
+          throw otherNamespace(temporal.address);
+        const operator = await createOperator({
+          ...{ db: pool, temporal, name, timeoutMs },
+          searchAttributes: hasSearchAttributes,
+        });
+        return await work(operator, pool);
+      } finally {
+        await temporal.close();
+      }
+    },
+    { patient: out },
+  );
 }
 
 /**

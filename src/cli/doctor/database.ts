@@ -14,7 +14,7 @@ import { readConfigFile } from '../configFile.ts';
 import type { Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
-import { checkDestinations, checkHalfMessages } from './held.ts';
+import { checkDestinations, checkHalfMessages, checkUnwritten } from './held.ts';
 import {
   checkClock,
   checkDeadRows,
@@ -91,6 +91,7 @@ const schemaChecks: readonly Check[] = [
   ['waiting', checkWaiting],
   ['parked', checkParked],
   ['destinations', checkDestinations],
+  ['outcomes', checkUnwritten],
   ['half messages', checkHalfMessages],
   ['routing', checkRouting],
   ['due', checkDue],

@@ -3,7 +3,9 @@ import type { Queryable } from '../../storage/connect.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readLaneStandings } from '../../storage/standing.ts';
 import { describeAge } from '../spokenTime.ts';
-import { firstThree, ok, warn, type Finding } from './finding.ts';
+import { readUnwritten } from '../../storage/status.ts';
+import { printable } from '../table.ts';
+import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
 
 const outageLongMs = 60_000;
 
@@ -48,4 +50,20 @@ export async function checkHalfMessages(db: Queryable): Promise<Finding> {
     ...(parked.length > 0 ? ['temporal-outbox messages list --status parked'] : []),
   ];
   return warn(check, firstThree(found), hints.join(' '));
+}
+
+/** What was answered and PostgreSQL does not take: kept in the workers' memory, and lost with them. */
+export async function checkUnwritten(db: Queryable): Promise<Finding> {
+  const check = 'outcomes';
+  const waiting = await readUnwritten(db);
+  if (waiting.length === 0) return ok(check, 'none waits to be written');
+  const named = waiting.map(
+    ({ worker, outcomes, waitedMs, says }) =>
+      `${outcomes} wait in ${printable(worker)} for ${describeAge(waitedMs)}: ${printable(says)}`,
+  );
+  return fail(
+    check,
+    firstThree(named),
+    "They are tried again until PostgreSQL takes them; a worker that is stopped before sends them again. The message is PostgreSQL's own.",
+  );
 }

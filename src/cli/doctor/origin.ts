@@ -5,6 +5,7 @@ import type { Temporal } from '../../temporal/connect.ts';
 import { claimNamespace, requireClaim, restoredDatabase } from '../../temporal/namespace.ts';
 import { recheckAll } from '../../temporal/recheck.ts';
 import type { Output } from '../output.ts';
+import { connectPatiently, patiently } from '../patience.ts';
 import { failedBy, ok, type Finding } from './finding.ts';
 
 const check = 'origin';
@@ -17,9 +18,10 @@ export async function checkOrigin(
   restored: boolean,
   out: Output,
 ): Promise<Finding> {
-  const pool = connect(url, { max: 1 });
+  const pool = restored ? connectPatiently(url, 1) : connect(url, { max: 1 });
   try {
-    return restored ? await goOn(pool, settings, temporal, out) : await look(pool, settings, temporal);
+    if (!restored) return await look(pool, settings, temporal);
+    return await patiently(out, url, pool, () => goOn(pool, settings, temporal, out));
   } catch (error) {
     return failedBy(check, error);
   } finally {

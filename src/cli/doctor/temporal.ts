@@ -2,13 +2,13 @@ import { pollersOf } from '../../deadletter/pollers.ts';
 import { describeDuration } from '../../core/duration.ts';
 import { taskQueueName } from '../../core/ids.ts';
 import type { Settings } from '../../storage/configuration.ts';
-import { connect } from '../../storage/connect.ts';
 import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
 import type { Temporal } from '../../temporal/connect.ts';
 import { inspectNamespace, readNamespaceRetention } from '../../temporal/namespace.ts';
 import { describeHousekeepingSchedule, housekeepingScheduleId } from '../../temporal/schedule.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
+import { connectPatiently, patiently } from '../patience.ts';
 import { connectForCommand } from '../temporal.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
 import { checkOrigin } from './origin.ts';
@@ -37,7 +37,7 @@ export async function checkTemporal(
     const { id, hasSearchAttributes } = await inspectNamespace(temporal);
     const findings = [ok('Temporal', `namespace ${temporal.namespace} at ${temporal.address}`)];
     if (settings !== null) {
-      const binding = await checkBinding(url, settings, id, temporal, adopt);
+      const binding = await checkBinding(out, url, settings, id, temporal, adopt);
       findings.push(binding);
       if (binding.level !== 'fail') findings.push(await checkOrigin(url, settings, temporal, restored, out));
     }
@@ -65,6 +65,7 @@ export async function checkTemporal(
 }
 
 async function checkBinding(
+  out: Output,
   url: string,
   { temporalNamespaceId }: Settings,
   namespaceId: string,
@@ -75,10 +76,12 @@ async function checkBinding(
   if (temporalNamespaceId === namespaceId) return ok(check, 'the database belongs to this namespace');
   if (temporalNamespaceId === null && !adopt) return ok(check, 'not bound yet; the first run binds it');
   if (!adopt) return failedBy(check, otherNamespace(temporal.address));
-  const pool = connect(url, { max: 1 });
+  const pool = connectPatiently(url, 1);
   try {
-    await bindTemporal(pool, namespaceId);
-    const returned = await adoptTemporal(pool, namespaceId);
+    const returned = await patiently(out, url, pool, async () => {
+      await bindTemporal(pool, namespaceId);
+      return adoptTemporal(pool, namespaceId);
+    });
     return ok(check, `adopted by this namespace; ${returned} claimed deliveries went back to pending`);
   } catch (error) {
     return failedBy(check, error);

@@ -28,15 +28,18 @@ export async function settle(
     ...(reason === undefined ? {} : { reason }),
     commandId: randomUUID(),
   };
-  const { answer, state } = await withDatabase(async (pool) => {
-    if ((await readMessageState(pool, id)) === undefined) {
-      throw new OutboxError('OUTBOX_NOT_FOUND', `there is no half message ${id}`, {
-        hint: 'temporal-outbox messages list --status all',
-      });
-    }
-    const answered = await resolveMessages(pool, null, command, 'cli');
-    return { answer: answered, state: await readMessageState(pool, id) };
-  });
+  const { answer, state } = await withDatabase(
+    async (pool) => {
+      if ((await readMessageState(pool, id)) === undefined) {
+        throw new OutboxError('OUTBOX_NOT_FOUND', `there is no half message ${id}`, {
+          hint: 'temporal-outbox messages list --status all',
+        });
+      }
+      const answered = await resolveMessages(pool, null, command, 'cli');
+      return { answer: answered, state: await readMessageState(pool, id) };
+    },
+    { patient: out },
+  );
   const { outcome, message } = answer;
   const value = {
     action,

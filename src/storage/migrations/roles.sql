@@ -69,14 +69,14 @@ begin
     ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
-      'apply_config']),
+      'apply_config', 'seconds_since']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch',
       -- worker
-      'open_batch', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
+      'open_batch', 'forgive_run', 'park_unwritten', 'note_unwritten', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
       'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
       'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
@@ -88,7 +88,7 @@ begin
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'latest_mark',
       -- housekeeping, health and metrics
       'make_partitions', 'days_ahead', 'partitions_past_retention', 'may_detach', 'keep_unsettled', 'finish_detach', 'drop_detached',
-      'drop_partition_briefly', 'purge', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode'])
+      'drop_partition_briefly', 'purge', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode', 'seconds_since'])
   loop
     for v_name in
       select p.oid::regprocedure::text from pg_proc p
