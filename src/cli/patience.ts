@@ -50,7 +50,7 @@ class Watch {
   readonly #url: string;
   readonly #busy = new Map<pg.PoolClient, number>();
   readonly #timer: NodeJS.Timeout;
-  readonly #signals = [...Object.keys(exitCodes), closedPipeEvent] as NodeJS.Signals[];
+  readonly #signals = [...Object.keys(exitCodes), closedPipeEvent];
   #pool: Pool | undefined;
   #looking: Promise<void> | undefined;
   #nextWordAt: number | undefined;
@@ -60,7 +60,7 @@ class Watch {
     this.#url = url;
     pool.on('acquire', (client) => this.#busy.set(client, performance.now()));
     pool.on('release', (_error, client) => this.#busy.delete(client));
-    pool.on('remove', (client) => this.#busy.delete(client as pg.PoolClient));
+    pool.on('remove', (client) => this.#busy.delete(client));
     this.#timer = setInterval(() => this.#round(), everyMs);
     for (const name of this.#signals) process.on(name, this.#interrupt);
   }
@@ -72,7 +72,7 @@ class Watch {
     await this.#pool?.end();
   }
 
-  readonly #interrupt = (name: NodeJS.Signals): void => {
+  readonly #interrupt = (name: string): void => {
     if (this.interrupted) process.exit(exitCodes[name] ?? 0);
     this.interrupted = true;
     this.#out.note('interrupted: cancelling what is under way; a second signal ends at once');

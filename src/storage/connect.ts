@@ -30,7 +30,7 @@ const soonerMs = 2_000;
 export function connect(url: string, options: ConnectOptions = {}): Pool {
   const answerMs = options.patienceMs === undefined ? 60_000 : options.patienceMs.answer;
   const wire = { plain: false };
-  const pool = new pg.Pool({
+  const settings = {
     connectionString: url,
     max: options.max ?? 10,
     application_name: options.applicationName ?? 'temporal-outbox',
@@ -40,13 +40,14 @@ export function connect(url: string, options: ConnectOptions = {}): Pool {
     // A relay's statements take milliseconds; one that takes a minute is stuck behind something.
     ...(answerMs === null ? {} : { query_timeout: answerMs }),
     Client: clientOf(wire),
-    onConnect: (client: pg.ClientBase) =>
+    // Waited for, whatever the types say.
+    onConnect: (client: pg.ClientBase): unknown =>
       settle(client, answerMs === null ? 0 : Math.max(answerMs - soonerMs, 1_000)),
-  } as pg.PoolConfig);
+  };
+  const pool = new pg.Pool(settings);
   pool.on('error', options.onIdleError ?? (() => undefined));
   const obtain = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
-  const patched = pool as { connect: unknown; query: unknown };
-  patched.connect = async (): Promise<pg.PoolClient> => {
+  const connected = async (): Promise<pg.PoolClient> => {
     try {
       return await obtain().catch((error: unknown) => {
         if (wire.plain || !refusesOptions(error)) throw error;
@@ -58,8 +59,8 @@ export function connect(url: string, options: ConnectOptions = {}): Pool {
       throw error;
     }
   };
-  patched.query = (text: string, values?: unknown[]) => queryOnce(pool, text, values);
-  return pool;
+  const query = (text: string, values?: unknown[]): Promise<pg.QueryResult> => queryOnce(pool, text, values);
+  return Object.assign<Pool, object>(pool, { connect: connected, query });
 }
 
 /** Clients that survive breaking while somebody uses them: the statement under way rejects, and that is enough. */

@@ -1,7 +1,7 @@
 /** Nothing of ours depends on the defaults of the role or the database. */
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { connect, inTransaction } from '../../src/storage/connect.ts';
+import { connect, inTransaction, rowsOf } from '../../src/storage/connect.ts';
 import { applyTestConfig, eventually } from '../support/index.ts';
 import { startPooler } from './pooler.ts';
 import { expectOnceEach, openField, produce } from './stage.ts';
@@ -112,7 +112,9 @@ test('where startup options are refused, each transaction says what it needs, an
     pool.query(`select current_setting('${name}') as value`).then(({ rows }) => rows[0] as { value: string });
   expect(await shown('transaction_isolation')).toEqual({ value: 'read committed' });
   expect(await shown('statement_timeout')).toEqual({ value: '58s' });
-  const inside = await inTransaction(pool, async (client) => (await client.query('show search_path')).rows);
+  const inside = await inTransaction(pool, (client) =>
+    rowsOf<{ search_path: string }>(client, 'show search_path'),
+  );
   expect(inside).toEqual([{ search_path: '"$user", public' }]);
   const client = await pool.connect();
   expect((await client.query('show statement_timeout')).rows).toEqual([{ statement_timeout: '2s' }]);

@@ -204,7 +204,10 @@ test('a row whose outcome cannot be written stands alone and says why; the other
   await eventually(
     async () => {
       expect(await database.rows('select reason, last_error from outbox.dead_letters')).toMatchObject([
-        { reason: 'unwritten', last_error: expect.stringContaining('odd rows are not for this table') },
+        {
+          reason: 'unwritten',
+          last_error: expect.stringContaining('odd rows are not for this table') as string,
+        },
       ]);
       const [row] = await database.rows<{ n: number }>('select count(*)::int as n from outbox.delivered');
       expect(row?.n).toBe(39);
