@@ -82,6 +82,13 @@ function scraperOf(
           patienceMs: temporalDeadlineMs,
           staleMs: 10_000,
         });
+  const told = new WeakSet<object>();
+  /** A connection that broke is that one scrape's trouble. */
+  const isNews = (error: unknown): boolean => {
+    if (!(error instanceof Error) || !didBreakUnderWay(error) || told.has(error)) return false;
+    told.add(error);
+    return true;
+  };
   return async () => {
     const [lanes, rows] = await Promise.all([standing.get(), counts.get(), reached?.get()]);
     return {
@@ -91,7 +98,7 @@ function scraperOf(
       // What was true before the database went away would hide that it did.
       standing: standing.error === undefined ? lanes : undefined,
       counts: rows,
-      cutOff: didBreakUnderWay(standing.error) || didBreakUnderWay(counts.error),
+      cutOff: [standing.error, counts.error].filter(isNews).length > 0,
       databaseUp: lanes !== undefined && standing.error === undefined,
       temporalUp: reached === undefined ? undefined : reached.error === undefined,
       lanesHeld: relay?.standing().lanes,
