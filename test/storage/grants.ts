@@ -55,9 +55,9 @@ export const grants: Readonly<Record<string, Grants>> = {
       message_batches_to_check message_state note_circuit note_command note_failed_probe note_unwritten
       oldest_transaction_seconds open_batch open_circuit open_messages park_batch park_pending park_rows
       park_unwritten partitions_past_retention pause_destination prepare_revision promote_due purge ration_retries
-      record_failures refund release_batch release_keys renew_worker resolve resolve_messages
+      record_failures refund refund_signs release_batch release_keys renew_worker resolve resolve_messages
       return_lost_probe return_rows return_tails seconds_since set_clock settle_checks settle_restored spend_tokens
-      split_off take_keyed take_nudges take_share take_turns tokens_for tokens_now uuid7_time
+      split_off take_keyed take_nudges take_share take_turns tokens_for tokens_now type_of uuid7_time
       wake_stranded why_refused workflow_prefix workflows_without_rows`,
     reads: everything,
     tables: [
