@@ -199,6 +199,7 @@ function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['conf
     contentType: row.contentType,
     payload: row.payload,
     headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
+    ...(row.extracted === null ? {} : { extracted: row.extracted }),
     // Only CloudEvents asks for it.
     get createdAt() {
       return isoTime(row.createdMs);

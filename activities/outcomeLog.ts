@@ -35,7 +35,7 @@ export class OutcomeLog {
   }
 
   /** Only to be called when `verbose`. */
-  acknowledged(workflowId: string, row: DeliveryRow, status: number, durationMs: number): void {
+  acknowledged(workflowId: string, row: DeliveryRow, status: number | null, durationMs: number): void {
     const { destination, eventId, tries } = row;
     this.#log.debug(
       { destination, eventId, attempt: tries + 1, status, durationMs, workflowId },

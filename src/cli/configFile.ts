@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { describeFinding, Findings } from '../settings/findings.ts';
+import { pathsIn } from '../destination/shared/template.ts';
+import { withOwnTypes } from '../destination/registry.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { readYaml } from '../config/yaml.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { classifyFilter } from '../storage/status.ts';
+import { ownDestinationTypes } from './destinationTypes.ts';
 import type { Output } from './output.ts';
 
 export interface ConfigPath {
@@ -28,7 +31,8 @@ export async function readConfigFile(
 ): Promise<LoadedConfig | undefined> {
   const { path, named } = configPath(option);
   if (!named && !existsSync(path)) return undefined;
-  const loaded = await loadConfig(path, process.env, { missingEnvironment });
+  const destinationTypes = await ownDestinationTypes();
+  const loaded = await loadConfig(path, process.env, { missingEnvironment, destinationTypes });
   for (const warning of loaded.warnings) out.warn(describeFinding(warning));
   return loaded;
 }
@@ -41,7 +45,7 @@ export interface FilterMode {
 }
 
 /**
- * Has PostgreSQL read every filter.
+ * Has PostgreSQL read every filter, and every jsonpath of a template.
  * @throws ConfigError naming the lines of those it does not take
  */
 export async function checkFilters(db: Queryable, { config, source }: LoadedConfig): Promise<FilterMode[]> {
@@ -60,8 +64,31 @@ export async function checkFilters(db: Queryable, { config, source }: LoadedConf
       );
     }
   }
+  await checkPaths(db, { config, findings });
   findings.throwIfAny();
   return modes;
+}
+
+async function checkPaths(
+  db: Queryable,
+  { config, findings }: { readonly config: LoadedConfig['config']; readonly findings: Findings },
+): Promise<void> {
+  const types = withOwnTypes(await ownDestinationTypes());
+  for (const destination of config.destinations) {
+    const settings = destination as unknown as Readonly<Record<string, unknown>>;
+    for (const key of types.find(destination.type)?.templates ?? []) {
+      const written = settings[key];
+      for (const path of typeof written === 'string' ? pathsIn(written) : []) {
+        await db.query('select $1::jsonpath', [path]).catch((error: unknown) => {
+          if (!isBadJsonpath(error)) throw error;
+          findings.problem(
+            ['destinations', destination.name, key],
+            `expected a jsonpath that PostgreSQL takes in {${path}}; it says: ${(error as Error).message}`,
+          );
+        });
+      }
+    }
+  }
 }
 
 /** Classes 22 (data exception, jsonpath included) and 42601 (syntax error): about the text, not about the server. */

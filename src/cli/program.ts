@@ -39,7 +39,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     .addHelpText('after', environmentHelp);
   const out = createOutput(asJson);
   addServing(program, out);
-  addSchemaAndConfig(program, out);
+  addSchemaAndConfig(program, out, setExitCode);
   addLooking(program, out, setExitCode);
   addDeadLetterCommands(
     program.command('dlq').description('dead letters: see and resolve them'),
@@ -75,6 +75,7 @@ const environmentHelp = `
 Environment:
   OUTBOX_DATABASE_URL  postgresql://user:password@host:5432/database
   OUTBOX_CONFIG        the configuration file, outbox.yaml if not set
+  OUTBOX_DESTINATION_TYPES  modules with destination types of your own: ./my-type.js, separated by commas
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the others of Temporal's own clients
   TEMPORAL_UI_URL      where the Temporal UI is, for links
   OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay, worker and api, where the options are not given
@@ -156,12 +157,11 @@ function apiListenOption(): Option {
 }
 
 const configCommands = [
-  ['check', 'validate the file; with OUTBOX_DATABASE_URL also its filters'],
   ['explain', 'print what the file comes to: addresses, timetables of attempts, routes'],
   ['apply', 'write the file to the database as a new revision'],
 ] as const;
 
-function addSchemaAndConfig(program: Command, out: Output): void {
+function addSchemaAndConfig(program: Command, out: Output, setExitCode: SetExitCode): void {
   program
     .command('migrate')
     .description('create or upgrade the schema, and apply the configuration file if there is one')
@@ -171,6 +171,14 @@ function addSchemaAndConfig(program: Command, out: Output): void {
       (await import('./commands/migrate.ts')).migrateCommand(out, options),
     );
   const config = program.command('config').description('the configuration file');
+  config
+    .command('check')
+    .description('validate the file; with OUTBOX_DATABASE_URL also its filters')
+    .addOption(configOption())
+    .option('--online', 'ask each destination’s server whether what it names is there and of the right kind')
+    .action(async (options: { config?: string; online?: boolean }) =>
+      setExitCode(await (await import('./commands/config.ts')).check(out, options)),
+    );
   for (const [name, description] of configCommands) {
     config
       .command(name)

@@ -41,6 +41,10 @@ const faultsOfDestination = new Set([
   'http-407',
   'bad-configuration',
   'blocked-address',
+  // Of brokers: what the destination names is not there, of another kind, or not ours.
+  'unknown-target',
+  'wrong-target',
+  'access-refused',
 ]);
 
 export function isFaultOfDestination(errorClass: string): boolean {

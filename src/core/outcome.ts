@@ -25,13 +25,13 @@ export interface OutgoingMessage {
 
 /**
  * What one attempt came to.
- * - `acknowledged`: a 2xx; nothing else acknowledges.
- * - `refused`: the receiver looked at this message and said no; charged to the event's budget.
- * - `unreachable`: the receiver could not be asked (network, timeout, 429, 502, 503, 504); never charged.
+ * - `acknowledged`: a 2xx over HTTP, stored by a broker; nothing else acknowledges. `status` is null where the protocol has none.
+ * - `refused`: the receiver or broker looked at this message and said no; charged to the event's budget.
+ * - `unreachable`: it could not be asked (network, timeout, 429, 502, 503, 504, a broker that is blocked); never charged.
  * - `aborted`: we stopped before an answer (fenced, shutting down); says nothing about event or destination.
  */
 export type SendOutcome =
-  | { readonly kind: 'acknowledged'; readonly status: number; readonly durationMs: number }
+  | { readonly kind: 'acknowledged'; readonly status: number | null; readonly durationMs: number }
   | ({ readonly kind: 'refused'; readonly permanent: boolean } & FailureDetails)
   | ({ readonly kind: 'unreachable' } & FailureDetails)
   | { readonly kind: 'aborted' };
@@ -49,9 +49,9 @@ export interface FailureDetails {
   readonly durationMs: number;
 }
 
-/** What a request looked like, for the history of attempts: no secret, no signature, not its body. */
+/** How a message was sent, for the history of attempts: no secret, no signature, not its body. */
 export interface SentRequest {
-  /** Where it went, without query and credentials: `POST https://host/path`. */
+  /** Where it went, without query and credentials: `POST https://host/path`, `amqp://host/vhost exchange orders, routing key paid`. */
   readonly address: string;
   /** Long values cut. */
   readonly headers: Readonly<Record<string, string>>;

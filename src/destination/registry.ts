@@ -26,6 +26,11 @@ export class DestinationTypes {
     return [...this.#byName.keys()];
   }
 
+  /** Whether it is one of ours, which keep what the interface asks of a sender. */
+  isOurs(type: DestinationType): boolean {
+    return ours.includes(type);
+  }
+
   find(name: string): DestinationType | undefined {
     return this.#byName.get(name);
   }

@@ -5,8 +5,10 @@ import type { ErrorCode } from '../errors.ts';
 import { builtInTypes, type DestinationTypes } from './registry.ts';
 import { missingClient } from './shared/clients.ts';
 import { Connections } from './shared/connections.ts';
+import { errorText } from './shared/networkErrors.ts';
+import { printable } from './shared/printable.ts';
 import { wholeShare } from './shared/share.ts';
-import type { SecretSource, Services } from './type.ts';
+import type { DestinationType, SecretSource, Services } from './type.ts';
 
 /** What a sender works with; what is left out is that of a process with this one destination. */
 export type SenderDependencies = SecretSource & Partial<Services>;
@@ -22,9 +24,43 @@ export function createSender(
   types: DestinationTypes = builtInTypes,
 ): Sender {
   const type = types.find(config.type);
-  return type === undefined
-    ? waitingForType(config, types)
-    : type.open(config, { ...alone(), ...dependencies });
+  if (type === undefined) return waitingForType(config, types);
+  const services = { ...alone(), ...dependencies };
+  return types.isOurs(type) ? type.open(config, services) : guarded(type, config, services);
+}
+
+/** A fault in somebody's type is a failed attempt: a batch would wait for ever for a promise that rejects. */
+function guarded(type: DestinationType, config: DestinationConfig, services: Services): Sender {
+  const fault = (error: unknown): SendOutcome => ({
+    kind: 'unreachable',
+    errorClass: 'type-failed',
+    message: printable(`destination type ${type.name} failed: ${errorText(error)}`, 500),
+    ...nothingKnown,
+  });
+  try {
+    const sender = type.open(config, services);
+    const { check } = sender;
+    return {
+      send: async (message, signal) => sender.send(message, signal).catch(fault),
+      describe: (message) => {
+        try {
+          return sender.describe?.(message) ?? { address: '', headers: {} };
+        } catch {
+          return { address: '', headers: {} };
+        }
+      },
+      check: check === null ? null : async (signal) => check(signal).catch(fault),
+      close: () => sender.close(),
+    };
+  } catch (error) {
+    return failing(fault(error));
+  }
+}
+
+const nothingKnown = { status: null, retryAfterMs: null, excerpt: null, durationMs: 0 };
+
+function failing(outcome: SendOutcome): Sender {
+  return { send: async () => outcome, check: async () => outcome, close: async () => undefined };
 }
 
 function alone(): Omit<Services, keyof SecretSource> {
@@ -39,16 +75,8 @@ function alone(): Omit<Services, keyof SecretSource> {
 
 /** Another process may have the type, or this one once it is replaced: its messages cost nothing meanwhile. */
 function waitingForType(config: DestinationConfig, types: DestinationTypes): Sender {
-  const outcome: SendOutcome = {
-    kind: 'unreachable',
-    errorClass: 'unknown-type',
-    message: types.unknown(config.type).message,
-    status: null,
-    retryAfterMs: null,
-    excerpt: null,
-    durationMs: 0,
-  };
-  return { send: async () => outcome, check: async () => outcome, close: async () => undefined };
+  const { message } = types.unknown(config.type);
+  return failing({ kind: 'unreachable', errorClass: 'unknown-type', message, ...nothingKnown });
 }
 
 export interface SenderProblem {

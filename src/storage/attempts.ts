@@ -39,6 +39,8 @@ export interface DeliveryRow {
   readonly createdMs: number;
   readonly payload: string;
   readonly headers: string;
+  /** What the destination's `paths` found; null where it has none. */
+  readonly extracted: Readonly<Record<string, string | null>> | null;
 }
 
 /** A batch's run and the first rows to send in it. */
@@ -50,7 +52,8 @@ export interface OpenedRows {
 /** The success that followed a failure. One at the first try is not written down but in outbox.delivered. */
 export interface LateSuccessRow extends Partial<SentRequest> {
   readonly seq: string;
-  readonly status: number;
+  /** Null where the protocol has none. */
+  readonly status: number | null;
   readonly durationMs: number;
 }
 
@@ -140,10 +143,12 @@ export async function openBatch(
   return { batch: first, rows: first.seq === null ? [] : (rows as DeliveryRow[]) };
 }
 
-/** Columns of outbox.load_rows as `r`. */
+/** Columns of outbox.load_rows as `r`, and what the templates of a row's destination need of its payload. */
 export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
   r.since_first_ms as "sinceFirstMs", r.order_key as "orderKey", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
-  r.created_ms as "createdMs", r.payload, r.headers`;
+  r.created_ms as "createdMs", r.payload, r.headers,
+  case when r.destination in (select name from outbox.destinations where paths is not null)
+       then outbox.extracted(r.destination, r.payload) end as extracted`;
 
 /** The next rows to send after `seq`, in order. */
 export async function loadRows(

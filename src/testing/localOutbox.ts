@@ -1,6 +1,7 @@
 import type { Log } from '../../activities/index.ts';
 import type { OutboxConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
+import type { DestinationType } from '../destination/type.ts';
 import { startServers, type Servers } from '../embedded/index.ts';
 import { OutboxError } from '../errors.ts';
 import { run, type Running } from '../run.ts';
@@ -19,6 +20,8 @@ export interface LocalOutboxOptions {
   readonly beforeConfig?: (db: Pool) => Promise<unknown>;
   /** Preferred ports; free ones are taken where somebody has them. Default: any free ones. */
   readonly ports?: { readonly postgres: number; readonly temporal: number; readonly ui: number };
+  /** Destination types of your own, beside ours. */
+  readonly destinationTypes?: readonly DestinationType[];
   /** Where `${X}` and `env:X` come from. Default `process.env`. */
   readonly env?: Environment;
   readonly log?: Log;
@@ -86,7 +89,10 @@ async function prepare(url: string, { config, source, beforeConfig }: LocalOutbo
   }
 }
 
-async function deliver({ postgres, temporal }: Servers, { env, log }: LocalOutboxOptions): Promise<Running> {
+async function deliver(
+  { postgres, temporal }: Servers,
+  { env, log, destinationTypes }: LocalOutboxOptions,
+): Promise<Running> {
   return run({
     databaseUrl: postgres.url,
     temporal: { address: temporal.address, namespace: temporal.namespace, ignoreEnvironment: true },
@@ -94,6 +100,7 @@ async function deliver({ postgres, temporal }: Servers, { env, log }: LocalOutbo
     // Both stores are our own: when Temporal's was lost, the rows know what to do.
     adopt: true,
     ...(env === undefined ? {} : { env }),
+    ...(destinationTypes === undefined ? {} : { destinationTypes }),
   });
 }
 

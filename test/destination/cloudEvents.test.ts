@@ -2,7 +2,8 @@ import { HTTP, type CloudEvent } from 'cloudevents';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HttpDestinationConfig } from '../../src/destination/http/config.ts';
 import type { OutgoingMessage } from '../../src/core/outcome.ts';
-import { percentEncode, structuredBody } from '../../src/destination/http/cloudEvents.ts';
+import { percentEncode } from '../../src/destination/http/cloudEvents.ts';
+import { structuredBody } from '../../src/destination/shared/cloudEvents.ts';
 import { closeSenders, deliverTo, eventId, message } from './support/fixtures.ts';
 import { closeReceivers, httpReceiver, type ReceivedRequest } from './support/receivers.ts';
 
@@ -99,7 +100,7 @@ describe('structured mode', () => {
     ['text/plain', false],
     ['application/jsonl', false],
   ])('takes data of type %s as JSON: %s', (contentType, isJson) => {
-    const body = JSON.parse(structuredBody(message({ contentType, payload: '{"id": 1}' }), 'x')) as {
+    const body = JSON.parse(structuredBody(message({ contentType, payload: '{"id": 1}' }))) as {
       data: unknown;
     };
     expect(body.data).toEqual(isJson ? { id: 1 } : '{"id": 1}');

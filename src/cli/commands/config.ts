@@ -1,8 +1,11 @@
 import { describeFinding } from '../../settings/findings.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import { withOwnTypes } from '../../destination/registry.ts';
+import { ownDestinationTypes } from '../destinationTypes.ts';
+import { inspectDestinations, type InspectedDestination } from '../doctor/destinations.ts';
 import { checkFilters, readConfigFile, type FilterMode } from '../configFile.ts';
 import { withDatabase } from '../database.ts';
-import type { Output } from '../output.ts';
+import type { Colours, Output } from '../output.ts';
 import { table } from '../table.ts';
 import { OutboxError } from '../../errors.ts';
 import { applyFile, describeApplied } from './migrate.ts';
@@ -11,29 +14,58 @@ export interface ConfigOptions {
   readonly config?: string;
 }
 
-/** `config check` */
-export async function check(out: Output, options: ConfigOptions): Promise<void> {
+/** `config check`. Answers the exit code: 1 when a server that was asked lacks something. */
+export async function check(
+  out: Output,
+  options: ConfigOptions & { readonly online?: boolean },
+): Promise<0 | 1> {
   const file = await required(out, options);
   const asked = (process.env['OUTBOX_DATABASE_URL'] ?? '') !== '';
   const filters = asked ? await withDatabase((pool) => checkFilters(pool, file), { anySchema: true }) : null;
   const { config, source, warnings } = file;
+  const online =
+    options.online === true
+      ? await inspectDestinations(
+          file.config.destinations,
+          withOwnTypes(await ownDestinationTypes()),
+          process.env,
+        )
+      : null;
+  const failed = online?.some(({ level }) => level === 'fail') === true;
   const value = {
-    ok: true,
+    ok: !failed,
     file: source.path,
     destinations: config.destinations.length,
     routes: config.routes.length,
     warnings: warnings.map((warning) => ({ ...warning, text: describeFinding(warning) })),
     filters,
+    ...(online === null ? {} : { online }),
   };
   out.result(value, (colours) => {
     const counts = `${value.destinations} destinations, ${value.routes} routes`;
-    const head = `${colours.green('ok')} ${source.path}: ${counts}\n`;
+    const head = `${colours.green('ok')} ${source.path}: ${counts}\n${onlineText(online, colours)}`;
     if (filters === null) {
       const any = config.routes.some(({ where }) => where !== null);
       return any ? `${head}filters were not checked: OUTBOX_DATABASE_URL is not set\n` : head;
     }
     return filters.length === 0 ? head : `${head}\n${table(filterColumns, filters, colours)}`;
   });
+  return failed ? 1 : 0;
+}
+
+function onlineText(online: readonly InspectedDestination[] | null, colours: Colours): string {
+  if (online === null) return '';
+  if (online.length === 0) return 'no destination has a server that can be asked without an event\n';
+  const marks = { ok: colours.green('ok'), warn: colours.yellow('warn'), fail: colours.red('FAIL') };
+  const columns = [
+    { title: '', value: ({ level }: InspectedDestination) => marks[level] },
+    { title: 'DESTINATION', value: ({ destination }: InspectedDestination) => destination },
+    { title: 'FOUND', value: ({ found }: InspectedDestination) => found },
+  ];
+  const hints = online.flatMap(({ hint, destination }) =>
+    hint === null ? [] : [`${destination}: ${hint}\n`],
+  );
+  return `\n${table(columns, online, colours)}${hints.length === 0 ? '' : `\n${hints.join('')}`}`;
 }
 
 const modeTexts = {
@@ -54,7 +86,8 @@ const filterColumns = [
 export async function explain(out: Output, options: ConfigOptions): Promise<void> {
   const { config } = await required(out, options);
   const { explainConfig } = await import('../../config/explain.ts');
-  const { text, ...explanation } = explainConfig(config);
+  const types = withOwnTypes(await ownDestinationTypes());
+  const { text, ...explanation } = explainConfig(config, process.env, types);
   out.result(explanation, () => text);
 }
 
@@ -73,7 +106,7 @@ export async function apply(out: Output, options: ConfigOptions): Promise<void> 
 /** `config schema` */
 export async function schema(out: Output): Promise<void> {
   const { configJsonSchema } = await import('../../config/jsonSchema.ts');
-  const value = configJsonSchema();
+  const value = configJsonSchema(withOwnTypes(await ownDestinationTypes()));
   out.result(value, () => `${JSON.stringify(value, null, 2)}\n`);
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ownDestinationTypes } from '../destinationTypes.ts';
 import { parseConfig, type LoadedConfig } from '../../config/load.ts';
 import { startLocalOutbox, type LocalOutbox } from '../../testing/localOutbox.ts';
 import { checkFilters, readConfigFile } from '../configFile.ts';
@@ -26,6 +27,7 @@ export async function dev(out: Output, options: DevOptions): Promise<void> {
   try {
     const outbox = await startLocalOutbox({
       config,
+      destinationTypes: await ownDestinationTypes(),
       source: source.text,
       log,
       ports: defaultPorts,

@@ -1,4 +1,5 @@
 /** `inbox`: on the consumer's database, which need not have the sender's schema. */
+import { ownDestinationTypes } from '../destinationTypes.ts';
 import { loadConfig } from '../../config/load.ts';
 import { describeDuration } from '../../core/duration.ts';
 import { checkInbox, longestRetryMs, maintainInbox, migrateInbox } from '../../inbox/index.ts';
@@ -78,7 +79,10 @@ async function retryOf({ config, destination, retryFor }: InboxCheckOptions): Pr
     return retryFor;
   }
   if (retryFor !== undefined) refuseUsage('give --config or --retry-for, not both');
-  const loaded = await loadConfig(config, process.env, { missingEnvironment: 'warn' });
+  const loaded = await loadConfig(config, process.env, {
+    missingEnvironment: 'warn',
+    destinationTypes: await ownDestinationTypes(),
+  });
   const known = loaded.config.destinations.map(({ name }) => name);
   for (const name of destination ?? [])
     if (!known.includes(name)) refuseUsage(`--destination ${name}: ${config} has ${known.join(', ')}`);

@@ -1,3 +1,4 @@
+import { ownDestinationTypes } from '../destinationTypes.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../../activities/index.ts';
 import type { ListenAddress } from '../../core/listen.ts';
@@ -43,10 +44,12 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
     log.info({ why }, 'stopping: requests under way end first; a second signal ends at once'),
   );
   routeTemporalLog(log);
+  const destinationTypes = await ownDestinationTypes();
   const start = (): Promise<Running> =>
     run({
       databaseUrl: url,
       log,
+      destinationTypes,
       roles: { relay: command !== 'worker', worker: command !== 'relay' },
       ...(metricsListen === undefined
         ? {}

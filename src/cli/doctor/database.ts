@@ -23,6 +23,7 @@ import {
   checkPrepared,
   checkRetention,
   checkSecrets,
+  checkServers,
   checkSlots,
   checkTransactions,
 } from './server.ts';
@@ -98,6 +99,7 @@ const schemaChecks: readonly Check[] = [
   ['retention', checkRetention],
   ['last housekeeping', checkLastPass],
   ['secrets', checkSecrets],
+  ['servers', checkServers],
   ['clock', checkClock],
   ['dead rows', checkDeadRows],
   ['replication slots', checkSlots],

@@ -1,6 +1,7 @@
 /** What in PostgreSQL itself makes a queue slow or a disk full, and whether housekeeping keeps up. */
 import type { HousekeepingReport } from '../../housekeeping/pass.ts';
 import { passOverdueMs } from '../../core/watch.ts';
+import { withOwnTypes } from '../../destination/registry.ts';
 import { problemOf } from '../../destination/senders.ts';
 import { readDestinations } from '../../storage/configuration.ts';
 import type { Queryable } from '../../storage/connect.ts';
@@ -13,8 +14,10 @@ import {
 } from '../../storage/health.ts';
 import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/housekeeping.ts';
 import { readDatabaseStanding } from '../../storage/standing.ts';
+import { ownDestinationTypes } from '../destinationTypes.ts';
 import { describeAge } from '../spokenTime.ts';
 import { printable } from '../table.ts';
+import { inspectDestinations } from './destinations.ts';
 import { firstThree, ok, warn, type Finding } from './finding.ts';
 
 export async function checkTransactions(db: Queryable, oldAfterMs: number): Promise<Finding> {
@@ -136,8 +139,9 @@ export async function checkClock(db: Queryable): Promise<Finding> {
 export async function checkSecrets(db: Queryable): Promise<Finding> {
   const check = 'secrets';
   const { destinations } = await readDestinations(db);
+  const types = withOwnTypes(await ownDestinationTypes());
   const problems = destinations.flatMap((config) => {
-    const problem = problemOf(config, { env: process.env });
+    const problem = problemOf(config, { env: process.env }, types);
     return problem === null ? [] : [`${config.name}: ${problem.message}`];
   });
   if (problems.length === 0) return ok(check, 'every destination has what it needs in this environment');
@@ -145,5 +149,30 @@ export async function checkSecrets(db: Queryable): Promise<Finding> {
     check,
     `missing in this environment: ${firstThree(problems)}`,
     'run and worker refuse to start without them; where they run elsewhere, look there.',
+  );
+}
+
+/** Of those whose server can be asked without an event. */
+export async function checkServers(db: Queryable): Promise<Finding> {
+  const check = 'servers';
+  const { destinations } = await readDestinations(db);
+  const found = await inspectDestinations(
+    destinations,
+    withOwnTypes(await ownDestinationTypes()),
+    process.env,
+  );
+  const wrong = found.filter(({ level }) => level !== 'ok');
+  const [first] = wrong;
+  if (first === undefined)
+    return ok(
+      check,
+      found.length === 0
+        ? 'none can be asked without an event'
+        : `${found.length} answers, all as configured`,
+    );
+  return warn(
+    check,
+    firstThree(wrong.map(({ destination, found: what }) => `${destination}: ${printable(what)}`)),
+    first.hint ?? 'temporal-outbox config check --online says more.',
   );
 }

@@ -1,8 +1,9 @@
 /** One message as an HTTP request: the headers and the body of one attempt. */
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { percentEncode, pushBinaryAttributes, structuredBody, structuredContentType } from './cloudEvents.ts';
-import { isHeaderValue, pushEventHeaders, pushTraceContext } from './eventHeaders.ts';
+import { structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { percentEncode, pushBinaryAttributes } from './cloudEvents.ts';
+import { isHeaderValue, pushEventHeaders, pushTraceContext } from '../shared/eventHeaders.ts';
 import { signatures } from './signature.ts';
 import type { HttpTarget } from './target.ts';
 
@@ -26,7 +27,7 @@ export function buildRequest(
   if (!isHeaderValue(message.contentType)) {
     return "the event's content type holds a character no header can carry";
   }
-  const body = structured ? structuredBody(message, id) : message.payload;
+  const body = structured ? structuredBody(message) : message.payload;
   const headers = target.headers.slice();
   if (structured) headers.push('content-type', structuredContentType);
   else if (!target.headerNames.has('content-type')) headers.push('content-type', message.contentType);
@@ -35,7 +36,7 @@ export function buildRequest(
     headers.push('webhook-signature', signatures(target.signingKeys, id, timestamp, body));
   }
   pushOwnHeaders(headers, target, message, id);
-  if (config.cloudEvents === 'binary') pushBinaryAttributes(headers, message, id);
+  if (config.cloudEvents === 'binary') pushBinaryAttributes(headers, message);
   const rules = { destinationNames: target.headerNames, cloudEvents: config.cloudEvents !== 'none' };
   const problem = pushEventHeaders(headers, message.headers, rules);
   return problem ?? { path: target.path, method: config.method, headers, body };

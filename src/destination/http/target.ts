@@ -10,7 +10,7 @@ import {
 import { isOutboxError, OutboxError } from '../../errors.ts';
 import type { SecretSource } from '../type.ts';
 import type { HttpDestinationConfig } from './config.ts';
-import { isHeaderName, isClosedToDestinations, isHeaderValue } from './eventHeaders.ts';
+import { isHeaderName, isClosedToDestinations, isHeaderValue } from '../shared/eventHeaders.ts';
 import { signingKey } from './signature.ts';
 
 /** What a target reads, and the clock its requests carry. */

@@ -69,10 +69,10 @@ begin
     ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
-      'apply_config', 'seconds_since']),
+      'apply_config', 'seconds_since', 'checked_paths']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
-      'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
+      'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch',
       -- worker

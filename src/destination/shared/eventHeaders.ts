@@ -59,7 +59,7 @@ export function isHeaderValue(value: string): boolean {
 }
 
 /** Whether a name, in lower case, is closed to events. */
-function isReservedName(name: string): boolean {
+export function isReservedName(name: string): boolean {
   return (
     transportNames.has(name) ||
     ownNames.has(name) ||
@@ -104,12 +104,20 @@ const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 const tracestateMember = /^(?:[a-z0-9][_0-9a-z\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256})?$/;
 
 /** W3C Trace Context: a malformed traceparent is ignored, and tracestate with it. */
-export function pushTraceContext(headers: string[], eventHeaders: Readonly<Record<string, unknown>>): void {
+export function traceContext(eventHeaders: Readonly<Record<string, unknown>>): [string, string][] {
   const parent = eventHeaders.traceparent;
-  if (typeof parent !== 'string' || !isTraceparent(parent)) return;
-  headers.push('traceparent', parent);
+  if (typeof parent !== 'string' || !isTraceparent(parent)) return [];
   const state = eventHeaders.tracestate;
-  if (typeof state === 'string' && isTracestate(state)) headers.push('tracestate', state);
+  return typeof state === 'string' && isTracestate(state)
+    ? [
+        ['traceparent', parent],
+        ['tracestate', state],
+      ]
+    : [['traceparent', parent]];
+}
+
+export function pushTraceContext(headers: string[], eventHeaders: Readonly<Record<string, unknown>>): void {
+  for (const header of traceContext(eventHeaders)) headers.push(...header);
 }
 
 function isTraceparent(value: string): boolean {
