@@ -53,6 +53,8 @@ export interface ActivityDependencies {
   readonly keepDelivered: boolean;
   /** 0..1, for jitter. */
   readonly random: () => number;
+  /** Whether the namespace has our search attributes, as of some seconds ago. */
+  readonly hasSearchAttributes: () => Promise<boolean>;
   /** A batch that the relay of this very process opened for its first attempt; each is given once. */
   readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
   readonly leaving: Leaving;

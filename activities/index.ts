@@ -41,6 +41,8 @@ export interface Activities {
   checkBack(input: AttemptInput): Promise<MessageSummary>;
   /** As `resolve`, for half messages. */
   resolveMessages(commands: readonly SentCommand<MessageAction>[]): Promise<ResolutionAnswer[]>;
+  /** Whether the namespace has our search attributes; a local one, asked just before they are named. */
+  hasSearchAttributes(): Promise<boolean>;
   /** How a destination stands; null when there is none of that name any more. */
   lookAtDestination(name: string): Promise<DestinationStanding | null>;
   /** Sends a few waiting events to a destination whose circuit is not closed, and more while they are answered. */
@@ -56,6 +58,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     housekeep: () => housekeep(dependencies),
     checkBack: (input) => checkBack(dependencies, input),
     resolveMessages: (commands) => carryOut(dependencies, commands, resolveMessages),
+    hasSearchAttributes: () => dependencies.hasSearchAttributes(),
     lookAtDestination: (name) => lookAtDestination(dependencies, name),
     probeDestination: (name) => probeDestination(dependencies, name),
     commandDestination: (input) => commandDestination(dependencies, input),

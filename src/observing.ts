@@ -17,6 +17,7 @@ import { requireSchema } from './storage/migrate.ts';
 import { readWritable } from './storage/standing.ts';
 import type { Temporal } from './temporal/connect.ts';
 import { namespaceIdOf } from './temporal/namespace.ts';
+import type { Visibility } from './temporal/visibility.ts';
 import { version } from './version.ts';
 import type { OutboxWorker } from './worker/worker.ts';
 
@@ -24,6 +25,8 @@ export interface Observed {
   readonly databaseUrl: string;
   /** Undefined where the process has no such part: `api` delivers nothing. */
   readonly temporal: Temporal | undefined;
+  /** Undefined where the process starts no workflows. */
+  readonly visibility?: Visibility;
   readonly tally: Tally | undefined;
   /** Undefined where the API is not served. */
   readonly apiTally: ApiTally | undefined;
@@ -70,7 +73,7 @@ export function observe(observed: Observed, listen: ListenAddress): Observing {
 }
 
 function scraperOf(
-  { temporal, tally, apiTally, relay, worker }: Observed,
+  { temporal, visibility, tally, apiTally, relay, worker }: Observed,
   pool: Pool,
 ): () => Promise<Scraped> {
   const { standing, counts } = watchStandings(pool);
@@ -101,6 +104,8 @@ function scraperOf(
       cutOff: [standing.error, counts.error].filter(isNews).length > 0,
       databaseUp: lanes !== undefined && standing.error === undefined,
       temporalUp: reached === undefined ? undefined : reached.error === undefined,
+      visibilityUp: visibility === undefined ? undefined : visibility.trouble === null,
+      searchAttributes: visibility?.hasAttributes,
       lanesHeld: relay?.standing().lanes,
       workerUp: worker === undefined ? undefined : worker.state() === 'RUNNING',
       unwritten: worker === undefined ? undefined : (worker.unwritten() ?? { outcomes: 0, waitedMs: 0 }),
@@ -109,7 +114,7 @@ function scraperOf(
 }
 
 function looksOf(
-  { databaseUrl, temporal, relay, worker, redact }: Observed,
+  { databaseUrl, temporal, visibility, relay, worker, redact }: Observed,
   pool: Pool,
   delayMs: () => number,
 ): HealthLooks {
@@ -135,7 +140,7 @@ function looksOf(
         return { ok: true };
       },
       configuration: () => checkConfiguration(pool),
-      ...(temporal === undefined ? {} : { temporal: () => checkTemporal(pool, temporal) }),
+      ...(temporal === undefined ? {} : { temporal: () => checkTemporal(pool, temporal, visibility) }),
       ...(worker === undefined
         ? {}
         : {
@@ -174,14 +179,19 @@ async function checkConfiguration(pool: Pool): Promise<Check> {
 }
 
 /** Reached, and the store that these rows belong to. */
-async function checkTemporal(pool: Pool, temporal: Temporal): Promise<Check> {
+async function checkTemporal(
+  pool: Pool,
+  temporal: Temporal,
+  visibility: Visibility | undefined,
+): Promise<Check> {
   const id = await askTemporal(temporal);
   // Where the database is away, that is for its own check to say.
   const bound = await readSettings(pool).then(
     ({ temporalNamespaceId }) => temporalNamespaceId,
     () => id,
   );
-  if (bound === id) return { ok: true };
+  const missing = visibility?.says() ?? [];
+  if (bound === id) return { ok: true, ...(missing.length > 0 ? { says: missing.join('; ') } : {}) };
   return {
     ok: false,
     says: `the rows belong to another Temporal store than namespace ${temporal.namespace}`,

@@ -23,6 +23,7 @@ import {
 } from './temporal/namespace.ts';
 import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
 import type { DestinationType } from './destination/type.ts';
+import { Visibility } from './temporal/visibility.ts';
 import type { CheckBackHandlers } from './worker/checkBacks.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
@@ -90,6 +91,7 @@ interface Base {
   readonly temporal: Temporal;
   readonly name: string | null;
   readonly searchAttributes: boolean;
+  readonly visibility: Visibility;
   readonly revision: number;
   readonly telemetry: Tally;
 }
@@ -116,6 +118,7 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
     temporal,
     name: settings.name,
     searchAttributes: facts.hasSearchAttributes,
+    visibility: new Visibility(temporal, log, facts.hasSearchAttributes),
     revision: settings.configRevision,
     telemetry: new Tally(),
   };
@@ -199,7 +202,8 @@ async function serve(
 ): Promise<HttpServers> {
   const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
   const api = await configuredApi(base.pool, apiListen, env);
-  const observed = { databaseUrl, temporal: base.temporal, tally: base.telemetry, relay, worker };
+  const { temporal, visibility } = base;
+  const observed = { databaseUrl, temporal, visibility, tally: base.telemetry, relay, worker };
   return serveHttp({ pool: base.pool, log, env, api, metricsListen: listen, observed });
 }
 

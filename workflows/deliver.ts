@@ -12,6 +12,7 @@ import {
 import type { Activities, BatchSummary } from '../activities/index.ts';
 import { parseCommand, type ParsedCommand, type ResolutionAction } from '../src/core/command.ts';
 import { outboxState } from './attributes.ts';
+import { attributesNow } from './attributesNow.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, stateQuery, type DeliverInput } from './contract.ts';
 import { showOnPage } from './page.ts';
@@ -107,7 +108,7 @@ async function whileServing(
     await condition(() => over || desk.waiting);
     if (over) return { summary: await attempt, acted };
     if (await desk.work()) acted = true;
-    if (page.summary !== null) show(page, page.summary);
+    if (page.summary !== null) await show(page, page.summary);
   }
 }
 
@@ -118,12 +119,12 @@ async function whileServing(
 async function rest(page: Page, summary: BatchSummary): Promise<number> {
   const { desk } = page;
   if (isDueSoon(summary) && !workflowInfo().continueAsNewSuggested && patched('due-soon-waits-in-attempt')) {
-    show(page, summary);
+    await show(page, summary);
     return lateBy(summary);
   }
   const dueAt = summary.nextDueMs === null ? null : Date.now() + lateBy(summary);
   for (;;) {
-    show(page, summary);
+    await show(page, summary);
     if (workflowInfo().continueAsNewSuggested) await startAfresh(page);
     const due = await reached(dueAt, () => desk.waiting || page.recheck);
     if (due || page.recheck || (await desk.work())) return 0;
@@ -200,10 +201,11 @@ async function reached(at: number | null, interrupted: () => boolean): Promise<b
   return waitMs <= 0 || !(await condition(interrupted, waitMs));
 }
 
-function show({ desk, input }: Page, summary: BatchSummary): void {
+async function show({ desk, input }: Page, summary: BatchSummary): Promise<void> {
   showOnPage(summary, desk.lines, workflowInfo().workflowId);
   if (!input.searchAttributes) return;
   const state = summary.parked > 0 ? 'parked' : summary.retrying > 0 ? 'retrying' : 'delivering';
   const current = workflowInfo().typedSearchAttributes.get(outboxState);
-  if (current !== state) upsertSearchAttributes([{ key: outboxState, value: state }]);
+  if (current !== state && (await attributesNow(true)))
+    upsertSearchAttributes([{ key: outboxState, value: state }]);
 }

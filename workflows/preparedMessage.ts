@@ -10,6 +10,7 @@ import {
 import type { Activities, MessageSummary } from '../activities/index.ts';
 import { parseCommand, type MessageAction, type ParsedCommand } from '../src/core/command.ts';
 import { messageAttributes, outboxState } from './attributes.ts';
+import { attributesNow } from './attributesNow.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { messageStateQuery, recheckSignal, type PreparedMessageInput } from './contract.ts';
 import { ensureChild } from './ensureChild.ts';
@@ -95,7 +96,7 @@ async function whileServing(
     await condition(() => over || desk.waiting);
     if (over) return { summary: await checking, acted };
     if (await desk.work()) acted = true;
-    if (page.summary !== null) show(page, page.summary);
+    if (page.summary !== null) await show(page, page.summary);
   }
 }
 
@@ -105,7 +106,7 @@ async function rest(page: Page, summary: MessageSummary): Promise<void> {
   const dueAt = summary.nextCheckMs === null ? null : Date.now() + lateBy(summary.nextCheckMs);
   const interrupted = (): boolean => desk.waiting || page.recheck;
   for (;;) {
-    show(page, summary);
+    await show(page, summary);
     if (workflowInfo().continueAsNewSuggested) await startAfresh(page);
     if (dueAt === null) await condition(interrupted);
     else if (Date.now() >= dueAt || !(await condition(interrupted, dueAt - Date.now()))) return;
@@ -150,10 +151,12 @@ async function answerEverybody(desk: Desk): Promise<void> {
 async function startParked(
   singles: MessageSummary['singles'],
   started: Set<string>,
-  { searchAttributes }: PreparedMessageInput,
+  { searchAttributes: atStart }: PreparedMessageInput,
 ): Promise<void> {
   const fresh = singles.filter(({ workflowId }) => !started.has(workflowId));
   for (const { workflowId } of fresh) started.add(workflowId);
+  if (fresh.length === 0) return;
+  const searchAttributes = await attributesNow(atStart);
   for (let first = 0; first < fresh.length; first += startsAtOnce) {
     await Promise.all(
       fresh.slice(first, first + startsAtOnce).map(({ workflowId, producer }) =>
@@ -168,10 +171,11 @@ async function startParked(
   }
 }
 
-function show({ desk, input }: Page, summary: MessageSummary): void {
+async function show({ desk, input }: Page, summary: MessageSummary): Promise<void> {
   showMessages(summary, desk.lines);
   if (!input.searchAttributes) return;
   const state = summary.parked > 0 ? 'parked' : 'retrying';
   const current = workflowInfo().typedSearchAttributes.get(outboxState);
-  if (current !== state) upsertSearchAttributes([{ key: outboxState, value: state }]);
+  if (current !== state && (await attributesNow(true)))
+    upsertSearchAttributes([{ key: outboxState, value: state }]);
 }

@@ -1,13 +1,16 @@
 import type { SplitOff } from '../activities/index.ts';
 import { attributesFor } from './attributes.ts';
+import { attributesNow } from './attributesNow.ts';
 import type { DeliverInput } from './contract.ts';
 import { ensureChild } from './ensureChild.ts';
 
 /** Failing deliveries that were split off get a workflow each, which outlives this one. */
 export async function startSplitOff(
   singles: readonly SplitOff[],
-  { timeoutMs, searchAttributes }: Pick<DeliverInput, 'timeoutMs' | 'searchAttributes'>,
+  { timeoutMs, searchAttributes: atStart }: Pick<DeliverInput, 'timeoutMs' | 'searchAttributes'>,
 ): Promise<void> {
+  if (singles.length === 0) return;
+  const searchAttributes = await attributesNow(atStart);
   await Promise.all(
     singles.map((single) =>
       ensureChild<DeliverInput>('deliver', {

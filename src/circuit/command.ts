@@ -2,9 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import type { DestinationAction, DestinationInput } from '../core/command.ts';
+import { destinationWorkflowId } from '../core/ids.ts';
 import { explainNoAnswer } from '../deadletter/operator.ts';
 import type { ResolutionAnswer } from '../storage/resolutions.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { withOrWithoutAttributes } from '../temporal/visibility.ts';
 import { destinationUpdates } from '../../workflows/contract.ts';
 import { destinationStartOptions, type DestinationWorkflow } from './startOptions.ts';
 
@@ -23,18 +25,21 @@ export async function sendDestinationCommand(
   action: DestinationAction,
   details: Omit<DestinationInput, 'commandId'>,
 ): Promise<ResolutionAnswer> {
-  const { temporal, waitMs } = options;
+  const { temporal, waitMs, name, destination } = options;
+  const commandId = randomUUID();
   try {
     return await temporal.client.withDeadline(Date.now() + waitMs, () =>
-      temporal.client.workflow.executeUpdateWithStart(destinationUpdates[action], {
-        args: [{ ...details, commandId: randomUUID() }],
-        startWorkflowOperation: new WithStartWorkflowOperation('destination', {
-          ...destinationStartOptions(options),
-          workflowIdConflictPolicy: 'USE_EXISTING',
+      withOrWithoutAttributes(options.searchAttributes, (searchAttributes) =>
+        temporal.client.workflow.executeUpdateWithStart(destinationUpdates[action], {
+          args: [{ ...details, commandId }],
+          startWorkflowOperation: new WithStartWorkflowOperation('destination', {
+            ...destinationStartOptions({ ...options, searchAttributes }),
+            workflowIdConflictPolicy: 'USE_EXISTING',
+          }),
         }),
-      }),
+      ),
     );
   } catch (error) {
-    throw await explainNoAnswer(error, options, waitMs);
+    throw await explainNoAnswer(error, options, waitMs, destinationWorkflowId(name, destination));
   }
 }

@@ -16,6 +16,9 @@ import type { Queryable } from '../storage/connect.ts';
 import type { DeadLetterTarget } from '../storage/deadLetters.ts';
 import type { ResolutionAnswer } from '../storage/resolutions.ts';
 import { unreachable, type Temporal } from '../temporal/connect.ts';
+import { noteOf } from '../temporal/pauseNote.ts';
+import { standingOf } from '../temporal/standing.ts';
+import { withOrWithoutAttributes } from '../temporal/visibility.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
 import { updates, type DeliverInput } from '../../workflows/contract.ts';
 import { forEachAtOnce } from './atOnce.ts';
@@ -69,6 +72,7 @@ export interface Operator {
 /** Ids in one command, the most it takes: the workflow is busy with what the first one set going when a second comes. */
 const idsPerCommand = 1000;
 const assumedTimeoutMs = 15_000;
+const lookForMs = 3_000;
 
 export async function createOperator(options: OperatorOptions): Promise<Operator> {
   const { destinations } = await readDestinations(options.db);
@@ -146,13 +150,19 @@ async function sendCommand(
     // The client asks again by itself for as long as no answer comes; a deadline, being a moment, bounds all of it.
     // (An abort signal would too, but the native connection does not know them.)
     return await temporal.client.withDeadline(Date.now() + timeoutMs, () =>
-      temporal.client.workflow.executeUpdateWithStart(updates[action], {
-        args: [command],
-        startWorkflowOperation: startOf(options, timeouts, targets[0] as DeadLetterTarget),
-      }),
+      withOrWithoutAttributes(options.searchAttributes, (searchAttributes) =>
+        temporal.client.workflow.executeUpdateWithStart(updates[action], {
+          args: [command],
+          startWorkflowOperation: startOf(
+            { ...options, searchAttributes },
+            timeouts,
+            targets[0] as DeadLetterTarget,
+          ),
+        }),
+      ),
     );
   } catch (error) {
-    throw await explainNoAnswer(error, options, timeoutMs);
+    throw await explainNoAnswer(error, options, timeoutMs, targets[0]?.workflowId);
   }
 }
 
@@ -183,17 +193,39 @@ export async function explainNoAnswer(
   error: unknown,
   options: Pick<OperatorOptions, 'temporal' | 'name'>,
   timeoutMs: number,
+  workflowId: string | undefined,
 ): Promise<OutboxError> {
+  if (error instanceof WorkflowUpdateFailedError) return unexpected(error.cause ?? error);
+  const paused = workflowId === undefined ? null : await pauseOf(options.temporal, workflowId);
+  if (paused !== null) return pausedOne(error, workflowId ?? '', paused);
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isCancelled(error)) {
     return noAnswer(error, await pollersOf(options.temporal, options.name), options, timeoutMs);
   }
-  if (error instanceof WorkflowUpdateFailedError) return unexpected(error.cause ?? error);
   return unreachable(options.temporal.address, error);
 }
 
 function isCancelled(error: unknown): boolean {
   const { name, code } = (error ?? {}) as { name?: string; code?: unknown };
   return name === 'AbortError' || code === 1 || code === 4;
+}
+
+/** Null also where Temporal does not say. */
+async function pauseOf(temporal: Temporal, workflowId: string): Promise<string | null> {
+  try {
+    const { pause } = await temporal.client.withDeadline(Date.now() + lookForMs, () =>
+      standingOf(temporal, workflowId),
+    );
+    return noteOf(pause);
+  } catch {
+    return null;
+  }
+}
+
+function pausedOne(cause: unknown, workflowId: string, note: string): OutboxError {
+  return new OutboxError('OUTBOX_NO_ANSWER', `workflow ${workflowId} is ${note}: it takes no commands`, {
+    cause,
+    hint: 'Unpause it there, then send the command again; should this one have come through, that is safe: it acts once.',
+  });
 }
 
 function noAnswer(

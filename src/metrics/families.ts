@@ -16,6 +16,9 @@ export interface Scraped {
   /** A connection broke while this scrape was asking: what it shows is not whole. */
   readonly cutOff: boolean;
   readonly temporalUp: boolean | undefined;
+  /** Whether Temporal listed workflows when this process last asked it to. */
+  readonly visibilityUp: boolean | undefined;
+  readonly searchAttributes: boolean | undefined;
   /** Lanes that the relay of this process holds. */
   readonly lanesHeld: number | undefined;
   /** Of the Temporal worker in this process: whether it polls. */
@@ -34,7 +37,8 @@ export function familiesOf(scraped: Scraped): Family[] {
   ];
 }
 
-function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp, unwritten }: Scraped): Family[] {
+function ofProcess(scraped: Scraped): Family[] {
+  const { version, databaseUp, temporalUp, lanesHeld, workerUp, unwritten } = scraped;
   return [
     gauge('outbox_info', 'Always 1; what runs is in its labels.', [{ labels: { version }, value: 1 }]),
     gauge('outbox_database_up', 'Whether PostgreSQL answered this scrape: 1 or 0.', flag(databaseUp)),
@@ -42,6 +46,16 @@ function ofProcess({ version, databaseUp, temporalUp, lanesHeld, workerUp, unwri
       'outbox_temporal_up',
       'Whether Temporal answered within the last seconds: 1 or 0.',
       flag(temporalUp),
+    ),
+    gauge(
+      'outbox_temporal_visibility_up',
+      'Whether Temporal listed workflows when last asked: 1 or 0. An extra: rows serve instead.',
+      flag(scraped.visibilityUp),
+    ),
+    gauge(
+      'outbox_temporal_search_attributes',
+      'Whether our search attributes are registered: 1 or 0. An extra: workflow ids serve instead.',
+      flag(scraped.searchAttributes),
     ),
     gauge('outbox_worker_up', 'Whether the Temporal worker in this process polls: 1 or 0.', flag(workerUp)),
     gauge('outbox_relay_lanes', 'Lanes that the relay in this process holds.', one(lanesHeld)),

@@ -1,9 +1,14 @@
 import type { Log } from '../../activities/index.ts';
+import { destinationWorkflowId } from '../core/ids.ts';
 import { destinationStartOptions } from '../circuit/startOptions.ts';
 import { circuitsToWatch, forgetWatch, type CircuitToWatch } from '../storage/circuits.ts';
+import { noteDestinationPaused } from '../storage/paused.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted, withStartDeadline } from '../temporal/ensureStarted.ts';
+import { noteOf } from '../temporal/pauseNote.ts';
+import { standingOf } from '../temporal/standing.ts';
+import type { Visibility } from '../temporal/visibility.ts';
 import { recheckSignal } from '../../workflows/contract.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -15,7 +20,7 @@ export interface CircuitWatchOptions {
   readonly db: Queryable;
   readonly temporal: Temporal;
   readonly name: string | null;
-  readonly searchAttributes: boolean;
+  readonly visibility: Visibility;
   readonly log: Log;
   readonly timeouts: Timeouts;
 }
@@ -36,18 +41,33 @@ export class CircuitWatch {
         await forgetWatch(db, circuit.destination);
         throw error;
       });
+      if (!circuit.fresh) await this.#lookForPause(circuit.destination);
     }
   }
 
   async #start({ destination, fresh }: CircuitToWatch): Promise<void> {
-    const { temporal, name, searchAttributes, timeouts } = this.#options;
+    const { temporal, name, visibility, timeouts } = this.#options;
     const timeoutMs = await timeouts.of(destination);
-    const options = destinationStartOptions({ name, destination, timeoutMs, searchAttributes });
-    if (!fresh) return ensureStarted(temporal, 'destination', options);
-    // One of an earlier outage may be about to end: told to look again, it does not.
-    const signalled = { ...options, signal: recheckSignal, signalArgs: [] };
-    await withStartDeadline(temporal, () =>
-      temporal.client.workflow.signalWithStart('destination', signalled),
+    await visibility.withAttributes(async (searchAttributes) => {
+      const options = destinationStartOptions({ name, destination, timeoutMs, searchAttributes });
+      if (!fresh) return ensureStarted(temporal, 'destination', options);
+      // One of an earlier outage may be about to end: told to look again, it does not.
+      const signalled = { ...options, signal: recheckSignal, signalArgs: [] };
+      await withStartDeadline(temporal, () =>
+        temporal.client.workflow.signalWithStart('destination', signalled),
+      );
+    });
+  }
+
+  /** A paused one probes nothing and takes no command: its destination stays held. */
+  async #lookForPause(destination: string): Promise<void> {
+    const { db, temporal, name, log } = this.#options;
+    const { pause } = await standingOf(temporal, destinationWorkflowId(name, destination));
+    const note = noteOf(pause);
+    if (!(await noteDestinationPaused(db, destination, note)) || note === null) return;
+    log.warn(
+      { destination, pause: note },
+      'its workflow was paused: it is not probed until that is unpaused there',
     );
   }
 }

@@ -15,7 +15,10 @@ import {
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted } from '../temporal/ensureStarted.ts';
+import { standingOf } from '../temporal/standing.ts';
+import type { Visibility } from '../temporal/visibility.ts';
 import { EndedRuns } from './endedRuns.ts';
+import { followPause } from './pauses.ts';
 import { messageAttributes } from '../../workflows/attributes.ts';
 import { recheckSignal, type PreparedMessageInput } from '../../workflows/contract.ts';
 
@@ -23,7 +26,7 @@ export interface MessageWatchOptions {
   readonly db: Queryable;
   readonly temporal: Temporal;
   readonly name: string | null;
-  readonly searchAttributes: boolean;
+  readonly visibility: Visibility;
   readonly log: Log;
   /** Age at which a claim's workflow is looked for, milliseconds. */
   readonly claimAgeMs: number;
@@ -47,7 +50,7 @@ export class MessageWatch {
 
   constructor(options: MessageWatchOptions) {
     this.#options = options;
-    this.#ended = new EndedRuns(options.temporal, 'preparedMessage');
+    this.#ended = new EndedRuns(options.temporal, options.visibility, 'preparedMessage');
   }
 
   /** Claims what is overdue and starts a workflow for each batch; tells workflows whose messages were settled meanwhile. */
@@ -66,6 +69,11 @@ export class MessageWatch {
   async reconcile(): Promise<void> {
     const { db, claimAgeMs } = this.#options;
     for (const batch of await messageBatchesToCheck(db, claimAgeMs, checksPerPass)) await this.#settle(batch);
+  }
+
+  /** Workflows that were just ended from outside, sooner than their rows' turn comes. */
+  async reconcileEnded(): Promise<void> {
+    const { db } = this.#options;
     if (!(await hasMessageBatches(db))) return;
     const ofWorkflow = (workflowId: string) => messageBatchOf(db, workflowId);
     for (const batch of await this.#ended.look(ofWorkflow, checksPerPass)) await this.#settle(batch);
@@ -80,21 +88,26 @@ export class MessageWatch {
     const { log } = this.#options;
     const { workflowId, size } = batch;
     if (size === 0) return this.#tell(workflowId);
-    if (await this.#isRunning(workflowId)) return;
+    const { is, pause } = await standingOf(this.#options.temporal, workflowId);
+    await followPause(this.#options.db, log, batch, pause);
+    if (is === 'running' || is === 'paused') return;
+    // Temporal does not let us look: whoever ends this workflow only makes it start again, and one that runs is not started twice.
+    if (is === 'untold') return this.#start(batch);
     log.warn({ workflowId, messages: size }, 'half messages without a workflow: starting it again');
     await this.#start(batch);
   }
 
   async #start({ workflowId, producer, size }: ClaimedMessages): Promise<void> {
-    const { temporal, name, searchAttributes } = this.#options;
-    const input: PreparedMessageInput = { producer, searchAttributes };
-    await ensureStarted(temporal, 'preparedMessage', {
-      workflowId,
-      taskQueue: taskQueueName(name),
-      args: [input],
-      staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
-      ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
-    });
+    const { temporal, name, visibility } = this.#options;
+    await visibility.withAttributes((searchAttributes) =>
+      ensureStarted(temporal, 'preparedMessage', {
+        workflowId,
+        taskQueue: taskQueueName(name),
+        args: [{ producer, searchAttributes } satisfies PreparedMessageInput],
+        staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
+        ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
+      }),
+    );
   }
 
   /** Lost news are found by the reconciler, which looks at every batch in turn. */
@@ -105,17 +118,6 @@ export class MessageWatch {
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
       await dropMessageBatch(db, workflowId);
-    }
-  }
-
-  /** Only a workflow that is certainly not there, or over, is started again; a Temporal that does not answer ends the pass. */
-  async #isRunning(workflowId: string): Promise<boolean> {
-    try {
-      const { status } = await this.#options.temporal.client.workflow.getHandle(workflowId).describe();
-      return status.name === 'RUNNING';
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
     }
   }
 }

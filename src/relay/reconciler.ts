@@ -1,17 +1,16 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../../activities/index.ts';
 import { failpoint } from '../failpoints.ts';
 import { batchesToCheck, laneOfWorkflow, parkBatch, type BatchToCheck } from '../storage/recovery.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { standingOf } from '../temporal/standing.ts';
+import type { Visibility } from '../temporal/visibility.ts';
 import { EndedRuns } from './endedRuns.ts';
+import { followPause } from './pauses.ts';
 import type { Starter } from './starter.ts';
 
 /** Workflows looked at in one pass; a bounded load on Temporal however many are parked. */
 const checksPerPass = 50;
-
-/** How a workflow stands that should own a batch. */
-type Standing = 'running' | 'missing' | 'terminated' | 'canceled' | 'failed';
 
 /**
  * Compares rows with workflows. PostgreSQL says what is to be done; a batch whose workflow is gone gets one again, and what
@@ -25,29 +24,43 @@ export class Reconciler {
   readonly #claimAgeMs: number;
   readonly #ended: EndedRuns;
 
-  constructor(db: Queryable, temporal: Temporal, starter: Starter, log: Log, claimAgeMs: number) {
+  constructor(
+    db: Queryable,
+    temporal: Temporal,
+    visibility: Visibility,
+    starter: Starter,
+    log: Log,
+    claimAgeMs: number,
+  ) {
     this.#db = db;
     this.#temporal = temporal;
     this.#starter = starter;
     this.#log = log;
     this.#claimAgeMs = claimAgeMs;
-    this.#ended = new EndedRuns(temporal, 'deliver');
+    this.#ended = new EndedRuns(temporal, visibility, 'deliver');
   }
 
+  /** Rows whose workflow was not looked at for a while, one by one. */
   async pass(): Promise<void> {
-    const suspects = new Map<string, BatchToCheck>();
-    for (const batch of await batchesToCheck(this.#db, this.#claimAgeMs, checksPerPass))
-      suspects.set(batch.workflowId, batch);
-    if (suspects.size > 0) await failpoint('after-look');
-    const ofWorkflow = (workflowId: string) => laneOfWorkflow(this.#db, workflowId);
-    for (const batch of await this.#ended.look(ofWorkflow, checksPerPass))
-      suspects.set(batch.workflowId, batch);
-    for (const batch of suspects.values()) await this.#settle(batch);
+    const suspects = await batchesToCheck(this.#db, this.#claimAgeMs, checksPerPass);
+    if (suspects.length > 0) await failpoint('after-look');
+    for (const batch of suspects) await this.#settle(batch);
   }
 
+  /** Workflows that were just ended from outside, sooner than their rows' turn comes. */
+  async passEnded(): Promise<void> {
+    const ofWorkflow = (workflowId: string) => laneOfWorkflow(this.#db, workflowId);
+    for (const batch of await this.#ended.look(ofWorkflow, checksPerPass)) await this.#settle(batch);
+  }
+
+  /** Only NotFound means missing; a Temporal that does not answer means nothing and ends the pass. */
   async #settle(batch: BatchToCheck): Promise<void> {
-    const standing = await this.#standingOf(batch.workflowId);
-    if (standing === 'running' || (await laneOfWorkflow(this.#db, batch.workflowId)) === undefined) return;
+    const { is: standing, pause } = await standingOf(this.#temporal, batch.workflowId);
+    await followPause(this.#db, this.#log, batch, pause);
+    if (standing === 'running' || standing === 'paused') return;
+    if ((await laneOfWorkflow(this.#db, batch.workflowId)) === undefined) return;
+    // Temporal does not let us look. Where there is none, one is started; where one was ended, only a look would tell why.
+    if (standing === 'untold') return this.#starter.startOnce(batch, 'activity', true);
     if (standing !== 'missing') {
       const left = await parkBatch(this.#db, batch.workflowId, standing, batch.run);
       this.#log.warn(
@@ -61,28 +74,5 @@ export class Reconciler {
     }
     await failpoint('before-restart');
     await this.#starter.startOnce(batch, 'activity');
-  }
-
-  /** Only NotFound means missing; a Temporal that does not answer means nothing and ends the pass. */
-  async #standingOf(workflowId: string): Promise<Standing> {
-    try {
-      const { status } = await this.#temporal.client.workflow.getHandle(workflowId).describe();
-      switch (status.name) {
-        case 'TERMINATED':
-          return 'terminated';
-        case 'CANCELLED':
-          return 'canceled';
-        case 'FAILED':
-        case 'TIMED_OUT':
-          return 'failed';
-        case 'COMPLETED':
-          return 'missing';
-        default:
-          return 'running';
-      }
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return 'missing';
-      throw error;
-    }
   }
 }

@@ -5,6 +5,7 @@ import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { makePartitions } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { Visibility } from '../temporal/visibility.ts';
 import type { Handover } from '../worker/handover.ts';
 import { Binding } from './binding.ts';
 import { CircuitWatch } from './circuitWatch.ts';
@@ -21,7 +22,10 @@ export interface RelayOptions {
   readonly temporal: Temporal;
   /** The configuration's `name`; it decides the task queue. */
   readonly name: string | null;
+  /** Whether the namespace has our search attributes; looked at again now and then. */
   readonly searchAttributes: boolean;
+  /** Of this process. Default: its own. */
+  readonly visibility?: Visibility;
   readonly log: Log;
   /** Where to leave claimed batches for a worker in this process; without it workers load them themselves. */
   readonly handover?: Handover;
@@ -64,6 +68,7 @@ const reconcileEveryMs = 5_000;
 const reconcileForMs = 20_000;
 const verifyEveryMs = 5_000;
 const watchMessagesEveryMs = 500;
+const lookForAttributesEveryMs = 15_000;
 const forgetEveryMs = 10_000;
 const watchCircuitsEveryMs = 1_000;
 
@@ -73,7 +78,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const id = randomUUID();
   const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
   const timeouts = new Timeouts(pool);
-  const starter = new Starter({ ...options, telemetry, timeouts });
+  const visibility = options.visibility ?? new Visibility(options.temporal, log, options.searchAttributes);
+  const starter = new Starter({ ...options, visibility, telemetry, timeouts });
   const poller = new Poller(
     pool,
     id,
@@ -85,8 +91,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     telemetry,
   );
   const claimAgeMs = options.claimAgeMs ?? 15_000;
-  const reconciler = new Reconciler(pool, options.temporal, starter, log, claimAgeMs);
-  const messages = new MessageWatch({ ...options, db: pool, claimAgeMs });
+  const reconciler = new Reconciler(pool, options.temporal, visibility, starter, log, claimAgeMs);
+  const messages = new MessageWatch({ ...options, visibility, db: pool, claimAgeMs });
   const binding = new Binding(options.verifyBinding ?? (() => Promise.resolve()), log);
   const verify = async (): Promise<void> => {
     await binding.check();
@@ -102,7 +108,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   /** What Temporal does not answer in time is looked at in a later round. */
   const inTime = (pass: () => Promise<void>): Promise<void> =>
     options.temporal.client.withDeadline(Date.now() + reconcileForMs, pass);
-  const circuits = new CircuitWatch({ ...options, db: pool, timeouts });
+  const circuits = new CircuitWatch({ ...options, visibility, db: pool, timeouts });
 
   await makePartitions(pool);
   await lanes.hold();
@@ -111,8 +117,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     whileBound('hold lanes', leaseMs / 3, () => lanes.hold()),
     whileBound('watch circuits', watchCircuitsEveryMs, () => circuits.pass()),
     whileBound('reconcile', reconcileEveryMs, () => inTime(() => reconciler.pass())),
+    // Apart: nothing waits for Temporal's lists.
+    whileBound('look for ended workflows', reconcileEveryMs, () => reconciler.passEnded()),
+    whileBound('look for ended half messages', reconcileEveryMs, () => messages.reconcileEnded()),
     whileBound('watch half messages', watchMessagesEveryMs, () => messages.pass()),
     whileBound('reconcile half messages', reconcileEveryMs, () => inTime(() => messages.reconcile())),
+    always('look for search attributes', lookForAttributesEveryMs, () => visibility.lookForAttributes()),
     always('make partitions', hourMs, () => makePartitions(pool)),
     always('wake stranded keys', minuteMs, async () => {
       const woken = await lanes.wakeStranded();

@@ -7,6 +7,7 @@ import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted } from '../temporal/ensureStarted.ts';
+import type { Visibility } from '../temporal/visibility.ts';
 import type { Handover } from '../worker/handover.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
 import type { DeliverInput } from '../../workflows/contract.ts';
@@ -16,7 +17,7 @@ export interface StarterOptions {
   readonly pool: Pool;
   readonly temporal: Temporal;
   readonly name: string | null;
-  readonly searchAttributes: boolean;
+  readonly visibility: Visibility;
   readonly log: Log;
   /** Where the claimed batches were left for a worker in this process. */
   readonly handover?: Pick<Handover, 'take'>;
@@ -91,26 +92,32 @@ export class Starter {
     }
   }
 
-  /** One attempt; an unknown outcome throws. */
-  async startOnce(batch: Startable, firstAttempt: DeliverInput['firstAttempt']): Promise<void> {
-    const { temporal, name, searchAttributes, timeouts } = this.#options;
+  /** One attempt; an unknown outcome throws. `onlyWhereNone`: nothing is started where one of this id has come to an end. */
+  async startOnce(
+    batch: Startable,
+    firstAttempt: DeliverInput['firstAttempt'],
+    onlyWhereNone = false,
+  ): Promise<void> {
+    const { temporal, name, visibility, timeouts } = this.#options;
     const timeoutMs = await timeouts.of(batch.lane);
-    const input: DeliverInput = {
+    const input = {
       lane: batch.lane,
       firstAttempt: timeoutMs > localTimeoutMs ? 'activity' : firstAttempt,
       timeoutMs,
-      searchAttributes,
-    };
+    } as const;
     await failpoint('before-start');
-    await ensureStarted(temporal, 'deliver', {
-      workflowId: batch.workflowId,
-      taskQueue: taskQueueName(name),
-      args: [input],
-      requestEagerStart: true,
-      ...(searchAttributes
-        ? { typedSearchAttributes: attributesFor({ lane: batch.lane, eventType: null }) }
-        : {}),
-    });
+    await visibility.withAttributes((searchAttributes) =>
+      ensureStarted(temporal, 'deliver', {
+        workflowId: batch.workflowId,
+        taskQueue: taskQueueName(name),
+        args: [{ ...input, searchAttributes } satisfies DeliverInput],
+        requestEagerStart: true,
+        ...(onlyWhereNone ? { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const } : {}),
+        ...(searchAttributes
+          ? { typedSearchAttributes: attributesFor({ lane: batch.lane, eventType: null }) }
+          : {}),
+      }),
+    );
     await failpoint('after-start');
   }
 

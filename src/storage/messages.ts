@@ -279,8 +279,9 @@ export async function messageBatchesToCheck(
 ): Promise<MessageBatchToCheck[]> {
   return rowsOf<MessageBatchToCheck>(
     db,
-    `select workflow_id as "workflowId", producer, single, size
-     from outbox.message_batches_to_check($1 * interval '1 ms', $2)`,
+    `select workflow_id as "workflowId", producer, single, size,
+       (select b.paused_in_temporal is not null from outbox.message_batches b where b.workflow_id = c.workflow_id) as "pauseNoted"
+     from outbox.message_batches_to_check($1 * interval '1 ms', $2) c`,
     [ageMs, limit],
   );
 }

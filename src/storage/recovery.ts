@@ -5,13 +5,17 @@ export interface BatchToCheck {
   readonly workflowId: string;
   readonly lane: string;
   readonly run: number;
+  /** Whether its workflow was seen paused by a person when last looked at. */
+  readonly pauseNoted?: boolean;
 }
 
 /** Batches not looked at for `ageMs`, oldest look first; marks them as looked at. */
 export async function batchesToCheck(db: Queryable, ageMs: number, limit: number): Promise<BatchToCheck[]> {
   return rowsOf<BatchToCheck>(
     db,
-    `select batch_id as "batchId", workflow_id as "workflowId", lane, run from outbox.batches_to_check($1 * interval '1 ms', $2)`,
+    `select batch_id as "batchId", workflow_id as "workflowId", lane, run,
+       (select b.paused_in_temporal is not null from outbox.batches b where b.id = batch_id) as "pauseNoted"
+     from outbox.batches_to_check($1 * interval '1 ms', $2)`,
     [ageMs, limit],
   );
 }
@@ -92,4 +96,10 @@ export async function settleRestored(db: Queryable): Promise<number> {
 /** The last step of a restore: work goes on in this database. */
 export async function acceptHome(db: Queryable): Promise<void> {
   await db.query('select outbox.accept_home()');
+}
+
+/** The ids of all `deliver` workflows that own rows. */
+export async function workflowsWithRows(db: Queryable): Promise<string[]> {
+  const rows = await rowsOf<{ id: string }>(db, 'select workflow_id as id from outbox.batches order by id');
+  return rows.map(({ id }) => id);
 }

@@ -4,6 +4,7 @@ import { OutboxError } from '../errors.ts';
 import { searchAttributeNames } from '../../workflows/attributes.ts';
 import { markSignal } from '../../workflows/contract.ts';
 import { unreachable, type Temporal } from './connect.ts';
+import { grpcCodeOf, grpcStatus } from './grpc.ts';
 
 export interface NamespaceFacts {
   /** Differs from store to store, even of one name: a wiped or wrong server is noticed by it. */
@@ -14,7 +15,8 @@ export interface NamespaceFacts {
 
 /** @throws OutboxError OUTBOX_TEMPORAL_UNREACHABLE, also when the namespace does not exist */
 export async function inspectNamespace(temporal: Temporal): Promise<NamespaceFacts> {
-  return { id: await namespaceIdOf(temporal), hasSearchAttributes: await hasSearchAttributes(temporal) };
+  const id = await namespaceIdOf(temporal);
+  return { id, hasSearchAttributes: await hasSearchAttributes(temporal).catch(() => false) };
 }
 
 /** How long completed workflows are kept, milliseconds; null where the server does not say. */
@@ -24,14 +26,19 @@ export async function readNamespaceRetention({ connection, namespace }: Temporal
   return seconds === undefined || seconds === null ? null : Number(seconds) * 1000;
 }
 
-/** Without the right to list them (or on a server that does not offer it) we do without. */
-async function hasSearchAttributes({ connection, namespace }: Temporal): Promise<boolean> {
+/**
+ * Without the right to list them, or on a server that does not offer it, we do without.
+ * @throws what the client throws when Temporal does not answer
+ */
+export async function hasSearchAttributes({ connection, namespace }: Temporal): Promise<boolean> {
   try {
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
     const keyword = 2; // temporal.api.enums.v1.IndexedValueType;
     return searchAttributeNames.every((name) => Number(customAttributes?.[name]) === keyword);
-  } catch {
-    return false;
+  } catch (error) {
+    const code = grpcCodeOf(error);
+    if (code === grpcStatus.permissionDenied || code === grpcStatus.unimplemented) return false;
+    throw error;
   }
 }
 

@@ -53,6 +53,8 @@ export async function ensureHousekeepingSchedule(
 
 export interface ScheduleStanding {
   readonly paused: boolean;
+  /** The note of whoever paused it, or made it. */
+  readonly note: string | null;
   /** ISO 8601; null when it will not run again. */
   readonly nextAt: string | null;
   readonly lastAt: string | null;
@@ -67,6 +69,7 @@ export async function describeHousekeepingSchedule(
     const { state, info } = await client.schedule.getHandle(housekeepingScheduleId(name)).describe();
     return {
       paused: state.paused,
+      note: state.note === undefined || state.note === '' ? null : state.note,
       nextAt: info.nextActionTimes[0]?.toISOString() ?? null,
       lastAt: info.recentActions.at(-1)?.takenAt.toISOString() ?? null,
     };

@@ -18,6 +18,7 @@ import type { DestinationType } from '../destination/type.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { Visibility } from '../temporal/visibility.ts';
 import { checkBackProblem } from '../destination/http/checkBack.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
@@ -32,6 +33,8 @@ export interface OutboxWorkerOptions {
   /** The configuration's `name`; it decides the task queue. */
   readonly name: string | null;
   readonly log: Log;
+  /** Of this process. Default: its own. */
+  readonly visibility?: Visibility;
   /** Where `${X}` and `env:X` come from. Default `process.env`. */
   readonly env?: Environment;
   /** Where the relay of this process leaves what it claimed. */
@@ -115,6 +118,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   requireSendable(configs, producers, env, types);
   const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
+  const visibility = options.visibility ?? new Visibility(temporal, log);
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
   setMaxListeners(0, asked.signal, over.signal); // each attempt listens
@@ -140,6 +144,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       processId: randomUUID(),
       underWay: new UnderWay(),
       unwritten,
+      hasSearchAttributes: () => visibility.lookForAttributes(),
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),

@@ -12,7 +12,7 @@ import { withDatabase } from '../database.ts';
 import { silentLog } from '../log.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { facts, table } from '../table.ts';
+import { facts, printable, table } from '../table.ts';
 import { connectForCommand } from '../temporal.ts';
 
 /** `housekeeping run`: one pass, here and now. */
@@ -98,7 +98,8 @@ function standingText({ schedule, latest, pastRetention, retention }: Standing, 
 function scheduleText(schedule: Standing['schedule'], { yellow }: Colours): string {
   if (schedule === 'unreachable') return yellow('Temporal cannot be reached');
   if (schedule === null) return yellow('none; run and worker make it');
-  if (schedule.paused) return yellow('paused');
+  if (schedule.paused)
+    return yellow(`paused in Temporal${schedule.note === null ? '' : ` (${printable(schedule.note)})`}`);
   return schedule.nextAt === null ? yellow('has no next time') : `next ${shortTime(schedule.nextAt)} UTC`;
 }
 

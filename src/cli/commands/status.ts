@@ -13,6 +13,7 @@ import {
   type DestinationCounts,
   type LaneStanding,
 } from '../../storage/status.ts';
+import { readPausedWorkflows, type PausedWorkflow } from '../../storage/paused.ts';
 import { readLatestPass } from '../../storage/housekeeping.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
 import { withDatabase } from '../database.ts';
@@ -22,6 +23,7 @@ import { describeAge } from '../spokenTime.ts';
 import { facts, printable, table } from '../table.ts';
 
 const blockedKeysShown = 20;
+const pausedShown = 20;
 
 /** `lagMs`: how long the oldest due delivery has waited, pending or in its first attempt; 0 when none does. */
 type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'> & { readonly lagMs: number };
@@ -67,6 +69,7 @@ async function readStatus(pool: Pool) {
     pass,
     database,
     unwritten,
+    paused,
   ] = await Promise.all([
     readSettings(pool),
     countDeliveries(pool),
@@ -79,6 +82,7 @@ async function readStatus(pool: Pool) {
     readLatestPass(pool),
     readDatabaseStanding(pool),
     readUnwritten(pool),
+    readPausedWorkflows(pool, pausedShown),
   ]);
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
@@ -99,6 +103,8 @@ async function readStatus(pool: Pool) {
     unrouted,
     blockedKeys,
     halfMessages,
+    /** Workflows that a person paused in the Temporal UI, as far as a relay has come by; the first 20. */
+    pausedWorkflows: paused,
     /** `ageMs`: since a pass came to its end, or (not `passed`) the schema was made; `step`: what one under way does, else null. */
     housekeeping: {
       ageMs: Math.round(database.housekeepingAgeSeconds * 1000),
@@ -147,7 +153,8 @@ function statusText(found: Status, colours: Colours): string {
   const lost = types === '' ? '' : `\n${colours.yellow('events that no route took')}\n${types}`;
   const half =
     found.halfMessages.length === 0 ? '' : `\n${table(messageColumns(colours), found.halfMessages, colours)}`;
-  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${half}${lost}`;
+  const blocked = blockedText(found.blockedKeys, colours);
+  return `${head}\n${body}${blocked}${pausedText(found.pausedWorkflows, colours)}${half}${lost}`;
 }
 
 function housekeepingText({ ageMs, passed, step }: Status['housekeeping'], colours: Colours): string {
@@ -172,6 +179,16 @@ function blockedText(keys: readonly BlockedKey[], colours: Colours): string {
     { title: 'SINCE', align: 'right' as const, value: ({ blockedMs }: BlockedKey) => describeAge(blockedMs) },
   ];
   return `\n${colours.yellow(title)}\n${table(columns, keys, colours)}`;
+}
+
+function pausedText(paused: readonly PausedWorkflow[], colours: Colours): string {
+  if (paused.length === 0) return '';
+  const columns = [
+    { title: 'WORKFLOW', value: ({ workflowId }: PausedWorkflow) => workflowId },
+    { title: 'HOLDS', align: 'right' as const, value: ({ held }: PausedWorkflow) => String(held) },
+    { title: 'IS', value: ({ note }: PausedWorkflow) => printable(note) },
+  ];
+  return `\n${colours.yellow('paused workflows')}\n${table(columns, paused, colours)}`;
 }
 
 function messageColumns(colours: Colours) {

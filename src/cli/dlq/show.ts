@@ -10,6 +10,7 @@ import {
   type DeadLetter,
 } from '../../storage/deadLetters.ts';
 import { attemptTable } from '../attemptTable.ts';
+import { pauseNoteOf } from '../../storage/paused.ts';
 import { readBlockedKeys } from '../../storage/status.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
@@ -31,18 +32,21 @@ async function readDetails(pool: Pool, id: number) {
   const [deadLetter] = await findDeadLetters(pool, [id]);
   if (deadLetter === undefined) throw notFound([id]);
   const { eventId, destination } = deadLetter;
-  const [event, attempts, episodes, audit, delivery, [blocked]] = await Promise.all([
+  const [event, attempts, episodes, audit, delivery, [blocked], paused] = await Promise.all([
     readDeadLetterEvent(pool, id),
     readAttempts(pool, eventId, destination, linesShown),
     readEpisodes(pool, eventId, destination),
     readAudit(pool, deadLetter, linesShown),
     readDeliveryState(pool, eventId, destination),
     readBlockedKeys(pool, 1, { eventId, destination }),
+    deadLetter.resolvedAt === null ? pauseNoteOf(pool, deadLetter.workflowId) : null,
   ]);
   return {
     ...deadLetter,
     workflowUrl: linkTo(deadLetter),
     delivery,
+    /** Who paused its workflow in the Temporal UI, and why; null when nobody was seen to. */
+    workflowPaused: paused,
     blocks: blocked === undefined ? null : { key: blocked.key, waiting: blocked.waiting },
     event: event ?? null,
     attemptHistory: attempts,
@@ -97,6 +101,9 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ['delivery', details.delivery ?? 'gone'],
     ...(details.blocks === null ? [] : [['blocks', blocksText(details.blocks)] as [string, string]]),
     ['workflow', details.workflowId],
+    ...(details.workflowPaused === null
+      ? []
+      : [['', colours.yellow(printable(details.workflowPaused))] as [string, string]]),
     ...(details.workflowUrl === null ? [] : [['Temporal UI', details.workflowUrl] as [string, string]]),
   ];
 }

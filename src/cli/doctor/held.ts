@@ -2,6 +2,7 @@
 import type { Queryable } from '../../storage/connect.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readLaneStandings } from '../../storage/standing.ts';
+import { readPausedWorkflows } from '../../storage/paused.ts';
 import { describeAge } from '../spokenTime.ts';
 import { readUnwritten } from '../../storage/status.ts';
 import { printable } from '../table.ts';
@@ -25,6 +26,23 @@ export async function checkDestinations(db: Queryable): Promise<Finding> {
     check,
     firstThree(named),
     'temporal-outbox destinations list says why. A circuit closes by itself when the receiver answers; a pause ends by destinations resume.',
+  );
+}
+
+const pausedShown = 3;
+
+export async function checkPaused(db: Queryable): Promise<Finding> {
+  const check = 'paused workflows';
+  const paused = await readPausedWorkflows(db, pausedShown + 1);
+  if (paused.length === 0) return ok(check, 'nobody paused one in the Temporal UI');
+  const named = paused
+    .slice(0, pausedShown)
+    .map(({ workflowId, held, note }) => `${workflowId} (holds ${held}) is ${printable(note)}`);
+  return warn(
+    check,
+    [...named, ...(paused.length > pausedShown ? ['and more'] : [])].join('; '),
+    'What it holds waits, commands too, until it is unpaused there: the workflow’s page, or temporal workflow unpause --workflow-id ID; ' +
+      'a paused activity: temporal activity unpause --workflow-id ID.',
   );
 }
 

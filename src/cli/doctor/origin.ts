@@ -1,12 +1,19 @@
 import type { Settings } from '../../storage/configuration.ts';
 import { connect, type Pool } from '../../storage/connect.ts';
-import { acceptHome, isHome, knowsMark, makeMark, settleRestored } from '../../storage/recovery.ts';
+import {
+  acceptHome,
+  isHome,
+  knowsMark,
+  makeMark,
+  settleRestored,
+  workflowsWithRows,
+} from '../../storage/recovery.ts';
 import type { Temporal } from '../../temporal/connect.ts';
 import { claimNamespace, requireClaim, restoredDatabase } from '../../temporal/namespace.ts';
-import { recheckAll } from '../../temporal/recheck.ts';
+import { recheckAll, runningQuery } from '../../temporal/recheck.ts';
 import type { Output } from '../output.ts';
 import { connectPatiently, patiently } from '../patience.ts';
-import { failedBy, ok, type Finding } from './finding.ts';
+import { failedBy, ok, warn, type Finding } from './finding.ts';
 
 const check = 'origin';
 
@@ -43,14 +50,21 @@ async function goOn(
   out: Output,
 ): Promise<Finding> {
   const returned = await settleRestored(pool);
-  const asked = await recheckAll(temporal, name, (count) =>
-    out.note(`asked ${count} workflows to look again …`),
+  const { asked, unlisted } = await recheckAll(
+    temporal,
+    name,
+    () => workflowsWithRows(pool),
+    (count) => out.note(`asked ${count} workflows to look again …`),
   );
   const knows = (mark: string): Promise<boolean> => knowsMark(pool, mark);
   await claimNamespace(temporal, name, { databaseId, mark: await makeMark(pool), knows, restored: true });
   await acceptHome(pool);
-  return ok(
+  const found = `work goes on in this database: ${returned} claimed deliveries went back to pending, ${asked} workflows were asked to look again`;
+  if (unlisted === null) return ok(check, found);
+  return warn(
     check,
-    `work goes on in this database: ${returned} claimed deliveries went back to pending, ${asked} workflows were asked to look again`,
+    `${found}; Temporal listed none (${unlisted}), so those that hold nothing any more were not asked`,
+    'They do no harm, and end when asked. Once Temporal lists workflows again: temporal workflow signal --name recheck ' +
+      `--reason restored --rps 50 --query '${runningQuery(name)}'`,
   );
 }

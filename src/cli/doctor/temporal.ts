@@ -4,14 +4,18 @@ import { taskQueueName } from '../../core/ids.ts';
 import type { Settings } from '../../storage/configuration.ts';
 import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
 import type { Temporal } from '../../temporal/connect.ts';
+import { innermostWords } from '../../temporal/grpc.ts';
 import { inspectNamespace, readNamespaceRetention } from '../../temporal/namespace.ts';
 import { describeHousekeepingSchedule, housekeepingScheduleId } from '../../temporal/schedule.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectPatiently, patiently } from '../patience.ts';
 import { connectForCommand } from '../temporal.ts';
+import { printable } from '../table.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
 import { checkOrigin } from './origin.ts';
+
+const visibilityForMs = 5_000;
 
 /** What is to be done, not only looked at. */
 export interface Mending {
@@ -51,16 +55,47 @@ export async function checkTemporal(
               '--name OutboxDestination --type Keyword --name OutboxEventType --type Keyword',
           ),
     );
+    findings.push(await checkVisibility(temporal, settings?.name ?? null));
     if (settings !== null) {
       findings.push(await checkWorkers(temporal, settings));
-      findings.push(await checkSchedule(temporal, settings));
+      findings.push(await settled('housekeeping', checkSchedule(temporal, settings)));
     }
-    findings.push(await checkNamespaceRetention(temporal));
+    findings.push(await settled('Temporal retention', checkNamespaceRetention(temporal)));
     return findings;
   } catch (error) {
     return [failedBy('Temporal', error)];
   } finally {
     await temporal.close();
+  }
+}
+
+/** What Temporal does not let us look at is worth a warning; nothing of ours fails for it. */
+async function settled(check: string, looking: Promise<Finding>): Promise<Finding> {
+  return looking.catch((error: unknown) =>
+    warn(
+      check,
+      `Temporal does not let us look: ${innermostWords(error)}`,
+      'Ask whoever runs the namespace for the right to read, or for a higher limit.',
+    ),
+  );
+}
+
+/** An extra: nothing that must work waits for it. */
+async function checkVisibility(temporal: Temporal, name: string | null): Promise<Finding> {
+  const check = 'visibility';
+  const query = `TaskQueue = "${taskQueueName(name)}"`;
+  try {
+    await temporal.client.withDeadline(Date.now() + visibilityForMs, async () => {
+      for await (const _first of temporal.client.workflow.list({ query, pageSize: 1 })) break;
+    });
+    return ok(check, 'Temporal lists workflows');
+  } catch (error) {
+    return warn(
+      check,
+      `Temporal lists no workflows: ${innermostWords(error)}`,
+      'Events are delivered all the same. Workflows that somebody ended are found by their rows, 50 every 5 s; the lists in the Temporal UI ' +
+        'stay empty. Ask whoever runs the namespace about its limits or its visibility store.',
+    );
   }
 }
 
@@ -103,7 +138,7 @@ async function checkSchedule(temporal: Temporal, { name }: Settings): Promise<Fi
   if (schedule.paused) {
     return warn(
       check,
-      'its schedule is paused: nothing past retention goes',
+      `its schedule is paused in Temporal${schedule.note === null ? '' : ` (${printable(schedule.note)})`}: nothing past retention goes`,
       `temporal schedule toggle --unpause --schedule-id ${housekeepingScheduleId(name)}`,
     );
   }

@@ -1,0 +1,43 @@
+/** What Temporal's client wraps: the status and the words of the server's own refusal. */
+interface Refusal {
+  readonly code?: unknown;
+  readonly details?: unknown;
+  readonly message?: unknown;
+  readonly cause?: unknown;
+}
+
+export const grpcStatus = {
+  invalidArgument: 3,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  unimplemented: 12,
+};
+
+/** The number of the gRPC status, wherever in the chain of causes it stands; undefined for an error of another kind. */
+export function grpcCodeOf(error: unknown): number | undefined {
+  for (const { code } of causesOf(error)) if (typeof code === 'number') return code;
+  return undefined;
+}
+
+/** The innermost words that say anything: the client's own "Failed to start Workflow" says nothing. */
+export function innermostWords(error: unknown): string {
+  const words = causesOf(error).map(({ details, message }) =>
+    typeof details === 'string' && details !== '' ? details : message,
+  );
+  const last = words.findLast((each) => typeof each === 'string' && each !== '');
+  return (typeof last === 'string' ? last : String(error)).split('\n')[0] ?? '';
+}
+
+/** The server refuses a search attribute: removed since we looked, or of another type now. */
+export function refusesSearchAttribute(error: unknown): boolean {
+  return causesOf(error).some(({ details, message }) =>
+    /search ?attribute/i.test(`${typeof details === 'string' ? details : ''} ${String(message)}`),
+  );
+}
+
+function causesOf(error: unknown): Refusal[] {
+  const causes: Refusal[] = [];
+  for (let each = error as Refusal | undefined; each instanceof Object && causes.length < 8;)
+    each = causes[causes.push(each) - 1]?.cause as Refusal | undefined;
+  return causes;
+}
