@@ -147,10 +147,12 @@ function interrupted(cause: unknown): OutboxError {
   );
 }
 
-/** No word of the server's: it may have finished, and only the answer be lost. */
+/** No word of the server's: it may have finished, and only the answer be lost. An explained error has what was thrown for its cause. */
 function isUnknown(error: unknown): boolean {
-  const { code = '' } = (error ?? {}) as { code?: string };
-  return didBreakUnderWay(error) && !/^[0-9A-Z]{5}$/.test(code.replace(/^E.*/, ''));
+  const thrown =
+    error instanceof OutboxError && error.code === 'OUTBOX_POSTGRES_UNREACHABLE' ? error.cause : error;
+  const { code = '' } = (thrown ?? {}) as { code?: string };
+  return didBreakUnderWay(thrown) && !/^(?!E)[0-9A-Z]{5}$/.test(code);
 }
 
 function unknownOutcome(cause: unknown): OutboxError {

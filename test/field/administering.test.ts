@@ -5,16 +5,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createTestDatabase, eventually, spawnRun, type TestDatabase } from '../support/index.ts';
+import { startTcpProxy } from '../support/tcpProxy.ts';
 import { onlyWithEverything } from '../support/everything.ts';
 import { stranger } from './stage.ts';
 
-async function applying(database: TestDatabase) {
+async function applying(database: TestDatabase, databaseUrl = database.url) {
   const folder = await mkdtemp(join(tmpdir(), 'outbox-'));
   await writeFile(
     join(folder, 'outbox.yaml'),
     `name: ${database.name}\ndestinations: { billing: { type: http, url: 'http://127.0.0.1:9/' } }\nroutes: [{ match: '*', to: [billing] }]\n`,
   );
-  return spawnRun({ databaseUrl: database.url, args: ['config', 'apply'], cwd: folder });
+  return spawnRun({ databaseUrl, args: ['config', 'apply'], cwd: folder });
 }
 
 test('config apply behind a lock says who holds it, and Ctrl-C cancels it on the server', async () => {
@@ -86,5 +87,20 @@ test('a connection that breaks in the middle of a command is told as unknown or 
   await eventually(async () => expect(await ended()).toBeGreaterThan(0), { timeout: 10_000 });
   expect((await command.ended).code).toBe(3);
   expect(command.stderr()).toMatch(/terminating connection|Connection terminated/);
+  await other.query('rollback');
+});
+
+test('a command whose wire is cut says that what was under way may be done or not', async () => {
+  const database = await createTestDatabase();
+  const { host, hostname, port } = new URL(database.url);
+  const proxy = await startTcpProxy(`${hostname}:${port}`);
+  const other = await stranger(database);
+  await other.query('begin; select from outbox.settings for update');
+  const command = await applying(database, database.url.replace(host, proxy.address));
+  await eventually(() => expect(command.stderr()).toContain('still under way'), { timeout: 20_000 });
+  await proxy.become('refuse');
+  expect((await command.ended).code).toBe(3);
+  expect(command.stderr()).toContain('error OUTBOX_OUTCOME_UNKNOWN');
+  expect(command.stderr()).toContain('may be done or not');
   await other.query('rollback');
 });
