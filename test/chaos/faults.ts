@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProxyMode, TcpProxy } from '../support/index.ts';
 import { none, repeatsOfOurs, repeatsOfReceiver } from './bounds.ts';
+import { canceller, roleLimit } from './databaseFaults.ts';
 import type { Allowance, History } from './history.ts';
 import type { OurProcess } from './processes.ts';
 import type { Random } from './random.ts';
-import { destinations, type World } from './world.ts';
+import { destinations, type Worker, type World } from './world.ts';
 
 export interface Fault {
   readonly name: string;
@@ -57,6 +58,10 @@ function choose(world: World, random: Random): Fault {
     [1, 'bank wire'],
     [1.5, 'postgres'],
     [1.5, 'temporal'],
+    [1.5, 'canceller'],
+    [1, 'role limit'],
+    [1.5, 'pooler'],
+    [0.5, 'no lists'],
   ] as const);
   const pickFrom = <T>(things: readonly T[]): T => random.pick(things as [T, ...T[]]);
   switch (kind) {
@@ -82,6 +87,14 @@ function choose(world: World, random: Random): Fault {
       return wireFault('producers to PostgreSQL', world.producersToPostgres, random, () => none);
     case 'bank wire':
       return wireFault('bank to PostgreSQL', world.bankToPostgres, random, repeatsOfReceiver);
+    case 'canceller':
+      return canceller(world, random.fork(`canceller ${random.next()}`), random.between(2_000, 15_000));
+    case 'role limit':
+      return roleLimit(world, random, random.between(1_000, 10_000));
+    case 'pooler':
+      return poolerFault(world, random);
+    case 'no lists':
+      return listsRefused(world, random.between(5_000, 20_000));
     default:
       return serverFault(world, kind, random.pick(['kill', 'stop']), random.between(200, 4_000));
   }
@@ -98,6 +111,38 @@ export function serverFault(
   const thing = servers[which];
   const name = `${which}: ${how}`;
   return { name, thing, forMs, allowed: ours, begin: () => thing.restart(how, forMs) };
+}
+
+/** Temporal's visibility refuses everybody. It reads its limits at its start, so it is stopped for a moment before and after. */
+export function listsRefused({ servers }: World, forMs: number): Fault {
+  const { temporal } = servers;
+  return {
+    name: 'temporal: lists no workflows',
+    thing: temporal,
+    forMs,
+    allowed: ours,
+    begin: async () => {
+      await temporal.refuseLists(true);
+      await sleep(forMs);
+      await temporal.refuseLists(false);
+    },
+  };
+}
+
+/** Killed, or ended with its clients' transactions. Where there is none, a process that would stand behind it is ended in its place. */
+export function poolerFault(world: World, random: Random): Fault {
+  const { pooler } = world;
+  if (pooler === undefined)
+    return processFault(random.pick(world.ours as readonly [Worker, ...Worker[]]), random, () => ours);
+  const how = random.pick(['SIGKILL', 'SIGINT'] as const);
+  const forMs = random.between(0, 5_000);
+  return {
+    name: `pooler: ${how}`,
+    thing: pooler,
+    forMs,
+    allowed: ours,
+    begin: () => pooler.restart(how, forMs),
+  };
 }
 
 /** Nobody answers there for a while: its circuit opens. */

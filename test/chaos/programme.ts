@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { repeatsOfOurs } from './bounds.ts';
-import { receiverAway, serverFault, type Fault } from './faults.ts';
+import { canceller, roleLimit } from './databaseFaults.ts';
+import { listsRefused, poolerFault, receiverAway, serverFault, type Fault } from './faults.ts';
 import type { History } from './history.ts';
+import type { Random } from './random.ts';
 import { destinations, type World } from './world.ts';
 
 /** A run of so long has what the promise names: two minutes without Temporal, and PostgreSQL killed. */
@@ -26,7 +28,7 @@ export type Act = { readonly after: number } & (
   { readonly fault: Fault } | { between(history: History): Promise<void> }
 );
 
-export function programmeOf({ durationMs, wipe, restore }: Wishes, world: World): Act[] {
+export function programmeOf({ durationMs, wipe, restore }: Wishes, world: World, random: Random): Act[] {
   const long = durationMs >= longMs;
   const { postgres } = world.servers;
   const copy = async (history: History): Promise<void> => {
@@ -39,6 +41,10 @@ export function programmeOf({ durationMs, wipe, restore }: Wishes, world: World)
       ? [
           { after: 0.2, fault: serverFault(world, 'temporal', 'stop', 120_000) },
           { after: 0.5, fault: serverFault(world, 'postgres', 'kill', 2_000) },
+          { after: 0.1, fault: canceller(world, random.fork('planned canceller'), 20_000) },
+          { after: 0.35, fault: listsRefused(world, 25_000) },
+          { after: 0.65, fault: roleLimit(world, random, 15_000) },
+          { after: 0.75, fault: poolerFault(world, random) },
         ]
       : []),
     ...(wipe ? [{ after: 0.4, between: (history: History) => wipeTemporal(world, history) }] : []),

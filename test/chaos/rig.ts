@@ -59,7 +59,7 @@ export async function runChaos(plan: Plan): Promise<Report> {
   const storms = random.fork('storms');
   await heal(world, history, patience);
   const startedAt = Date.now();
-  const programme = programmeOf(plan, world);
+  const programme = programmeOf(plan, world, random.fork('programme'));
   while (Date.now() - startedAt < durationMs || programme.length > 0) {
     const leftMs = Math.max(durationMs - (Date.now() - startedAt), stormMs.from);
     const due = take(programme, (Date.now() - startedAt) / durationMs);

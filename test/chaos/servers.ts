@@ -21,6 +21,8 @@ export interface PostgresServer extends OurServer {
 
 export interface TemporalServer extends OurServer {
   readonly address: string;
+  /** Comes back refusing every list of workflows; with false as it was. */
+  refuseLists(refused: boolean): Promise<void>;
   /** Its whole store is gone, and it begins anew at the same address. */
   wipe(): Promise<void>;
 }
@@ -69,6 +71,8 @@ export async function postgresServer(dataDir: string): Promise<PostgresServer> {
   };
 }
 
+const noLists = { 'frontend.namespaceRPS.visibility': 0, 'frontend.globalNamespaceRPS.visibility': 0 };
+
 export async function temporalServer(dataFile: string): Promise<TemporalServer> {
   const options = {
     dataFile,
@@ -78,14 +82,19 @@ export async function temporalServer(dataFile: string): Promise<TemporalServer> 
   const first = await startTemporal(options);
   const { address } = first;
   const port = Number(address.split(':')[1]);
+  let listsRefused = false;
   const restart = restarting(first, async () => {
-    const again = await startTemporal({ ...options, port });
+    const again = await startTemporal({ ...options, port, dynamicConfig: listsRefused ? noLists : {} });
     if (again.address !== address) throw new Error(`${address} was taken by somebody`);
     return again;
   });
   return {
     address,
     restart,
+    refuseLists: (refused) => {
+      listsRefused = refused;
+      return restart('stop', 0);
+    },
     wipe: () =>
       restart('kill', 0, async () => {
         for (const suffix of ['', '-wal', '-shm']) await rm(`${dataFile}${suffix}`, { force: true });

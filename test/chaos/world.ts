@@ -13,6 +13,8 @@ import { atEnd, startTcpProxy, type TcpProxy } from '../support/index.ts';
 import { concurrency, inFlight, timeoutMs } from './bounds.ts';
 import type { History } from './history.ts';
 import { followJournals, type Journals } from './journals.ts';
+import { asOurLogin, createOurLogin } from './login.ts';
+import { startPooler, type Pooler } from './pooler.ts';
 import { keepProcess, steadyPort, type OurProcess } from './processes.ts';
 import { postgresServer, temporalServer, type PostgresServer, type TemporalServer } from './servers.ts';
 
@@ -36,6 +38,8 @@ export interface World {
   readonly name: string;
   readonly ours: readonly Worker[];
   readonly servers: { readonly postgres: PostgresServer; readonly temporal: TemporalServer };
+  /** Between every second process of ours and PostgreSQL; undefined where there is no pgbouncer. */
+  readonly pooler: Pooler | undefined;
   readonly receivers: readonly ReceiverProcess[];
   readonly producers: readonly OurProcess[];
   /** From all producers to PostgreSQL, and from the bank to its database. */
@@ -126,11 +130,13 @@ export async function startWorld(directory: string, history: History, load: Load
     return keepProcess({ name: producer, args: [actor('producer')], env, log }, history);
   });
 
+  const pooler = await startPooler(directory, asOurLogin(postgres.url));
   const ours = await Promise.all(
     commands.map(async (command, number): Promise<Worker> => {
-      const own = { postgres: await startTcpProxy(host), temporal: await startTcpProxy(temporal.address) };
+      const server = number % 2 === 0 ? host : (pooler?.address ?? host);
+      const own = { postgres: await startTcpProxy(server), temporal: await startTcpProxy(temporal.address) };
       const env = {
-        OUTBOX_DATABASE_URL: through(own.postgres, postgres.url),
+        OUTBOX_DATABASE_URL: through(own.postgres, asOurLogin(postgres.url)),
         TEMPORAL_ADDRESS: own.temporal.address,
         TEMPORAL_NAMESPACE: 'default',
         BANK_SECRET: bankSecret,
@@ -150,6 +156,7 @@ export async function startWorld(directory: string, history: History, load: Load
     name,
     ours,
     servers: { postgres, temporal },
+    pooler,
     receivers,
     producers,
     producersToPostgres: wires.producers,
@@ -189,6 +196,7 @@ async function createDatabases(databaseUrl: string): Promise<World['databases']>
   for (const database of ['bank', 'shop']) await outbox.query(`create database ${database}`);
   const databases = { outbox, bank: open('bank'), shop: open('shop') };
   await migrate(outbox);
+  await createOurLogin(outbox);
   await outbox.query('create schema chaos; create table chaos.facts (tx text primary key)');
   await migrateInbox(databases.bank);
   await databases.bank.query(
