@@ -10,7 +10,7 @@ import {
   type DeliveryRow,
   type OpenedBatch,
 } from '../src/storage/attempts.ts';
-import { returnRows } from '../src/storage/circuits.ts';
+import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -30,6 +30,9 @@ export interface AttemptInput {
 
 /** Executions of one batch that may end without any outcome before it is taken for poisoned. */
 const maximumFruitless = 3;
+
+/** This process lacks what it takes to send. A process that does not takes the rows; the pause keeps them from being passed on in a loop. */
+const leftToOthers: CircuitChange = { wait: { waitMs: 1_000, claimAtMost: 10_000 } };
 
 /** Deliveries of one lane with a workflow of their own, at most; a larger failing crowd stays together. */
 export const maximumSingles = 200;
@@ -69,6 +72,9 @@ async function attemptNow(
   try {
     // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
     if (batch.held) return (await persisted(() => returnRows(pool, batch, [], null))) ?? (await summarized());
+    const reachable = await dependencies.destinations.find(batch.lane, batch.configRevision);
+    if (reachable !== undefined && reachable.problem !== null)
+      return (await persisted(() => returnRows(pool, batch, [], leftToOthers))) ?? (await summarized());
     const summary =
       batch.fruitless > maximumFruitless
         ? await persisted(() => reportPoison(dependencies, workflowId, batch))

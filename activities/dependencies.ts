@@ -16,6 +16,8 @@ export interface Reachable {
   readonly sender: Sender;
   /** Of this process. */
   readonly pace: Pace;
+  /** Why this process cannot send to it, and another has to; null when it can. */
+  readonly problem: string | null;
 }
 
 /** The destinations of one configuration revision. */

@@ -79,6 +79,9 @@ async function probeNow(dependencies: ActivityDependencies, name: string): Promi
     standing === null ? undefined : await dependencies.destinations.find(name, standing.configRevision);
   if (standing === null || reachable === undefined)
     return { standing: null, started: [], message: `there is no destination ${name}` };
+  // Another worker tries, after a moment.
+  if (reachable.problem !== null)
+    throw new Error(`this process cannot send to ${name}: ${reachable.problem}`);
   if (standing.state === 'closed' && !standing.paused)
     return { standing, started: [], message: 'its circuit is closed: there is nothing to probe' };
   const probe = new Probe(dependencies, name, standing, reachable);

@@ -144,6 +144,7 @@ function looksOf(
       ...(worker === undefined
         ? {}
         : {
+            sending: () => sendingCheck(worker),
             worker: () => {
               const check = workerCheck();
               return check.ok ? checkOutcomes(worker, redact) : check;
@@ -246,4 +247,10 @@ function delayOf(delay: ReturnType<typeof monitorEventLoopDelay>): number {
   const ms = Math.round(delay.percentile(99) / 1e6);
   delay.reset();
   return ms;
+}
+
+/** What the latest configuration needs and this process has not got. */
+function sendingCheck(worker: OutboxWorker): Check {
+  const lacking = [...worker.problems()].map(([name, problem]) => `${name}: ${problem}`);
+  return lacking.length === 0 ? { ok: true } : { ok: false, says: `cannot send to ${lacking.join('; to ')}` };
 }

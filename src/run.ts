@@ -163,7 +163,8 @@ async function assemble(
     : undefined;
   let served: HttpServers;
   try {
-    if (roles.relay) relay = await startRelay(base, options, worker === undefined ? undefined : handover);
+    if (roles.relay)
+      relay = await startRelay(base, options, worker, worker === undefined ? undefined : handover);
     served = await serve(base, options, relay, worker);
   } catch (error) {
     await relay?.stop();
@@ -272,11 +273,17 @@ function startWorker(
   });
 }
 
-function startRelay(base: Base, { log, pollMs }: RunOptions, handover: Handover | undefined): Promise<Relay> {
+function startRelay(
+  base: Base,
+  { log, pollMs }: RunOptions,
+  worker: OutboxWorker | undefined,
+  handover: Handover | undefined,
+): Promise<Relay> {
   return createRelay({
     ...base,
     log,
     verifyBinding: verifierOf(base),
+    ...(worker === undefined ? {} : { unable: () => worker.unable() }),
     ...(handover === undefined ? {} : { handover }),
     ...(pollMs === undefined ? {} : { pollMs }),
   });

@@ -43,9 +43,9 @@ export class Lanes {
     return performance.now() - this.#heldAt;
   }
 
-  /** Heartbeat: renews, takes over and gives up lanes. */
-  async hold(): Promise<void> {
-    const names = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs);
+  /** Heartbeat: renews, takes over and gives up lanes. `unable`: those that this process cannot send. */
+  async hold(unable: readonly string[]): Promise<void> {
+    const names = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs, unable);
     const keyed = new Set(await keyedLanes(this.#db));
     this.#lanes = new Map(
       names.map((name) => {

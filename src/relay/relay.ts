@@ -39,6 +39,8 @@ export interface RelayOptions {
   readonly claimAgeMs?: number;
   /** Told what is done. Default: nobody is. */
   readonly telemetry?: Telemetry;
+  /** Lanes that the worker of this process cannot send: they are left to other relays. Default: none. */
+  readonly unable?: () => readonly string[];
 }
 
 export interface Relay {
@@ -75,6 +77,7 @@ const watchCircuitsEveryMs = 1_000;
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { pool, log, leaseMs = 6_000, telemetry = noTelemetry } = options;
+  const { unable = () => [] } = options;
   const id = randomUUID();
   const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
   const timeouts = new Timeouts(pool);
@@ -111,10 +114,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const circuits = new CircuitWatch({ ...options, visibility, db: pool, timeouts });
 
   await makePartitions(pool);
-  await lanes.hold();
+  await lanes.hold(unable());
   poller.start();
   const chores = [
-    whileBound('hold lanes', leaseMs / 3, () => lanes.hold()),
+    whileBound('hold lanes', leaseMs / 3, () => lanes.hold(unable())),
     whileBound('watch circuits', watchCircuitsEveryMs, () => circuits.pass()),
     whileBound('reconcile', reconcileEveryMs, () => inTime(() => reconciler.pass())),
     // Apart: nothing waits for Temporal's lists.

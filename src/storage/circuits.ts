@@ -277,3 +277,9 @@ export async function parkPending(
   );
   return row?.parked ?? 0;
 }
+
+/** Ends pauses whose cause was a process that could not send; answers of which destinations. */
+export async function liftPauses(db: Queryable, destinations: readonly string[]): Promise<string[]> {
+  const rows = await rowsOf<{ name: string }>(db, 'select outbox.lift_pauses($1) as name', [destinations]);
+  return rows.map(({ name }) => name);
+}

@@ -20,11 +20,12 @@ export async function holdLanes(
   relayId: string,
   label: string,
   leaseMs: number,
+  unable: readonly string[] = [],
 ): Promise<string[]> {
   const rows = await rowsOf<{ hold_lanes: string }>(
     db,
-    `select outbox.hold_lanes($1, $2, $3 * interval '1 ms')`,
-    [relayId, label, leaseMs],
+    `select outbox.hold_lanes($1, $2, $3 * interval '1 ms', $4)`,
+    [relayId, label, leaseMs, unable],
   );
   return rows.map((row) => row.hold_lanes);
 }

@@ -6,7 +6,7 @@ import {
   type ProducerConfig,
 } from '../core/producer.ts';
 import type { Environment } from '../core/secrets.ts';
-import { createHttpCheckBack, type HttpCheckBack } from '../destination/http/checkBack.ts';
+import { checkBackProblem, createHttpCheckBack, type HttpCheckBack } from '../destination/http/checkBack.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveByName } from './liveByName.ts';
@@ -43,7 +43,7 @@ export class LiveProducers implements CheckBacks {
         const { revision, producers } = await readProducers(db);
         return { revision, configs: producers };
       },
-      open: (config) => this.#open(config),
+      open: (config, previous) => this.#open(config, previous),
       close: async ({ http }) => http?.close(),
     });
   }
@@ -56,9 +56,19 @@ export class LiveProducers implements CheckBacks {
     return this.#live.close();
   }
 
-  #open(config: ProducerConfig): Known {
+  #open(config: ProducerConfig, previous: Known | undefined): Known {
     const { checkBack } = config;
     if (checkBack.kind === 'http') {
+      const problem = checkBackProblem(checkBack, { env: this.#env });
+      if (problem !== null) {
+        this.#log.error(
+          { producer: config.name, problem },
+          'this process cannot ask by the latest configuration: it goes on with the one before, or leaves it to another',
+        );
+        return previous !== undefined && previous.ask !== null
+          ? previous
+          : { config, http: undefined, ask: null };
+      }
       const http = createHttpCheckBack(checkBack, { env: this.#env });
       return { config, http, ask: (question, signal) => http.ask(question, signal) };
     }

@@ -2,7 +2,8 @@
 export interface LifeOf<Config, Live> {
   /** The latest revision in the database. */
   read(): Promise<{ readonly revision: number; readonly configs: readonly Config[] }>;
-  open(config: Config): Live;
+  /** `previous`: what was there under this name before; it may be answered again, and then lives on. */
+  open(config: Config, previous: Live | undefined): Live;
   close(live: Live): Promise<void>;
 }
 
@@ -44,6 +45,6 @@ export class LiveByName<Config extends { readonly name: string }, Live extends {
   #reuse(previous: ReadonlyMap<string, Live>, config: Config): Live {
     const known = previous.get(config.name);
     if (known !== undefined && JSON.stringify(known.config) === JSON.stringify(config)) return known;
-    return this.#life.open(config);
+    return this.#life.open(config, known);
   }
 }

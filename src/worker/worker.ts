@@ -20,6 +20,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { Visibility } from '../temporal/visibility.ts';
 import { checkBackProblem } from '../destination/http/checkBack.ts';
+import { liftPauses } from '../storage/circuits.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
 import { LiveDestinations } from './destinations.ts';
@@ -58,6 +59,10 @@ export interface OutboxWorker {
   state(): string;
   /** What was answered and waits for PostgreSQL to take it; undefined when nothing does. */
   unwritten(): UnwrittenStanding | undefined;
+  /** By destination: why this process cannot send by its latest configuration, in words and without secrets. */
+  problems(): ReadonlyMap<string, string>;
+  /** Destinations whose events this process leaves to others. */
+  unable(): readonly string[];
   /** Resolves when the worker has stopped; rejects when it failed. */
   readonly finished: Promise<void>;
   /** Takes no new work, lets what is under way end within the grace time. */
@@ -116,6 +121,11 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const configs = await destinations.load();
   const { producers } = await readProducers(pool);
   requireSendable(configs, producers, env, types);
+  const lifted = await liftPauses(
+    pool,
+    configs.map(({ name }) => name),
+  );
+  if (lifted.length > 0) log.info({ destinations: lifted }, 'resumed: this process has what was missing');
   const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
   const visibility = options.visibility ?? new Visibility(temporal, log);
@@ -169,6 +179,8 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     destinations: configs.map(({ name }) => name),
     state: () => worker.getState(),
     unwritten: () => unwritten.standing(),
+    problems: () => destinations.problems,
+    unable: () => destinations.unable,
     stop: async () => {
       asked.abort();
       // The SDK's grace time is for ordinary activities only; first attempts run in local ones.

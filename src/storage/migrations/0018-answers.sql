@@ -206,3 +206,63 @@ begin
          exists (select from outbox.deliveries d where d.destination = p_destination and d.state = 'pending')
   from outbox.settings s;
 end $$;
+
+-- p_unable: lanes that this relay's process cannot send, for want of a secret or variable. Others take them.
+alter table outbox.relays add column unable text[] not null default '{}';
+drop function outbox.hold_lanes(uuid, text, interval);
+create function outbox.hold_lanes(p_relay uuid, p_label text, p_ttl interval, p_unable text[] default '{}') returns setof text
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_relays integer;
+  v_lanes  integer;
+  v_share  integer;
+begin
+  insert into outbox.relays (id, label, unable) values (p_relay, p_label, p_unable)
+  on conflict (id) do update set seen_at = now(), unable = p_unable;
+  delete from outbox.relays where seen_at < now() - interval '1 hour';
+  insert into outbox.lanes (name) select name from outbox.destinations on conflict do nothing;
+
+  select count(*) into v_relays from outbox.relays where seen_at > now() - p_ttl;
+  select count(*) into v_lanes from outbox.lanes;
+  -- What others cannot send comes on top: somebody has to.
+  v_share := ceil(v_lanes::numeric / greatest(v_relays, 1))
+    + (select count(distinct u) from outbox.relays r cross join unnest(r.unable) u where r.seen_at > now() - p_ttl and r.id <> p_relay);
+
+  update outbox.lanes set owner = null, lease_until = '-infinity' where owner = p_relay and name = any (p_unable);
+
+  update outbox.lanes l
+  set owner = case when k.rank <= v_share then p_relay end,
+      lease_until = case when k.rank <= v_share then now() + p_ttl else '-infinity' end
+  from (select name, row_number() over (order by lease_until > now() and owner = p_relay desc, name) as rank
+        from outbox.lanes where owner = p_relay) k
+  where l.name = k.name and l.owner = p_relay;
+
+  update outbox.lanes l set owner = p_relay, lease_until = now() + p_ttl
+  where l.name = any (array(
+    select name from outbox.lanes
+    where (owner is null or lease_until <= now()) and name <> all (p_unable)
+    order by name
+    limit greatest(v_share - (select count(*) from outbox.lanes where owner = p_relay), 0)
+    for update skip locked));
+
+  return query select name::text from outbox.lanes where owner = p_relay and lease_until > now();
+end $$;
+
+-- A process that can send to these destinations began. Those that were paused because one could not go on; answers which.
+create function outbox.lift_pauses(p_destinations text[]) returns setof text
+language plpgsql set search_path = pg_catalog, outbox, pg_temp as $$
+declare
+  v_name text;
+begin
+  for v_name in
+    update outbox.destinations d set paused_at = null, paused_reason = null, paused_by_refusals = false
+    from outbox.circuits c
+    where c.destination = d.name and d.name = any (p_destinations) and d.paused_at is not null and d.paused_by_refusals
+      and c.last_error_class = 'bad-configuration'
+    returning d.name
+  loop
+    perform outbox.set_clock(v_name);
+    perform outbox.note_circuit(v_name, 'resume', 'a process that can send to it began');
+    return next v_name;
+  end loop;
+end $$;

@@ -79,7 +79,7 @@ begin
       'open_batch', 'forgive_run', 'park_unwritten', 'note_unwritten', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
       'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
-      'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
+      'lift_pauses', 'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
       'open_messages', 'settle_checks', 'finish_checks',
       -- commands
       'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
