@@ -144,10 +144,11 @@ function looksOf(
       ...(worker === undefined
         ? {}
         : {
-            sending: () => sendingCheck(worker),
             worker: () => {
               const check = workerCheck();
-              return check.ok ? checkOutcomes(worker, redact) : check;
+              if (!check.ok) return check;
+              const sending = sendingCheck(worker);
+              return sending.ok ? checkOutcomes(worker, redact) : sending;
             },
           }),
       ...(relay === undefined
