@@ -1,11 +1,12 @@
 /** Opens connections, only to addresses the network policy allows. */
-import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { classifyAddress, classifyHost, type AddressClass } from '../../core/address.ts';
 import { OutboxError } from '../../errors.ts';
 import { skipInterimAnswers } from './answerStart.ts';
 import { blockedAddressCode } from './classify.ts';
+import { names } from './names.ts';
 
 export interface ConnectorOptions {
   readonly allowPrivate: boolean;
@@ -56,6 +57,8 @@ function blockedBeforeLookup(hostname: string, allowPrivate: boolean): Error | n
   return kind === null ? null : blocked(hostname, kind, allowPrivate);
 }
 
+const resolveBySystem: Resolve = (hostname, done) => names.find(hostname, done);
+
 function guardedLookup(options: ConnectorOptions): LookupFunction {
   const resolve = shared(options.resolve ?? resolveBySystem);
   return (hostname, lookupOptions, callback) => {
@@ -88,16 +91,6 @@ function blocked(what: string, kind: AddressClass, allowPrivate: boolean): Error
       ? 'is a private address, and network.allowPrivate is false'
       : 'is link-local, cloud metadata, unspecified, multicast or broadcast, where no destination may be';
   return new OutboxError(blockedAddressCode, `${what} ${reason}`);
-}
-
-function resolveBySystem(hostname: string, done: Parameters<Resolve>[1]): void {
-  systemLookup(hostname, { all: true }, (error, addresses) => {
-    const empty = error === null && addresses.length === 0;
-    done(
-      empty ? Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' }) : error,
-      addresses ?? [],
-    );
-  });
 }
 
 /**
