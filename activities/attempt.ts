@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cancellationSignal } from '@temporalio/activity';
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
   breakUp,
   chunk,
   forgiveRun,
+  loadRows,
   openBatch,
   summarize,
   type BatchSummary,
@@ -15,7 +16,7 @@ import { batchIdOf } from '../src/core/ids.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { asError } from './asError.ts';
-import { deliverRows } from './deliverRows.ts';
+import { deliverRows, isOver } from './deliverRows.ts';
 import { heartbeating } from './heartbeating.ts';
 import { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
@@ -105,22 +106,30 @@ async function attemptOpened(
   const abort = (): void => stop.abort();
   cancelled.addEventListener('abort', abort, { once: true });
   over.addEventListener('abort', abort, { once: true });
+  const untilMs = performance.now() + softLimitMs;
+  const limits = { signal: stop.signal, untilMs, returnsRest: activityInfo().isLocal };
   try {
     return await heartbeating(async () => {
       const find = () => dependencies.destinations.find(batch.lane, batch.configRevision);
-      const reachable = await persist(find, { signal: stop.signal });
-      const ledger = new Ledger(dependencies, batch, stop, reachable);
-      const sending = deliverRows(dependencies, batch, rows, ledger, { signal: stop.signal, softLimitMs });
-      // What was answered is written even if sending broke off: else it would be sent again.
-      const failure = await sending.then(
-        () => null,
-        (error: unknown) => ({ error }),
-      );
-      // Beyond this activity's own limit, where PostgreSQL takes so long.
-      const summary = await ledger.close(maximumSingles);
-      if (failure !== null) throw asError(failure.error);
-      cancelled.throwIfAborted();
-      return summary;
+      const reachable = await persist(find, limits);
+      const takesIn = batch.run === 1 && batch.fruitless === 0 && (reachable?.config.batch.maximum ?? 1) > 1;
+      for (let [first, mayTakeIn] = [rows, takesIn]; ; mayTakeIn = false) {
+        const ledger = new Ledger(dependencies, batch, stop, reachable);
+        const sending = deliverRows(dependencies, batch, first, ledger, { ...limits, takesIn: mayTakeIn });
+        // What was answered is written even if sending broke off: else it would be sent again.
+        const failure = await sending.then(
+          () => null,
+          (error: unknown) => ({ error }),
+        );
+        // Beyond this activity's own limit, where PostgreSQL takes so long.
+        const summary = await ledger.close(maximumSingles);
+        if (failure !== null) throw asError(failure.error);
+        cancelled.throwIfAborted();
+        // Rows that joined the batch, and that nobody handed over: the hand-over is a hint.
+        const isLeftOver = mayTakeIn && summary !== null && summary.unsent > 0;
+        if (!isLeftOver || !ledger.isClean || isOver(dependencies, limits)) return summary;
+        first = await persist(() => loadRows(dependencies.pool, batch.batchId, '0', chunk), limits);
+      }
     });
   } finally {
     cancelled.removeEventListener('abort', abort);

@@ -3,25 +3,29 @@ import { retryDecision } from '../src/core/retry.ts';
 import { waitsForProof, type FailedOutcome } from '../src/core/circuit.ts';
 import type { OutgoingMessage } from '../src/core/outcome.ts';
 import { failpoint } from '../src/failpoints.ts';
-import {
-  chunk,
-  loadRows,
-  type DeliveryRow,
-  type FailureRow,
-  type LateSuccessRow,
-  type OpenedBatch,
-} from '../src/storage/attempts.ts';
+import type { DeliveryRow, FailureRow, LateSuccessRow, OpenedBatch } from '../src/storage/attempts.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { isoTime } from '../src/core/isoTime.ts';
 import { asError } from './asError.ts';
 import type { NotedFailure } from './judgeAttempt.ts';
 import type { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
+import { Supply } from './supply.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface Limits {
   readonly signal: AbortSignal;
-  readonly softLimitMs: number;
+  /** No request is begun after this (performance.now()). */
+  readonly untilMs: number;
+  /** Rows that arrive for the batch's lane meanwhile join it. Default false. */
+  readonly takesIn?: boolean;
+  /** What is not begun by then goes back to the lane. Default false: it stays with the batch. */
+  readonly returnsRest?: boolean;
+}
+
+/** Whether no more requests are to be begun. */
+export function isOver({ leaving }: ActivityDependencies, { signal, untilMs }: Limits): boolean {
+  return signal.aborted || leaving.asked.aborted || performance.now() >= untilMs;
 }
 
 /**
@@ -34,19 +38,23 @@ export async function deliverRows(
   batch: OpenedBatch,
   first: readonly DeliveryRow[],
   ledger: Ledger,
-  { signal, softLimitMs }: Limits,
+  limits: Limits,
 ): Promise<void> {
-  const startedAt = performance.now();
+  const { signal } = limits;
   const slots = new Slots();
-  const { asked } = dependencies.leaving;
-  const stopped = (): boolean =>
-    signal.aborted || ledger.enough || asked.aborted || performance.now() - startedAt >= softLimitMs;
+  const stopped = (): boolean => ledger.enough || isOver(dependencies, limits);
+  const isTimeUp = (): boolean =>
+    performance.now() >= limits.untilMs &&
+    !(signal.aborted || ledger.enough || dependencies.leaving.asked.aborted);
   const reachables = new Map<string, Reachable | undefined>();
   const chains = new KeyChains<DeliveryRow>();
+  const underWay = new Set<string>();
   /** Takes over a slot, which it gives back or hands on to the next row of its key. */
   const begin = (row: DeliveryRow, reachable: Reachable | undefined): void => {
+    underWay.add(row.seq);
     void deliverSafely(dependencies, row, reachable, signal).then((outcome) => {
       note(ledger, row, outcome);
+      underWay.delete(row.seq);
       const next =
         row.orderKey === null
           ? undefined
@@ -56,13 +64,12 @@ export async function deliverRows(
       slots.stir();
     });
   };
+  const supply = new Supply(dependencies, batch, ledger, limits);
+  // Whoever waits for a slot is to see that time is up.
+  const bell = setTimeout(() => slots.stir(), Math.max(limits.untilMs - performance.now(), 0) + 1);
   try {
-    for (let rows = first; rows.length > 0 && !stopped();) {
-      const loading = mayHaveMore(rows)
-        ? loadAfter(dependencies, batch, rows.at(-1) as DeliveryRow, signal)
-        : Promise.resolve([]);
-      // A failing prefetch is met below; until then it must not count as unhandled.
-      loading.catch(() => undefined);
+    for (let rows = first; ;) {
+      const loading = supply.prefetch(rows);
       for (const row of rows) {
         if (!reachables.has(row.destination)) {
           const find = () => dependencies.destinations.find(row.destination, batch.configRevision);
@@ -72,39 +79,30 @@ export async function deliverRows(
         const reachable = reachables.get(row.destination);
         const limit = reachable?.pace.limit(reachable.config.concurrency, clock) ?? 1;
         // No await where none is needed: this loop runs for every message.
-        if (slots.taken >= limit) await slots.until(() => slots.taken < limit);
+        if (slots.taken >= limit) await slots.until(() => slots.taken < limit || stopped());
         if (stopped()) break;
         slots.taken++;
         begin(row, reachable);
       }
-      // Long chains: what waits in memory is not added to before half of it is gone.
-      const half = rows.length / 2;
-      if (chains.waiting > half) await slots.until(() => chains.waiting <= half || stopped());
+      // Long chains: what waits in memory is not added to before half of it is gone. Where other keys may join, only by very long ones.
+      const most = supply.isOpen ? chainedMost : rows.length / 2;
+      if (chains.waiting > most) await slots.until(() => chains.waiting <= most || stopped());
+      if (stopped()) break;
       rows = await loading;
+      if (rows.length === 0) rows = await supply.joining(() => slots.taken > 0);
+      if (rows.length === 0) break;
     }
+    if (limits.returnsRest === true && isTimeUp()) await supply.returnRest(underWay);
   } finally {
+    clearTimeout(bell);
+    supply.end();
     await slots.until(() => slots.taken === 0);
   }
 }
 
-function loadAfter(
-  { pool }: ActivityDependencies,
-  { batchId }: OpenedBatch,
-  { seq }: DeliveryRow,
-  signal: AbortSignal,
-): Promise<DeliveryRow[]> {
-  return persist(() => loadRows(pool, batchId, seq, chunk), { signal });
-}
+const chainedMost = 1_000;
 
 const clock = (): number => performance.now();
-
-/** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
-function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
-  if (rows.length === chunk.rows) return true;
-  // UTF-8 takes at most three bytes for a UTF-16 unit. An event that is gone has no payload.
-  const bytes = rows.reduce((sum, row) => sum + (row.type === null ? 0 : row.payload.length * 3), 0);
-  return bytes >= chunk.bytes;
-}
 
 /** Counts requests under way. A race over all their promises for every row cost more than the requests. */
 class Slots {

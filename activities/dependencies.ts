@@ -7,7 +7,7 @@ import type { OutcomeLog } from './outcomeLog.ts';
 import type { UnderWay } from './underWay.ts';
 import type { Unwritten } from './unwritten.ts';
 import type { CheckBacks } from './checkBack.ts';
-import type { OpenedRows } from '../src/storage/attempts.ts';
+import type { DeliveryRow, OpenedBatch, OpenedRows } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
 /** A destination as this process reaches it. */
@@ -35,6 +35,18 @@ export interface Log {
   enabled?(level: 'debug' | 'info' | 'warn' | 'error'): boolean;
 }
 
+/** What an open batch takes in while its first attempt runs. */
+export interface Intake {
+  /** Rows that came; none when nothing more will come. `isBusy`: whether the attempt waits for answers anyway. */
+  next(isBusy: () => boolean): Promise<readonly DeliveryRow[]>;
+  /** Whether rows wait here that nobody has taken. */
+  readonly holds: boolean;
+  /** No more is claimed for it; what is on its way still comes. */
+  close(): void;
+  /** Nobody will ask for rows any more. */
+  leave(): void;
+}
+
 /** How this process leaves. */
 export interface Leaving {
   /** No new request is begun after this. */
@@ -59,11 +71,15 @@ export interface ActivityDependencies {
   readonly hasSearchAttributes: () => Promise<boolean>;
   /** A batch that the relay of this very process opened for its first attempt; each is given once. */
   readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
+  /** Opens a batch's door, to take in rows that arrive for its lane. */
+  readonly openIntake: (batch: OpenedBatch) => Intake;
   readonly leaving: Leaving;
   /** Of this process: a batch that it opens again did not kill it. */
   readonly processId: string;
   readonly underWay: UnderWay;
   readonly unwritten: Unwritten;
+  /** Told when rows of a lane went back to it. */
+  readonly onReturned: (lane: string) => void;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
   readonly telemetry: Telemetry;

@@ -50,6 +50,7 @@ export class Ledger {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #error: unknown;
+  #onFailure: (() => void) | undefined;
 
   constructor(
     dependencies: ActivityDependencies,
@@ -64,6 +65,22 @@ export class Ledger {
     this.tally = new Tally(dependencies.acknowledged.memoryOf(run.lane));
     const { leaving, unwritten } = dependencies;
     this.#patience = { signal: AbortSignal.any([this.#fenced.signal, leaving.over]), unwritten };
+  }
+
+  /** Everything that was sent was acknowledged, and is written. */
+  get isClean(): boolean {
+    return this.failures.length === 0 && !this.fenced && this.#error === undefined;
+  }
+
+  /** Rows with an outcome that may not be written yet. */
+  get unwritten(): string[] {
+    const late = this.#late.map(({ seq }) => seq);
+    return [...this.#acknowledged, ...late, ...this.failures.map(({ row }) => row.seq)];
+  }
+
+  /** Calls back at each failure. */
+  set onFailure(told: () => void) {
+    this.#onFailure = told;
   }
 
   acknowledged(seq: string, type: string): void {
@@ -83,6 +100,7 @@ export class Ledger {
   /** Failures are written at the end of the run: what they mean may depend on how the others fared. */
   failed(noted: NotedFailure): void {
     this.failures.push(noted);
+    this.#onFailure?.();
     const { outcome, again, type, row, sinceFirstMs } = noted;
     if (outcome === null || this.#reachable === undefined) return;
     const { config, pace } = this.#reachable;

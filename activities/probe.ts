@@ -209,7 +209,7 @@ class Probe {
   async #send(phase: number, claimed: ClaimedProbe): Promise<Phase | null> {
     const { config } = this.#reachable;
     const ledger = new Ledger(this.#dependencies, claimed.batch, this.#stop, this.#reachable);
-    const limits = { signal: this.#stop.signal, softLimitMs };
+    const limits = { signal: this.#stop.signal, untilMs: performance.now() + softLimitMs };
     const sending = deliverRows(this.#dependencies, claimed.batch, claimed.rows, ledger, limits);
     // What was answered is written even if sending broke off.
     await sending.finally(() => ledger.writeAcknowledged());

@@ -27,7 +27,7 @@ import { Visibility } from './temporal/visibility.ts';
 import type { CheckBackHandlers } from './worker/checkBacks.ts';
 import { Handover } from './worker/handover.ts';
 import { version } from './version.ts';
-import { createWorker, type OutboxWorker } from './worker/worker.ts';
+import { createWorker, type OutboxWorker, type OutboxWorkerOptions } from './worker/worker.ts';
 
 export interface RunOptions {
   readonly databaseUrl: string;
@@ -159,7 +159,10 @@ async function assemble(
   let relay: Relay | undefined;
   const handover = new Handover();
   const worker = roles.worker
-    ? await startWorker(base, options, handover, (lane) => relay?.nudge(lane))
+    ? await startWorker(base, options, handover, {
+        onProgress: (lane) => relay?.nudge(lane),
+        onReturned: (lane) => relay?.returned(lane),
+      })
     : undefined;
   let served: HttpServers;
   try {
@@ -259,13 +262,13 @@ function startWorker(
   base: Base,
   { log, env, checkBacks, destinationTypes, shutdownGraceMs }: RunOptions,
   handover: Handover,
-  onProgress: (lane: string) => void,
+  told: Pick<OutboxWorkerOptions, 'onProgress' | 'onReturned'>,
 ): Promise<OutboxWorker> {
   return createWorker({
     ...base,
     log,
     handover,
-    onProgress,
+    ...told,
     ...(env === undefined ? {} : { env }),
     ...(checkBacks === undefined ? {} : { checkBacks }),
     ...(destinationTypes === undefined ? {} : { destinationTypes }),

@@ -1,10 +1,12 @@
 import type { Log } from '../../activities/index.ts';
 import type { Telemetry } from '../core/telemetry.ts';
-import { claimBatches, claimOpenBatches, promoteDue } from '../storage/claims.ts';
+import { claimBatches, claimRows, promoteDue, type Ask, type ClaimedBatch } from '../storage/claims.ts';
 import { chunk } from '../storage/attempts.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { Handover } from '../worker/handover.ts';
+import type { Intake } from '../worker/intake.ts';
+import { over } from '../worker/intakes.ts';
 import { inShort, isSaidByServer } from '../storage/errors.ts';
 import type { Lanes } from './lanes.ts';
 import { SickLanes } from './sickLanes.ts';
@@ -15,10 +17,10 @@ const slowAfterMs = 1_000;
 /** After the last claim the relay polls at the busy pace for so long. */
 const busyForMs = 1_000;
 /**
- * After a claim of few rows a lane rests until they have come through, but no longer than this: what arrives meanwhile shares the next
- * workflow. At 100 events/s that is two thirds of the workflows, and each event arrives sooner, as a start costs more than the wait.
+ * After a claim of few rows a lane rests until their batch is open and takes in what arrived meanwhile, but no longer than this: it may be
+ * with another process.
  */
-const restMs = 30;
+const restMs = 100;
 const fewRows = 100;
 const failureDelayMs = { first: 100, maximum: 5_000 };
 /** So many failing rounds in a row are a moment's trouble. */
@@ -90,6 +92,10 @@ export class Poller {
   }
 
   start(): void {
+    this.#handover?.intakes.feedBy({
+      owns: (lane) => this.#lanes.owns(lane),
+      opened: (lane) => this.progressed(lane),
+    });
     this.#polling = this.#run();
   }
 
@@ -103,6 +109,8 @@ export class Poller {
     this.#stopping = true;
     this.#pollNow();
     await this.#polling;
+    this.#handover?.intakes.feedBy(undefined);
+    this.#handover?.intakes.closeAllBut(new Set());
   }
 
   async #run(): Promise<void> {
@@ -125,11 +133,12 @@ export class Poller {
       // As many as were asked for: more are waiting, and the next poll goes on.
       this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
-    const lanes = this.#lanes.held.filter((lane) => !this.#rests(lane, now) && !this.#starter.isHeldUp(lane));
-    this.#sick.keepOnly(this.#lanes.held);
-    const well = lanes.filter((lane) => !this.#sick.has(lane));
+    const { held } = this.#lanes;
+    this.#handover?.intakes.closeAllBut(new Set(held));
+    this.#sick.keepOnly(held);
+    const well = held.filter((lane) => !this.#sick.has(lane));
     let claimed = well.length === 0 ? 0 : await this.#claimTogether(well, now);
-    for (const lane of lanes) if (this.#sick.isDue(lane, now)) claimed += await this.#claimAlone(lane, now);
+    for (const lane of held) if (this.#sick.isDue(lane, now)) claimed += await this.#claimAlone(lane, now);
     return claimed;
   }
 
@@ -161,27 +170,89 @@ export class Poller {
     }
   }
 
-  /** Answers how many batches were claimed. */
+  /** Answers how many batches were claimed or joined. */
   async #claim(lanes: readonly string[], now: number): Promise<number> {
-    const marks = this.#lanes.marks(lanes, now);
     const askedAt = performance.now();
-    const batches =
-      this.#handover === undefined
-        ? await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs)
-        : await claimOpenBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs, chunk);
-    if (batches.length === 0) this.#lanes.polledInVain(performance.now() - askedAt);
+    const claimed = await (this.#handover === undefined
+      ? this.#claimBatches(lanes, now)
+      : this.#feed(this.#handover, lanes, now));
+    if (claimed === null) return 0;
+    if (claimed === 0) this.#lanes.polledInVain(performance.now() - askedAt);
     this.#telemetry.polled(performance.now() - askedAt);
+    return claimed;
+  }
+
+  /** For workers in other processes. Answers how many batches were claimed; null when there was nothing to ask. */
+  async #claimBatches(held: readonly string[], now: number): Promise<number | null> {
+    const lanes = held.filter((lane) => !this.#starter.isHeldUp(lane));
+    if (lanes.length === 0) return null;
+    const marks = this.#lanes.marks(lanes, now);
+    const batches = await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs);
     if (batches.length > 0) await failpoint('after-claim');
-    for (const batch of batches) {
-      this.#telemetry.claimed(batch.size);
-      this.#lanes.advance(batch.lane, batch.lastSeq);
-      if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened, askedAt);
-      // Of a worker in another process nobody tells how far it is.
-      if (this.#handover !== undefined && batch.size < fewRows)
-        this.#restsUntil.set(batch.lane, now + restMs);
-      this.#starter.start(batch);
-    }
+    for (const batch of batches) this.#start(batch);
     return batches.length;
+  }
+
+  /** For the worker of this process: rows join the batch of their lane that is open, or make a new one. */
+  async #feed(handover: Handover, held: readonly string[], now: number): Promise<number | null> {
+    const { intakes } = handover;
+    const asked = new Map<string, Intake>();
+    const asks = held.flatMap((lane) => this.#asksOf(lane, intakes.of(lane), now, asked));
+    if (asks.length === 0) return null;
+    const askedAt = performance.now();
+    for (const intake of asked.values()) intake.asks();
+    let claims: Awaited<ReturnType<typeof claimRows>>;
+    try {
+      claims = await claimRows(this.#db, this.#relayId, asks, slowAfterMs, chunk);
+    } catch (error) {
+      for (const intake of asked.values()) intake.answered(over(intake.batch));
+      throw error;
+    }
+    const { batches, joined } = claims;
+    for (const rows of joined) {
+      if (rows.lastSeq !== null) this.#lanes.advance(rows.lane, rows.lastSeq);
+      if (rows.rows.length > 0) {
+        intakes.noteTraffic(rows.lane);
+        this.#telemetry.claimed(rows.rows.length + rows.rest.length);
+      }
+    }
+    if (batches.length + joined.length > 0) await failpoint('after-claim');
+    for (const [batchId, intake] of asked) intake.answered(joined.find((rows) => rows.batchId === batchId));
+    for (const batch of batches) {
+      const before = intakes.of(batch.lane);
+      if (before !== undefined) before.hasSuccessor = true;
+      if (batch.size > 0) intakes.noteTraffic(batch.lane);
+      if (batch.opened !== null) handover.put(batch.workflowId, batch.opened, askedAt);
+      if (batch.size < fewRows) this.#restsUntil.set(batch.lane, now + restMs);
+      this.#start(batch);
+    }
+    return batches.length + joined.length;
+  }
+
+  #asksOf(lane: string, intake: Intake | undefined, now: number, asked: Map<string, Intake>): Ask[] {
+    const mayStart = !this.#starter.isHeldUp(lane);
+    if (intake === undefined) {
+      if (!mayStart || this.#rests(lane, now)) return [];
+      return [{ lane, after: this.#mark(lane, now), into: null, limit: null }];
+    }
+    const asks: Ask[] = [];
+    if (mayStart && intake.needsSuccessor && intake.isUsed)
+      asks.push({ lane, after: '0', into: null, limit: 0 });
+    if (intake.wants > 0) {
+      asks.push({ lane, after: this.#mark(lane, now), into: intake.batch, limit: intake.wants });
+      asked.set(intake.batch.batchId, intake);
+    }
+    return asks;
+  }
+
+  #mark(lane: string, now: number): string {
+    return this.#lanes.marks([lane], now)[0] ?? '0';
+  }
+
+  #start(batch: ClaimedBatch): void {
+    if (batch.size > 0) this.#telemetry.claimed(batch.size);
+    if (batch.lastSeq !== null) this.#lanes.advance(batch.lane, batch.lastSeq);
+    this.#starter.start(batch);
   }
 
   #rests(lane: string, now: number): boolean {

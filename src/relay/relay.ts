@@ -49,6 +49,8 @@ export interface Relay {
   standing(): RelayStanding;
   /** Rows of a lane left their first attempt: there may be room for the next batch. */
   nudge(lane: string): void;
+  /** Rows of a lane went back to it, below those that were claimed last. */
+  returned(lane: string): void;
   /** Claims nothing more, ends starts under way, gives the lanes to the others. */
   stop(): Promise<void>;
 }
@@ -145,6 +147,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       trouble: poller.trouble,
     }),
     nudge: (lane) => poller.progressed(lane),
+    returned: (lane) => {
+      lanes.sweepSoon(lane);
+      poller.progressed(lane);
+    },
     stop: async () => {
       await poller.stop();
       await Promise.all(chores.map((chore) => chore.stop()));

@@ -165,6 +165,34 @@ export async function loadRows(
   ]);
 }
 
+/** Of these rows of a batch, in order, those that it still has to send: as many as fit a chunk. */
+export async function loadClaimed(
+  db: Queryable,
+  batchId: string,
+  seqs: readonly string[],
+  { rows: limit, bytes }: Chunk,
+): Promise<DeliveryRow[]> {
+  return rowsOf<DeliveryRow>(
+    db,
+    `select ${rowColumns} from outbox.load_claimed($1, $2::bigint[], $3, $4) r`,
+    [batchId, seqs, limit, bytes],
+  );
+}
+
+/** Returns to the lane what this run has not begun; answers how many rows, null when fenced. */
+export async function giveBack(
+  db: Queryable,
+  run: BatchRun,
+  begun: readonly string[],
+): Promise<number | null> {
+  const row = await firstOf<{ given: number | null }>(
+    db,
+    'select outbox.give_back($1, $2, $3::bigint[]) as given',
+    [run.batchId, run.run, begun],
+  );
+  return row?.given ?? null;
+}
+
 /** Answers false when fenced: a later execution owns the batch. */
 export async function acknowledge(
   db: Queryable,

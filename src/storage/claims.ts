@@ -1,4 +1,4 @@
-import { rowColumns, type Chunk, type DeliveryRow, type OpenedRows } from './attempts.ts';
+import { rowColumns, type Chunk, type DeliveryRow, type OpenedBatch, type OpenedRows } from './attempts.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface ClaimedBatch {
@@ -6,8 +6,8 @@ export interface ClaimedBatch {
   readonly batchId: string;
   readonly workflowId: string;
   readonly size: number;
-  /** The largest seq in it, as text: int8 does not fit a number. */
-  readonly lastSeq: string;
+  /** The largest seq in it, as text: int8 does not fit a number. Null for a batch without rows. */
+  readonly lastSeq: string | null;
   /** Batches of this lane whose first attempt takes long. */
   readonly slow: number;
   /** Its first run and rows, when they were asked for. */
@@ -49,6 +49,33 @@ export async function leaveLanes(db: Queryable, relayId: string): Promise<void> 
   await db.query('select outbox.leave_lanes($1)', [relayId]);
 }
 
+/** What is asked of a lane. */
+export interface Ask {
+  readonly lane: string;
+  /** The hint described at outbox.claim. */
+  readonly after: string;
+  /** The open batch that rows are to join; null for a new batch. */
+  readonly into: Joinable | null;
+  /** Rows at most; 0 for a new batch without rows; null for as many as the lane's window allows. */
+  readonly limit: number | null;
+}
+
+/** An open batch, under the run and the configuration that its attempt began with. */
+export type Joinable = Pick<OpenedBatch, 'batchId' | 'run' | 'configRevision'>;
+
+/** Rows that joined an open batch. */
+export interface Joined {
+  readonly lane: string;
+  readonly batchId: string;
+  /** The first of them, as many as fit a chunk, and the seqs of the others. */
+  readonly rows: readonly DeliveryRow[];
+  readonly rest: readonly string[];
+  /** The largest seq among them; null when there are none. */
+  readonly lastSeq: string | null;
+  /** The batch takes in no more. */
+  readonly closed: boolean;
+}
+
 /** Claims at most one batch per lane. `after` is the hint described at outbox.claim, one entry a lane. */
 export async function claimBatches(
   db: Queryable,
@@ -66,31 +93,92 @@ export async function claimBatches(
 }
 
 /**
- * Claims as {@link claimBatches}, opens each batch's first run and loads its first rows, in the same round trip: for a worker
- * in this very process.
+ * Claims what is asked, opens each new batch's first run and loads the first of the claimed rows, all in one round trip: for a worker in this
+ * very process.
  */
-export async function claimOpenBatches(
+export async function claimRows(
   db: Queryable,
   relayId: string,
-  lanes: readonly string[],
-  after: readonly string[],
+  asks: readonly Ask[],
   slowAfterMs: number,
   { rows: limit, bytes }: Chunk,
-): Promise<ClaimedBatch[]> {
-  const rows = await rowsOf<Omit<ClaimedBatch, 'opened'> & { configRevision: number } & DeliveryRow>(
+): Promise<{ readonly batches: readonly ClaimedBatch[]; readonly joined: readonly Joined[] }> {
+  const rows = await rowsOf<ClaimRow>(
     db,
-    `select ${batchColumns}, s.config_revision as "configRevision", ${rowColumns}
-     from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms', true) c
+    `select ${batchColumns}, c.seqs::text[], c.closed, s.config_revision as "configRevision", ${rowColumns}
+     from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms', true, $5::uuid[], $6::int[], $7::int[], $8::int[]) c
      cross join outbox.settings s
-     cross join lateral outbox.load_rows(c.batch_id, 0, $5, $6) r
+     left join lateral outbox.load_claimed(c.batch_id, c.seqs, $9, $10) r on c.size > 0
      order by c.lane, r.seq`,
-    [relayId, lanes, after, slowAfterMs, limit, bytes],
+    [
+      relayId,
+      asks.map(({ lane }) => lane),
+      asks.map(({ after }) => after),
+      slowAfterMs,
+      asks.map(({ into }) => into?.batchId ?? null),
+      asks.map(({ into }) => into?.run ?? null),
+      asks.map(({ into }) => into?.configRevision ?? null),
+      asks.map((ask) => ask.limit),
+      limit,
+      bytes,
+    ],
   );
-  return Array.from(groupByBatch(rows), (ofBatch) => {
+  const open = new Set(asks.map(({ into }) => into?.batchId));
+  const batches: ClaimedBatch[] = [];
+  const joined: Joined[] = [];
+  for (const ofBatch of groupByBatch(rows)) {
     const [{ lane, batchId, workflowId, size, lastSeq, slow, configRevision }] = ofBatch;
-    const batch = { batchId, run: 1, lane, fruitless: 0, configRevision, held: false };
-    return { lane, batchId, workflowId, size, lastSeq, slow, opened: { batch, rows: ofBatch } };
-  });
+    if (open.has(batchId)) joined.push(joinedBy(ofBatch));
+    else {
+      const batch = { batchId, run: 1, lane, fruitless: 0, configRevision, held: false };
+      const opened = { batch, rows: loadedOf(ofBatch) };
+      batches.push({ lane, batchId, workflowId, size, lastSeq, slow, opened });
+    }
+  }
+  return { batches, joined };
+}
+
+/**
+ * Claims rows of its lane into an open batch, for its own attempt in a process that does not own the lane; undefined when there are none.
+ * `looksMs`: it will ask again within this time, and the lane's owner is to make no batch meanwhile; null for the last look.
+ */
+export async function claimInto(
+  db: Queryable,
+  lane: string,
+  into: Joinable,
+  wanted: number,
+  looksMs: number | null,
+  { rows: limit, bytes }: Chunk,
+): Promise<Joined | undefined> {
+  const rows = await rowsOf<ClaimRow>(
+    db,
+    `select ${batchColumns}, c.seqs::text[], c.closed, ${rowColumns}
+     from outbox.claim(null, array[$1], array[0]::bigint[], interval '1 s', false, array[$2]::uuid[], array[$3]::int[], array[$4]::int[],
+                       array[$5]::int[], $6 * interval '1 ms') c
+     left join lateral outbox.load_claimed(c.batch_id, c.seqs, $7, $8) r on c.size > 0
+     order by r.seq`,
+    [lane, into.batchId, into.run, into.configRevision, wanted, looksMs, limit, bytes],
+  );
+  const [first, ...others] = rows;
+  return first === undefined ? undefined : joinedBy([first, ...others]);
+}
+
+interface ClaimRow extends Omit<ClaimedBatch, 'opened'>, Omit<DeliveryRow, 'seq'> {
+  readonly seqs: readonly string[] | null;
+  readonly closed: boolean;
+  readonly configRevision: number;
+  /** Null where no row was loaded. */
+  readonly seq: string | null;
+}
+
+function loadedOf(ofBatch: readonly ClaimRow[]): readonly DeliveryRow[] {
+  return ofBatch[0]?.seq === null ? [] : (ofBatch as readonly (ClaimRow & DeliveryRow)[]);
+}
+
+function joinedBy(ofBatch: readonly [ClaimRow, ...ClaimRow[]]): Joined {
+  const [{ lane, batchId, lastSeq, seqs, closed }] = ofBatch;
+  const rows = loadedOf(ofBatch);
+  return { lane, batchId, rows, rest: (seqs ?? []).slice(rows.length), lastSeq, closed };
 }
 
 const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq", c.slow`;

@@ -1,4 +1,5 @@
 import type { OpenedRows } from '../storage/attempts.ts';
+import { Intakes } from './intakes.ts';
 
 /** Older than this a batch may have been taken over by somebody else; asking PostgreSQL is cheaper than sending twice. */
 const freshMs = 5_000;
@@ -9,6 +10,8 @@ const freshMs = 5_000;
  * attempts the batch opens its next run, which fences this one.
  */
 export class Handover {
+  /** The open batches that the relay feeds. */
+  readonly intakes = new Intakes();
   readonly #waiting = new Map<string, OpenedRows & { readonly since: number }>();
 
   /** `since`: when the claim was asked for (performance.now()). A process that was stopped after it must not take it for fresh. */

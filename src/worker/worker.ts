@@ -25,6 +25,7 @@ import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
+import { Intakes } from './intakes.ts';
 import { Shares } from './shares.ts';
 import { mainThreadOptions } from './mainThread.ts';
 
@@ -42,6 +43,8 @@ export interface OutboxWorkerOptions {
   readonly handover?: Handover;
   /** Told when rows of a lane left their first attempt. */
   readonly onProgress?: (lane: string) => void;
+  /** Told when rows of a lane went back to it. */
+  readonly onReturned?: (lane: string) => void;
   /** Functions that answer check-backs of half messages, by the name that `producers.<name>.checkBack.handler` gives. */
   readonly checkBacks?: CheckBackHandlers;
   /** Destination types of your own, beside ours, see `temporal-outbox/destination`. */
@@ -129,6 +132,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
   const visibility = options.visibility ?? new Visibility(temporal, log);
+  const intakes = options.handover?.intakes ?? new Intakes();
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
   setMaxListeners(0, asked.signal, over.signal); // each attempt listens
@@ -156,8 +160,10 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       unwritten,
       hasSearchAttributes: () => visibility.lookForAttributes(),
       takeOpened: (workflowId) => options.handover?.take(workflowId),
+      openIntake: (batch) => intakes.open(pool, batch),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
+      onReturned: options.onReturned ?? (() => undefined),
       telemetry: options.telemetry ?? noTelemetry,
       outcomes,
     }),

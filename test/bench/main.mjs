@@ -1,6 +1,7 @@
 /**
  * npm run bench [-- drain|latency|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
- *               [--seconds N] [--only a,b]
+ *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
+ * latency runs for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
@@ -24,8 +25,10 @@ const { values, positionals } = parseArgs({
     events: { type: 'string', default: '40000' },
     waiting: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '5' },
+    seconds: { type: 'string' },
     only: { type: 'string' },
+    rates: { type: 'string', default: '100' },
+    load: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -54,7 +57,13 @@ try {
     });
   if (parts.includes('order'))
     report.parts.order = await measureOrder(stage, { rounds: Number(values.rounds), say });
-  if (parts.includes('latency')) report.parts.latency = await measureLatency(stage, chosen, { say });
+  if (parts.includes('latency'))
+    report.parts.latency = await measureLatency(stage, chosen, {
+      rates: values.rates.split(',').map(Number),
+      seconds: Number(values.seconds ?? 15),
+      load: values.load,
+      say,
+    });
   if (parts.includes('outage'))
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
@@ -68,7 +77,7 @@ try {
     report.parts['half-messages'] = await measureHalfMessages(stage, {
       only: values.only?.split(','),
       rounds: Number(values.rounds),
-      seconds: Number(values.seconds),
+      seconds: Number(values.seconds ?? 5),
       say,
     });
 } finally {

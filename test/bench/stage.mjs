@@ -3,6 +3,7 @@ import { execFileSync, fork, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { startServers } from '../../dist/src/embedded/index.js';
 
@@ -17,6 +18,8 @@ export async function openStage(say) {
   const { port } = await message(receiver, 'listening');
   const admin = new pg.Client(servers.postgres.url);
   await admin.connect();
+  const temporal = await Connection.connect({ address: servers.temporal.address });
+  const { workflow } = new Client({ connection: temporal });
   let databases = 0;
   return {
     nodeVersion: node.version,
@@ -30,6 +33,8 @@ export async function openStage(say) {
       receiver.send({ reset });
       return message(receiver, 'count');
     },
+    /** Of ours that deliver, as many as Temporal knows of. */
+    workflows: async () => (await workflow.count(`WorkflowType = 'deliver'`)).count,
     newDatabase: async () => {
       const name = `bench_${++databases}`;
       await admin.query(`create database ${name}`);
@@ -43,6 +48,7 @@ export async function openStage(say) {
         execPath: node.path,
         env: { ...process.env, BENCH_PEERS: peersFolder, NODE_PATH: join(peersFolder, 'node_modules') },
       });
+      child.setMaxListeners(0); // each insert waits for its answer
       child.send({ ...settings, ...contestant.settings, temporalAddress: servers.temporal.address });
       await message(child, 'prepared');
       return {
@@ -77,6 +83,7 @@ export async function openStage(say) {
     },
     close: async () => {
       receiver.kill();
+      await temporal.close();
       await admin.end();
       await servers.stop();
     },

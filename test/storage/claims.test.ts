@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import {
   claimBatches,
-  claimOpenBatches,
   holdLanes,
   promoteDue,
   releaseBatch,
@@ -10,6 +9,7 @@ import {
 import { eventually } from '../support/index.ts';
 import {
   claim,
+  claimOpen,
   claimedBatch,
   databaseWith,
   openRun,
@@ -48,7 +48,7 @@ test('a claim that opens its batch answers the first rows with what is sent', as
   const { pool } = await databaseWith({ billing: {} });
   const ids = await writeEvents(pool, 3);
   const relay = await soleRelay(pool);
-  const [batch] = await claimOpenBatches(pool, relay, ['billing'], ['0'], 1000, { rows: 2, bytes: 1000 });
+  const [batch] = await claimOpen(pool, relay, { rows: 2, bytes: 1000 });
   expect(batch).toMatchObject({ size: 3, opened: { batch: { run: 1, lane: 'billing', fruitless: 0 } } });
   expect(batch?.opened?.rows.map(({ eventId, payload, tries }) => ({ eventId, payload, tries }))).toEqual([
     { eventId: ids[0], payload: '{"n": 1}', tries: 0 },
@@ -248,7 +248,7 @@ test('a claim that its own relay opened goes back, until somebody opens it again
   const { pool } = await databaseWith({ billing: {} });
   await writeEvents(pool, 1);
   const relay = await soleRelay(pool);
-  const open = () => claimOpenBatches(pool, relay, ['billing'], ['0'], 1000, { rows: 100, bytes: 1000 });
+  const open = () => claimOpen(pool, relay);
   const [first] = await open();
   if (first !== undefined) await releaseBatch(pool, first);
   const [second] = await open();

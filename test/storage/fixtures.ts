@@ -1,8 +1,8 @@
 /** A database at work without Temporal: events written, batches claimed and opened as relay and worker would. */
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { claimBatches, holdLanes, type ClaimedBatch } from '../../src/storage/claims.ts';
-import type { BatchRun, FailureRow } from '../../src/storage/attempts.ts';
+import { claimBatches, claimRows, holdLanes, type ClaimedBatch } from '../../src/storage/claims.ts';
+import type { BatchRun, Chunk, FailureRow } from '../../src/storage/attempts.ts';
 import type { Queryable } from '../../src/storage/connect.ts';
 import { applyTestConfig, atEnd, createTestDatabase, type TestDatabase } from '../support/index.ts';
 
@@ -67,6 +67,16 @@ export async function claim(
     lanes.map(() => '0'),
     slowAfterMs,
   );
+}
+
+/** As {@link claim} of `billing`, as a relay beside a worker does: each batch opened, its first rows loaded. */
+export async function claimOpen(
+  db: Queryable,
+  relay: string,
+  { rows = 100, bytes = 1_000_000 }: Partial<Chunk> = {},
+): Promise<readonly ClaimedBatch[]> {
+  const asks = [{ lane: 'billing', after: '0', into: null, limit: null }];
+  return (await claimRows(db, relay, asks, 60_000, { rows, bytes })).batches;
 }
 
 /** One claimed batch of `count` new events; fails the test when none was claimed. */

@@ -50,8 +50,8 @@ export const grants: Readonly<Record<string, Grants>> = {
       children_of circuit_standing circuits_to_watch claim claim_messages claim_probe clock_of
       close_circuit command_destination count_outcomes days_ahead drop_detached drop_message_batch
       drop_partition_briefly filter_mode finish_attempt finish_checks finish_detach finish_probe
-      forget_messages forgive_run give_share half_open have_circuit hold_lanes home is_held keep_unsettled key_of
-      latest_mark leave_lanes leave_worker lift_pauses load_rows lock_keys make_mark make_partitions may_detach
+      forget_messages forgive_run give_back give_share half_open have_circuit hold_lanes home is_held keep_unsettled key_of
+      latest_mark leave_lanes leave_worker lift_pauses load_claimed load_rows load_these lock_keys make_mark make_partitions may_detach
       message_batches_to_check message_state note_circuit note_command note_failed_probe note_unwritten
       oldest_transaction_seconds open_batch open_circuit open_messages park_batch park_pending park_rows
       park_unwritten partitions_past_retention pause_destination prepare_revision promote_due purge ration_retries

@@ -1,13 +1,13 @@
 /** The same SQL on a server older than the embedded 18, where the system has one. */
 import { expect, test } from 'vitest';
 import { finishAttempt, recordFailures } from '../../src/storage/attempts.ts';
-import { claimOpenBatches, makePartitions } from '../../src/storage/claims.ts';
+import { makePartitions } from '../../src/storage/claims.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { prepareRevision, resolve } from '../../src/storage/resolutions.ts';
 import { enqueue } from '../../src/index.ts';
 import { applyTestConfig, uniqueName } from '../support/index.ts';
 import { startOlderPostgres } from '../support/olderPostgres.ts';
-import { failure, rowsOfBatch, soleRelay, yamlOf } from './fixtures.ts';
+import { claimOpen, failure, rowsOfBatch, soleRelay, yamlOf } from './fixtures.ts';
 
 test('on the oldest PostgreSQL at hand the schema migrates, events are written, claimed, parked and resolved', async () => {
   const { pool, version } = await startOlderPostgres();
@@ -40,10 +40,7 @@ test('on the oldest PostgreSQL at hand the schema migrates, events are written, 
   ).toEqual([{ n: 4, timely: true }]);
   expect(await rows('select type from outbox.unrouted')).toEqual([{ type: 'b' }]);
 
-  const [batch] = await claimOpenBatches(pool, await soleRelay(pool), ['billing'], ['0'], 1000, {
-    rows: 10,
-    bytes: 1e6,
-  });
+  const [batch] = await claimOpen(pool, await soleRelay(pool));
   const opened = batch?.opened?.batch;
   if (opened === undefined) throw new Error('nothing was claimed');
   const [first, ...others] = await rowsOfBatch(pool, opened.batchId);

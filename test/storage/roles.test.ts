@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { enqueue } from '../../src/index.ts';
 import { acknowledge, finishAttempt, recordFailures, summarize } from '../../src/storage/attempts.ts';
 import {
-  claimOpenBatches,
   holdLanes,
   leaveLanes,
   makePartitions,
@@ -37,6 +36,7 @@ import {
   session,
   writeEvents,
   yamlOf,
+  claimOpen,
 } from './fixtures.ts';
 
 type Role = 'outbox_producer' | 'outbox_relay' | 'outbox_operator';
@@ -167,7 +167,7 @@ test('the relay’s role does all that relay and worker do', async () => {
   expect(await holdLanes(relay, id, 'test', 60_000)).toHaveLength(2);
   await writeEvents(database.pool, 10);
   await promoteDue(relay, 10);
-  const [batch] = await claimOpenBatches(relay, id, ['billing'], ['0'], 1000, { rows: 100, bytes: 1e6 });
+  const [batch] = await claimOpen(relay, id);
   const opened = batch?.opened?.batch;
   if (opened === undefined) throw new Error('nothing was claimed');
   const [first, second, third, ...others] = await rowsOfBatch(relay, opened.batchId);
