@@ -52,10 +52,8 @@ test('two processes together keep to the rate, retries included, and come near i
   const seconds = secondsOf(receiver);
   expect(seconds).toBeGreaterThan(8.5);
   expect(seconds).toBeLessThan(60);
-  const [{ batches } = { batches: 0 }] = await database.rows<{ batches: number }>(
-    'select count(*)::int as batches from outbox.batches',
-  );
-  expect(batches).toBe(0);
+  // The last one stays open for a moment, as more may come.
+  await eventually(async () => expect(await database.rows('select 1 from outbox.batches')).toEqual([]));
 }, 90_000);
 
 test('a crowd of retries keeps to the rate, and first attempts are not starved for good', async () => {

@@ -1,11 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import {
-  claimBatches,
-  holdLanes,
-  promoteDue,
-  releaseBatch,
-} from '../../src/storage/claims.ts';
+import { claimBatches, holdLanes, promoteDue, releaseBatch } from '../../src/storage/claims.ts';
 import { eventually } from '../support/index.ts';
 import {
   claim,

@@ -2,12 +2,7 @@ import type pg from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { enqueue } from '../../src/index.ts';
 import { acknowledge, finishAttempt, recordFailures, summarize } from '../../src/storage/attempts.ts';
-import {
-  holdLanes,
-  leaveLanes,
-  makePartitions,
-  promoteDue,
-} from '../../src/storage/claims.ts';
+import { holdLanes, leaveLanes, makePartitions, promoteDue } from '../../src/storage/claims.ts';
 import { applyConfig, readDestinations, readSettings } from '../../src/storage/configuration.ts';
 import { countDeadLetters, listDeadLetters, readDeadLetterEvent } from '../../src/storage/deadLetters.ts';
 import { requireSchema } from '../../src/storage/migrate.ts';
