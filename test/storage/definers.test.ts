@@ -62,6 +62,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.erase',
     'outbox.events_of_key',
     'outbox.finish_detach',
+    'outbox.heal_sequences',
     'outbox.keep_unsettled',
     'outbox.make_mark',
     'outbox.make_partitions',
@@ -75,7 +76,10 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.resolve_messages',
     'outbox.rollback_message',
     'outbox.rollback_messages',
+    'outbox.route_events',
+    'outbox.route_missed',
     'outbox.route_new_events',
+    'outbox.sequences_behind',
     'outbox.settle_checks',
     'outbox.settle_restored',
   ]);

@@ -201,8 +201,9 @@ begin
   end if;
   if exists (select from new_events where dedup_key is not null) then
     -- In order, so that two statements with the same keys wait for each other one way round. outbox.enqueue has been here before.
-    insert into outbox.event_dedup_keys (dedup_key, event_id)
-    select dedup_key, id from new_events where dedup_key is not null order by dedup_key
+    insert into outbox.event_dedup_keys (dedup_key, event_id, digest)
+    select dedup_key, id, outbox.event_digest(type, payload, headers, key, source, subject, content_type)
+    from new_events where dedup_key is not null order by dedup_key
     on conflict (dedup_key) do nothing;
     select n.dedup_key into v_taken
     from new_events n join outbox.event_dedup_keys k on k.dedup_key = n.dedup_key where k.event_id <> n.id limit 1;

@@ -39,7 +39,7 @@ begin
 
   -- Partitions are reached through their parents alone.
   for v_name in
-    select c.relname from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    select c.relname from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition
       and c.relname !~ '_[0-9]{8}$'
   loop
     execute format('grant select on outbox.%I to outbox_relay, outbox_operator', v_name);
@@ -69,7 +69,7 @@ begin
     ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
-      'apply_config', 'seconds_since', 'checked_paths']),
+      'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
@@ -86,6 +86,7 @@ begin
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
       -- which database this is
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'latest_mark',
+      'heal_sequences', 'sequences_behind', 'routing_known_since', 'retention_of',
       -- housekeeping, health and metrics
       'make_partitions', 'days_ahead', 'partitions_past_retention', 'may_detach', 'keep_unsettled', 'finish_detach', 'drop_detached',
       'drop_partition_briefly', 'purge', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode', 'seconds_since'])
@@ -122,7 +123,7 @@ begin
   grant pg_read_all_stats to outbox_migrator;
   for v_object in
     select format('alter %s outbox.%I owner to outbox_migrator', case c.relkind when 'S' then 'sequence' else 'table' end, c.relname) as ddl
-    from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p', 'S')
+    from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'p', 'v', 'S')
       and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('i', 'a') and c.relkind = 'S')
     union all
     select format('alter function %s owner to outbox_migrator', p.oid::regprocedure)
