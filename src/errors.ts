@@ -40,6 +40,12 @@ export const errorCatalogue = {
     exitCode: 3,
   },
   OUTBOX_INTERRUPTED: { when: 'a command was interrupted before it was done', exitCode: 1 },
+  OUTBOX_POSTGRES_TLS: {
+    when: 'the certificate of PostgreSQL is not trusted, or not of the host that was asked for',
+    exitCode: 3,
+  },
+  OUTBOX_DATABASE_URL_INVALID: { when: 'the address of PostgreSQL cannot be read', exitCode: 3 },
+  OUTBOX_PARTITION_MISSING: { when: 'outbox.events has no partition for the day of an event', exitCode: 1 },
   OUTBOX_SCHEMA_MISSING: {
     when: 'the database has no outbox schema, or an older one than this version needs',
     exitCode: 1,

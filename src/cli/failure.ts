@@ -84,7 +84,12 @@ function withoutSecrets<T extends Record<string, string | null>>(texts: T, env: 
 
 function passwordOf(url: string | undefined): string | undefined {
   if (url === undefined || !URL.canParse(url)) return undefined;
-  return decodeURIComponent(new URL(url).password) || undefined;
+  const { password } = new URL(url);
+  try {
+    return decodeURIComponent(password) || undefined;
+  } catch {
+    return password || undefined; // a raw %: what is at hand
+  }
 }
 
 /** @throws always: OUTBOX_USAGE */

@@ -26,6 +26,7 @@ import { addMessageCommands } from './messagesProgram.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
+import { addRouteCommands } from './routesProgram.ts';
 import { addInboxCommands } from './inboxProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
@@ -53,6 +54,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     out,
     setExitCode,
   );
+  addRouteCommands(program.command('routes').description('events and the routes they took'), out);
   addKeepingCommands(program, out);
   addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);
   addMessageCommands(

@@ -27,7 +27,9 @@ const byConstraint: Readonly<Record<string, string>> = {
 /** An {@link OutboxError} for what is wrong with the event, undefined for any other error. */
 export function explainRefusedEvent(error: unknown): OutboxError | undefined {
   const { code = '', constraint = '', message = '', detail } = (error ?? {}) as DriverError;
-  const where = code === '23514' ? brokenCheck(constraint, message) : bySqlState[code];
+  if (code === '23514' && /^no partition of relation "events"/.test(message))
+    return missingDay(error, detail);
+  const where = code === '23514' ? (byConstraint[constraint] ?? 'event') : bySqlState[code];
   if (where === undefined) return undefined;
   const what = detail === undefined || code === '23514' ? message : `${message} (${detail})`;
   return new OutboxError('OUTBOX_EVENT_INVALID', `${where}: ${what}`, {
@@ -36,8 +38,28 @@ export function explainRefusedEvent(error: unknown): OutboxError | undefined {
   });
 }
 
-function brokenCheck(constraint: string, message: string): string {
-  if (message.includes('no partition'))
-    return 'id: not a UUIDv7 of the last days; leave it out, or make a new one';
-  return byConstraint[constraint] ?? 'event';
+const dayMs = 86_400_000;
+/** What `make_partitions` looks ahead, and the shortest time that events are kept. */
+const surelyThere = { backMs: dayMs, aheadMs: 2 * dayMs };
+
+/** PostgreSQL names the row it could not place: its id tells whether that day should be there. */
+function missingDay(error: unknown, detail = ''): OutboxError {
+  const id = /\(id\) = \(([0-9a-f-]{36})\)/.exec(detail)?.[1];
+  const at = id === undefined ? Date.now() : parseInt(id.replaceAll('-', '').slice(0, 12), 16);
+  const day = new Date(at).toISOString().slice(0, 10);
+  const now = Date.now();
+  if (at < now - surelyThere.backMs || at > now + surelyThere.aheadMs) {
+    return new OutboxError(
+      'OUTBOX_EVENT_INVALID',
+      `id: ${id} is of ${day}, for which outbox.events has no partition`,
+      {
+        cause: error,
+        hint: 'Leave it out, or make a UUIDv7 when you write the event, on a machine whose clock is right.',
+      },
+    );
+  }
+  return new OutboxError('OUTBOX_PARTITION_MISSING', `outbox.events has no partition for ${day}`, {
+    cause: error,
+    hint: 'The event is not at fault. temporal-outbox run makes the days ahead while it runs; temporal-outbox housekeeping run or migrate makes them now.',
+  });
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { Log } from '../../activities/index.ts';
 import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { makePartitions } from '../storage/claims.ts';
+import { healSequences } from '../storage/sequences.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { Visibility } from '../temporal/visibility.ts';
@@ -115,7 +116,13 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     options.temporal.client.withDeadline(Date.now() + reconcileForMs, pass);
   const circuits = new CircuitWatch({ ...options, visibility, db: pool, timeouts });
 
+  const healed = async (): Promise<void> => {
+    const behind = await healSequences(pool);
+    if (behind.length > 0) log.warn({ behind }, 'sequences were behind their tables: set above them');
+  };
   await makePartitions(pool);
+  // Before anything is numbered or written: after a cut-over by logical replication they are at their beginning.
+  await healed();
   await lanes.hold(unable());
   poller.start();
   const chores = [
@@ -129,6 +136,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     whileBound('reconcile half messages', reconcileEveryMs, () => inTime(() => messages.reconcile())),
     always('look for search attributes', lookForAttributesEveryMs, () => visibility.lookForAttributes()),
     always('make partitions', hourMs, () => makePartitions(pool)),
+    always('look after sequences', hourMs, healed),
     always('wake stranded keys', minuteMs, async () => {
       const woken = await lanes.wakeStranded();
       if (woken > 0) log.warn({ keys: woken }, 'keys waited for nobody: rows were changed by hand');

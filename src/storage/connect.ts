@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { OutboxError } from '../errors.ts';
+import { assertDatabaseUrl } from './databaseUrl.ts';
 import { isSaidByServer, noteBrokenUnderWay, noteFailedConnect, refusesOptions } from './errors.ts';
 import { beginOn, needsTransaction, settle, startupOptions } from './session.ts';
 
@@ -26,8 +27,11 @@ const soonerMs = 2_000;
 /**
  * A pool that fails instead of hanging (`pg` by default waits for ever for a connection), that no broken connection can end the process
  * through, and whose statements run under our settings, whatever the defaults of role and database are.
+ *
+ * @throws OutboxError OUTBOX_DATABASE_URL_INVALID, which repeats nothing of the URL
  */
 export function connect(url: string, options: ConnectOptions = {}): Pool {
+  assertDatabaseUrl(url);
   const answerMs = options.patienceMs === undefined ? 60_000 : options.patienceMs.answer;
   const wire = { plain: false };
   const settings = {

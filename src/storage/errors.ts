@@ -107,6 +107,14 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** Node's codes of a certificate that nobody known has signed, that is out of date, or that is another host's. */
+function isUntrusted(code: string): boolean {
+  return /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA)/.test(code);
+}
+
+const untrustedHint =
+  'With a CA of your own, one of: sslrootcert=/path/ca.pem in the URL (with sslmode=verify-full); NODE_EXTRA_CA_CERTS=/path/ca.pem for the process; uselibpqcompat=true&sslmode=require, which encrypts as psql does and checks nothing; sslmode=no-verify, the same in one word. In pg sslmode=require means verify-full.';
+
 /**
  * Turns what `pg` throws into an {@link OutboxError} where we know what it means; anything else stays as it is.
  * `where` names the server without its password.
@@ -125,6 +133,12 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
     return new OutboxError('OUTBOX_POSTGRES_READ_ONLY', `${where} is read-only`, {
       cause: error,
       hint: 'Point OUTBOX_DATABASE_URL at the primary, or end what made it read-only (a standby, a full disk).',
+    });
+  }
+  if (isUntrusted(code)) {
+    return new OutboxError('OUTBOX_POSTGRES_TLS', `the certificate of ${where} is refused: ${message}`, {
+      cause: error,
+      hint: untrustedHint,
     });
   }
   if (code === '3F000' || code === '42P01' || code === '42883') {
@@ -173,12 +187,3 @@ export function explainUnusable(error: unknown, where: string): unknown {
   );
 }
 
-/** `host:port/database` of a connection URL: fit for a message, without user or password. */
-export function describeDatabase(url: string): string {
-  try {
-    const { host, pathname } = new URL(url);
-    return `${host || 'localhost'}${pathname}`;
-  } catch {
-    return '(an address that is no URL)';
-  }
-}

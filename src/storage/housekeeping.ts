@@ -23,30 +23,26 @@ export async function mayDetach(db: Queryable): Promise<boolean> {
   return row?.may === true;
 }
 
-/** One at a time in a database: false when another connection holds it. Ends with the connection, however that ends. */
+/**
+ * One at a time in a database: false when another has it. Held by this transaction, so it ends with it, however that ends, and a
+ * pooler that lends connections for a transaction each neither loses nor keeps it.
+ */
 export async function takeHouseLock(db: Queryable): Promise<boolean> {
   const row = await firstOf<{ taken: boolean }>(
     db,
-    'select pg_try_advisory_lock(1869968482, 3000001) as taken',
+    'select pg_try_advisory_xact_lock(1869968482, 3000002) as taken',
   );
+  // It lasts as long as the pass and holds nothing else: no snapshot, no table. Nobody is to end it for being idle.
+  await db.query('set local idle_in_transaction_session_timeout = 0');
   return row?.taken === true;
 }
 
-export async function giveHouseLock(db: Queryable): Promise<void> {
-  await db.query('select pg_advisory_unlock(1869968482, 3000001)');
-}
-
-/** For the statements of a pass on this connection, which wait rather than hold others up. */
+/** For the statements of this transaction, which give up rather than hold others up. */
 export async function limitWaiting(db: Queryable, lockMs: number, statementMs: number): Promise<void> {
-  await db.query(`select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)`, [
+  await db.query(`select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`, [
     `${lockMs}ms`,
     `${statementMs}ms`,
   ]);
-}
-
-export async function waitAsBefore(db: Queryable): Promise<void> {
-  await db.query('reset lock_timeout');
-  await db.query('reset statement_timeout');
 }
 
 /** Copies unsettled rows of a day aside, at most `limit`; answers how many. */
@@ -58,12 +54,28 @@ export async function keepUnsettled(db: Queryable, name: string, limit: number):
   return row?.kept ?? 0;
 }
 
-/** Outside of a transaction, as an owner. The names are those of {@link partitionsPastRetention}. */
+/**
+ * Outside of a transaction, as an owner. The names are those of {@link partitionsPastRetention}; `tag` is for {@link cancelDetach}: no
+ * limit can be set for it but on the whole connection, which behind a pooler is somebody else's a moment later.
+ */
 export async function detachConcurrently(
   db: Queryable,
   { parent, name }: Pick<AgedPartition, 'parent' | 'name'>,
+  tag: string,
 ): Promise<void> {
-  await db.query(`alter table outbox.${parent} detach partition outbox."${name}" concurrently`);
+  await db.query(`alter table outbox.${parent} detach partition outbox."${name}" concurrently /* ${tag} */`);
+}
+
+/** Ends the detach of that tag if it waits for somebody's lock; answers whether it did. */
+export async function cancelDetach(db: Queryable, tag: string): Promise<boolean> {
+  const row = await firstOf<{ ended: boolean }>(
+    db,
+    `select coalesce(bool_or(pg_cancel_backend(pid)), false) as ended from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and wait_event_type = 'Lock'
+       and query like '%detach partition%concurrently /* ' || $1 || ' */'`,
+    [tag],
+  );
+  return row?.ended === true;
 }
 
 export async function finishDetach(db: Queryable, name: string): Promise<void> {

@@ -188,6 +188,8 @@ export interface DatabaseFacts {
   /** `18.4` */
   readonly version: string;
   readonly user: string;
+  readonly standby: boolean;
+  /** By the default of its role or database. */
   readonly readOnly: boolean;
   /** Our group roles that do not exist in this cluster. */
   readonly missingRoles: readonly string[];
@@ -197,8 +199,8 @@ export async function readDatabaseFacts(db: Queryable): Promise<DatabaseFacts> {
   const row = await firstOf<DatabaseFacts>(
     db,
     `select split_part(current_setting('server_version'), ' ', 1) as version, current_user as user,
-            pg_is_in_recovery()
-              or exists (select from pg_settings where name = 'default_transaction_read_only' and reset_val = 'on') as "readOnly",
+            pg_is_in_recovery() as standby,
+            exists (select from pg_settings where name = 'default_transaction_read_only' and reset_val = 'on') as "readOnly",
             coalesce((select array_agg(wanted order by wanted)
                       from unnest(array['outbox_producer', 'outbox_api', 'outbox_relay', 'outbox_operator', 'outbox_migrator']) wanted
                       where not exists (select from pg_roles where rolname = wanted)), '{}') as "missingRoles"`,

@@ -1,3 +1,4 @@
+import { OutboxError } from '../../errors.ts';
 import { keepHouse, type HousekeepingReport } from '../../housekeeping/pass.ts';
 import { describeDuration } from '../../core/duration.ts';
 import { readSettings } from '../../storage/configuration.ts';
@@ -23,6 +24,15 @@ export async function runPass(out: Output): Promise<void> {
       if (report === null) {
         out.result({ skipped: true, report: null }, () => 'another pass is under way: nothing to do here\n');
         return;
+      }
+      if (report.daysAhead < 0) {
+        throw new OutboxError(
+          'OUTBOX_PARTITION_MISSING',
+          'the pass is over, and there is still no partition for today',
+          {
+            hint: 'Another session held a lock, or made nothing in its place: run it again, and look who holds locks on outbox.events.',
+          },
+        );
       }
       for (const { name, why } of report.waiting) out.warn(`${name} stays for now: ${why}`);
       out.result({ skipped: false, report }, () => `${describeReport(report)}\n`);
@@ -109,11 +119,12 @@ function latestText({ startedAt, finishedAt, step, report }: Standing['latest'])
   return `${shortTime(finishedAt)} UTC: ${report === null ? '' : describeReport(report)}`;
 }
 
-function describeReport({ dropped, waiting, kept, deleted, durationMs }: HousekeepingReport): string {
+function describeReport({ made, dropped, waiting, kept, deleted, durationMs }: HousekeepingReport): string {
   const bytes = dropped.reduce((sum, day) => sum + day.bytes, 0);
   const rows = Object.values(deleted).reduce((sum, count) => sum + count, 0);
   const held = waiting.length === 0 ? '' : `, ${waiting.length} days wait for a lock`;
-  return `${dropped.length} days dropped (${megabytes(bytes)}), ${kept} unsettled rows kept, ${rows} old rows deleted${held}, in ${durationMs} ms`;
+  const news = made === undefined || made === 0 ? '' : `${made} partitions made, `;
+  return `${news}${dropped.length} days dropped (${megabytes(bytes)}), ${kept} unsettled rows kept, ${rows} old rows deleted${held}, in ${durationMs} ms`;
 }
 
 function megabytes(bytes: number): string {

@@ -14,6 +14,7 @@ import {
   type LaneStanding,
 } from '../../storage/status.ts';
 import { readPausedWorkflows, type PausedWorkflow } from '../../storage/paused.ts';
+import { findMissedEvents, type MissedEvents } from '../../storage/missedEvents.ts';
 import { readLatestPass } from '../../storage/housekeeping.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
 import { withDatabase } from '../database.ts';
@@ -24,6 +25,7 @@ import { facts, printable, table } from '../table.ts';
 
 const blockedKeysShown = 20;
 const pausedShown = 20;
+const lookForMissedMs = 1_000;
 
 /** `lagMs`: how long the oldest due delivery has waited, pending or in its first attempt; 0 when none does. */
 type DestinationStatus = DestinationCounts & Omit<LaneStanding, 'destination'> & { readonly lagMs: number };
@@ -70,6 +72,7 @@ async function readStatus(pool: Pool) {
     database,
     unwritten,
     paused,
+    missed,
   ] = await Promise.all([
     readSettings(pool),
     countDeliveries(pool),
@@ -83,6 +86,7 @@ async function readStatus(pool: Pool) {
     readDatabaseStanding(pool),
     readUnwritten(pool),
     readPausedWorkflows(pool, pausedShown),
+    findMissedEvents(pool, lookForMissedMs),
   ]);
   const lags = new Map(standings.map(({ destination, lagSeconds }) => [destination, lagSeconds * 1000]));
   const byName = new Map(lanes.map(({ destination, ...lane }) => [destination, lane]));
@@ -101,6 +105,8 @@ async function readStatus(pool: Pool) {
     temporalNamespaceId: settings.temporalNamespaceId,
     destinations,
     unrouted,
+    /** Written past the trigger; `since`: looked at from then on, null when nothing can be known. */
+    missed,
     blockedKeys,
     halfMessages,
     /** Workflows that a person paused in the Temporal UI, as far as a relay has come by; the first 20. */
@@ -155,6 +161,13 @@ function statusText(found: Status, colours: Colours): string {
     found.halfMessages.length === 0 ? '' : `\n${table(messageColumns(colours), found.halfMessages, colours)}`;
   const blocked = blockedText(found.blockedKeys, colours);
   return `${head}\n${body}${blocked}${pausedText(found.pausedWorkflows, colours)}${half}${lost}`;
+  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${half}${lost}${missedText(found.missed, colours)}`;
+}
+
+function missedText({ events, byType }: MissedEvents, colours: Colours): string {
+  if (events === 0) return '';
+  const types = byType.map(({ type, events: count }) => `  ${printable(type)}  ${count}\n`).join('');
+  return `\n${colours.yellow('events written past the trigger; temporal-outbox routes route-missed')}\n${types}`;
 }
 
 function housekeepingText({ ageMs, passed, step }: Status['housekeeping'], colours: Colours): string {

@@ -96,7 +96,7 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ['event', details.eventId + (details.revision > 1 ? ` (revision ${details.revision})` : '')],
     ['parked', `${shortTime(details.parkedAt)} UTC, ${details.reason}`],
     ['tries', `${details.tries}, ${details.attempts} of them charged`],
-    ['last answer', printable(details.lastError ?? details.lastErrorClass ?? '')],
+    ['last answer', printable(lastWords(details))],
     ['resolved', resolved],
     ['delivery', details.delivery ?? 'gone'],
     ...(details.blocks === null ? [] : [['blocks', blocksText(details.blocks)] as [string, string]]),
@@ -106,6 +106,16 @@ function headLines(details: Details, colours: Colours): [string, string][] {
       : [['', colours.yellow(printable(details.workflowPaused))] as [string, string]]),
     ...(details.workflowUrl === null ? [] : [['Temporal UI', details.workflowUrl] as [string, string]]),
   ];
+}
+
+/** What the receiver or the database said last; a letter that was parked for another reason has it in the history alone. */
+function lastWords({ lastError, lastErrorClass, attemptHistory, tries }: Details): string {
+  const latest = attemptHistory.reduce<Details['attemptHistory'][number] | undefined>(
+    (last, each) => (each.errorClass !== null && each.try >= (last?.try ?? 0) ? each : last),
+    undefined,
+  );
+  const said = lastError ?? latest?.message ?? lastErrorClass ?? latest?.errorClass;
+  return said ?? (tries === 0 ? 'none: it was never sent' : 'none was recorded');
 }
 
 function blocksText({ key, waiting }: NonNullable<Details['blocks']>): string {

@@ -1,6 +1,7 @@
 import { isApplied, readSettings, type Settings } from '../../storage/configuration.ts';
 import { connect, type Pool } from '../../storage/connect.ts';
-import { describeDatabase, explainDatabaseError } from '../../storage/errors.ts';
+import { describeDatabase } from '../../storage/databaseUrl.ts';
+import { explainDatabaseError } from '../../storage/errors.ts';
 import { requireSchema } from '../../storage/migrate.ts';
 import {
   countDeliveries,
@@ -27,6 +28,7 @@ import {
   checkSlots,
   checkTransactions,
 } from './server.ts';
+import { checkMissed, checkRowSecurity, checkSequences, checkTrigger } from './structure.ts';
 
 type Check = readonly [name: string, look: (db: Pool) => Promise<Finding>];
 
@@ -71,10 +73,16 @@ export async function checkDatabase(
 
 function checkServer(where: string): Check[1] {
   return async (db) => {
-    const { version, user, readOnly } = await readDatabaseFacts(db);
+    const { version, user, readOnly, standby } = await readDatabaseFacts(db);
     const found = `${version} at ${where}, as ${user}`;
+    if (standby)
+      return fail('PostgreSQL', `${found}: a read-only standby`, 'Point OUTBOX_DATABASE_URL at the primary.');
     return readOnly
-      ? fail('PostgreSQL', `${found}: read-only`, 'Point OUTBOX_DATABASE_URL at the primary.')
+      ? fail(
+          'PostgreSQL',
+          `${found}: a primary, and default_transaction_read_only is on`,
+          'Take it back: alter role … (or alter database …) reset default_transaction_read_only.',
+        )
       : ok('PostgreSQL', found);
   };
 }
@@ -87,6 +95,9 @@ async function checkSchema(db: Pool): Promise<Finding> {
 const schemaChecks: readonly Check[] = [
   ['roles', checkRoles],
   ['partitions', checkPartitions],
+  ['sequences', checkSequences],
+  ['trigger', checkTrigger],
+  ['row security', checkRowSecurity],
   ['relays', checkRelays],
   ['lanes', checkLanes],
   ['waiting', checkWaiting],
@@ -96,6 +107,7 @@ const schemaChecks: readonly Check[] = [
   ['paused workflows', checkPaused],
   ['half messages', checkHalfMessages],
   ['routing', checkRouting],
+  ['missed events', checkMissed],
   ['due', checkDue],
   ['retention', checkRetention],
   ['last housekeeping', checkLastPass],
@@ -119,9 +131,9 @@ async function checkRoles(db: Pool): Promise<Finding> {
 /** A relay makes 30 days ahead, every hour. */
 async function checkPartitions(db: Pool): Promise<Finding> {
   const days = await daysAhead(db);
-  const found = `${days} days ahead`;
+  const found = days < 0 ? 'none for today' : `${days} days ahead`;
   const hint =
-    'A relay makes them; start one: temporal-outbox run. Without a partition, inserts of producers fail.';
+    'A relay makes them; start one: temporal-outbox run, or make them now: temporal-outbox housekeeping run. Without a partition, inserts of producers fail.';
   if (days < 1) return fail('partitions', found, hint);
   return days < 7 ? warn('partitions', found, hint) : ok('partitions', found);
 }

@@ -30,6 +30,16 @@ begin
   return true;
 end $$;
 
+-- Whole days from now that every partitioned table has room for, without a gap; -1: none for today.
+create or replace function outbox.days_ahead() returns integer
+language sql stable security definer set search_path = pg_catalog, outbox, pg_temp as $$
+  select coalesce(min(day), 366) - 1
+  from generate_series(0, 365) day cross join unnest(array['events', 'delivered', 'attempts']) parent
+  where not exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                    where i.inhparent = format('outbox.%I', parent)::regclass
+                      and c.relname = parent || '_' || to_char((now() at time zone 'UTC')::date + day, 'YYYYMMDD'))
+$$;
+
 -- Sequences are no rows: a logical cut-over leaves them at 1 beside tables that hold millions. What was handed out as
 -- outbox-sequence is in no table once it is delivered, so its height is noted here (at start, and every hour).
 alter table outbox.settings add column delivery_seq_reached bigint not null default 0;
@@ -90,7 +100,8 @@ begin
     largest := v.largest;
     return next;
   end loop;
-  update outbox.settings set delivery_seq_reached = q.last_value from outbox.delivery_seq q where delivery_seq_reached < q.last_value;
+  update outbox.settings set delivery_seq_reached = (select last_value from outbox.delivery_seq)
+  where delivery_seq_reached < (select last_value from outbox.delivery_seq);
 end $$;
 
 -- After a restore, before anything runs: no workflow counts any more, and numbers that the lost future gave out are not given again. Receivers
@@ -102,7 +113,7 @@ begin
   perform outbox.heal_sequences();
   perform setval('outbox.delivery_seq', last_value + 1000000000) from outbox.delivery_seq;
   perform setval('outbox.dead_letters_id_seq', last_value + 10000) from outbox.dead_letters_id_seq;
-  update outbox.settings set delivery_seq_reached = q.last_value from outbox.delivery_seq q;
+  update outbox.settings set delivery_seq_reached = (select last_value from outbox.delivery_seq);
   update outbox.lanes set owner = null, lease_until = '-infinity';
   delete from outbox.relays;
   return outbox.void_workflows();
