@@ -1,17 +1,22 @@
 import { OutboxError } from '../errors.ts';
 import { connect, type Pool } from '../storage/connect.ts';
-import { assertDatabaseUrl, describeDatabase } from '../storage/databaseUrl.ts';
+import { assertDatabaseUrl, describeDatabase, isNoAddress } from '../storage/databaseUrl.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
 import { requireSchema } from '../storage/migrate.ts';
 import type { Output } from './output.ts';
 import { connectPatiently, patiently } from './patience.ts';
 
-/** @throws OutboxError OUTBOX_USAGE when it is missing, OUTBOX_DATABASE_URL_INVALID when it cannot be read; the value is never repeated */
+/** @throws OutboxError OUTBOX_USAGE when it is missing or no address of PostgreSQL, OUTBOX_DATABASE_URL_INVALID when its password is badly written; the value is never repeated */
 export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string {
   const url = env['OUTBOX_DATABASE_URL'];
   if (url === undefined || url === '') {
     throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not set', {
       hint: 'Example: OUTBOX_DATABASE_URL=postgresql://user:password@localhost:5432/orders',
+    });
+  }
+  if (isNoAddress(url)) {
+    throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not an address of PostgreSQL', {
+      hint: 'It looks like postgresql://user:password@host:5432/database; special characters in the password are %-encoded.',
     });
   }
   assertDatabaseUrl(url, 'OUTBOX_DATABASE_URL');

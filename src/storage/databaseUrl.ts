@@ -1,9 +1,7 @@
 /** The address of a database as people write it: what cannot be right is refused before it leads anywhere, and is never repeated. */
 import { OutboxError } from '../errors.ts';
 
-const shape = 'postgresql://user:password@host:5432/database';
-const encoded =
-  'In user and password every character but letters, digits, - . _ ~ is written %-encoded: % is %25, @ is %40, # is %23, / is %2F, ? is %3F, : is %3A.';
+const notOne = 'is not an address of PostgreSQL';
 
 /**
  * `pg` throws a bare URIError for a raw `%`, and takes what follows an unescaped `@`, `#`, `/` or `?` for the host: a piece of the
@@ -15,7 +13,7 @@ export function assertDatabaseUrl(url: string, name = 'the database URL'): void 
   const fault = faultOf(url);
   if (fault === null) return;
   throw new OutboxError('OUTBOX_DATABASE_URL_INVALID', `${name} ${fault}`, {
-    hint: `It looks like ${shape}. ${encoded}`,
+    hint: 'It looks like postgresql://user:password@host:5432/database; in user and password % is written %25, @ %40, # %23, / %2F, ? %3F, : %3A.',
   });
 }
 
@@ -26,10 +24,15 @@ export function describeDatabase(url: string): string {
   return `${host || 'localhost'}${pathname}`;
 }
 
+/** Whether it is no address at all; one whose password is badly written is one. */
+export function isNoAddress(url: string): boolean {
+  return faultOf(url) === notOne;
+}
+
 /** What is wrong with it, without a word of it; null when nothing is. */
 function faultOf(url: string): string | null {
   const [, rest] = /^postgres(?:ql)?:\/\/(.*)$/s.exec(url) ?? [];
-  if (rest === undefined) return 'is not an address of PostgreSQL';
+  if (rest === undefined) return notOne;
   const end = rest.search(/[/?#]/);
   const authority = end < 0 ? rest : rest.slice(0, end);
   const behind = end < 0 ? '' : rest.slice(end);
@@ -42,9 +45,7 @@ function faultOf(url: string): string | null {
   if (badly) return 'has a % that begins no %-encoded character';
   if (behind.includes('#')) return 'has an unescaped #';
   // An empty host is a socket, or one in the query.
-  return URL.canParse(url) || URL.canParse(url.replace('@/', '@localhost/'))
-    ? null
-    : 'is not an address of PostgreSQL';
+  return URL.canParse(url) || URL.canParse(url.replace('@/', '@localhost/')) ? null : notOne;
 }
 
 function decodes(text: string): boolean {

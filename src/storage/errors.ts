@@ -112,9 +112,6 @@ function isUntrusted(code: string): boolean {
   return /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA)/.test(code);
 }
 
-const untrustedHint =
-  'With a CA of your own, one of: sslrootcert=/path/ca.pem in the URL (with sslmode=verify-full); NODE_EXTRA_CA_CERTS=/path/ca.pem for the process; uselibpqcompat=true&sslmode=require, which encrypts as psql does and checks nothing; sslmode=no-verify, the same in one word. In pg sslmode=require means verify-full.';
-
 /**
  * Turns what `pg` throws into an {@link OutboxError} where we know what it means; anything else stays as it is.
  * `where` names the server without its password.
@@ -138,7 +135,7 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
   if (isUntrusted(code)) {
     return new OutboxError('OUTBOX_POSTGRES_TLS', `the certificate of ${where} is refused: ${message}`, {
       cause: error,
-      hint: untrustedHint,
+      hint: 'With a CA of your own: sslmode=verify-full&sslrootcert=FILE in the URL, or NODE_EXTRA_CA_CERTS=FILE; without any check: uselibpqcompat=true&sslmode=require, or sslmode=no-verify.',
     });
   }
   if (code === '3F000' || code === '42P01' || code === '42883') {
@@ -186,4 +183,3 @@ export function explainUnusable(error: unknown, where: string): unknown {
     },
   );
 }
-

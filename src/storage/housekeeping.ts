@@ -30,7 +30,7 @@ export async function mayDetach(db: Queryable): Promise<boolean> {
 export async function takeHouseLock(db: Queryable): Promise<boolean> {
   const row = await firstOf<{ taken: boolean }>(
     db,
-    'select pg_try_advisory_xact_lock(1869968482, 3000002) as taken',
+    'select pg_try_advisory_xact_lock(1869968482, 3000001) as taken',
   );
   // It lasts as long as the pass and holds nothing else: no snapshot, no table. Nobody is to end it for being idle.
   await db.query('set local idle_in_transaction_session_timeout = 0');

@@ -66,6 +66,12 @@ test('sequences that a logical cut-over left at their beginning are named by doc
   );
 });
 
+test('sequences that gave nothing yet are not behind, looked after or not', async () => {
+  const { pool } = await databaseWith({ billing: {} });
+  expect(await healSequences(pool)).toEqual([]);
+  expect(await sequencesBehind(pool)).toEqual([]);
+});
+
 test('outbox-sequence never goes back, although everything handed out is delivered and gone', async () => {
   const database = await databaseWith({ billing: {} });
   const { pool, rows } = database;

@@ -95,7 +95,11 @@ test('a key whose event was dropped with its day still names it', async () => {
   const [{ id } = { id: '' }] = await database.rows<{ id: string }>(
     'select outbox.uuid7_floor(now() - interval $$400 days$$) as id',
   );
-  await database.pool.query('insert into outbox.event_dedup_keys values ($1, $2)', [event.dedupKey, id]);
+  await database.pool.query(
+    `insert into outbox.event_dedup_keys (dedup_key, event_id, digest)
+     values ($1, $2, outbox.event_digest('a', '1', '{}', null, null, null, 'application/json'))`,
+    [event.dedupKey, id],
+  );
   expect(await enqueue(database.pool, event)).toEqual({ id, inserted: false });
 });
 

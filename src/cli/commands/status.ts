@@ -160,8 +160,7 @@ function statusText(found: Status, colours: Colours): string {
   const half =
     found.halfMessages.length === 0 ? '' : `\n${table(messageColumns(colours), found.halfMessages, colours)}`;
   const blocked = blockedText(found.blockedKeys, colours);
-  return `${head}\n${body}${blocked}${pausedText(found.pausedWorkflows, colours)}${half}${lost}`;
-  return `${head}\n${body}${blockedText(found.blockedKeys, colours)}${half}${lost}${missedText(found.missed, colours)}`;
+  return `${head}\n${body}${blocked}${pausedText(found.pausedWorkflows, colours)}${half}${lost}${missedText(found.missed, colours)}`;
 }
 
 function missedText({ events, byType }: MissedEvents, colours: Colours): string {

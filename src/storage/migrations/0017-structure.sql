@@ -100,8 +100,9 @@ begin
     largest := v.largest;
     return next;
   end loop;
-  update outbox.settings set delivery_seq_reached = (select last_value from outbox.delivery_seq)
-  where delivery_seq_reached < (select last_value from outbox.delivery_seq);
+  -- Of a sequence that gave nothing yet, last_value is what it will give first.
+  update outbox.settings set delivery_seq_reached = (select last_value from outbox.delivery_seq where is_called)
+  where delivery_seq_reached < (select last_value from outbox.delivery_seq where is_called);
 end $$;
 
 -- After a restore, before anything runs: no workflow counts any more, and numbers that the lost future gave out are not given again. Receivers

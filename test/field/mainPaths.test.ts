@@ -1,0 +1,78 @@
+/** The main paths go on whatever stands around the database. */
+import { expect, test } from 'vitest';
+import { keepHouse } from '../../src/housekeeping/pass.ts';
+import { connect } from '../../src/storage/connect.ts';
+import { atEnd, quietLog } from '../support/index.ts';
+import { walkMainPaths } from './mainPaths.ts';
+import { directStage, olderStage, pooledStage } from './stages.ts';
+
+const patience = 120_000;
+
+test(
+  'under a publication for all tables',
+  async () => {
+    await walkMainPaths(await directStage(['create publication everything for all tables']));
+  },
+  patience,
+);
+
+test(
+  'with a statement timeout of two seconds on every login role',
+  async () => {
+    await walkMainPaths(await directStage([`alter role {login} set statement_timeout = '2s'`]));
+  },
+  patience,
+);
+
+test(
+  'with row security on for every table and a policy for all rows',
+  async () => {
+    await walkMainPaths(
+      await directStage([
+        `do $$ declare t regclass; begin
+           for t in select oid::regclass from pg_class where relkind in ('r', 'p')
+                    and relnamespace in ('outbox'::regnamespace, 'outbox_inbox'::regnamespace) loop
+             execute format('alter table %s enable row level security', t);
+             execute format('create policy ours on %s using (true) with check (true)', t);
+           end loop;
+         end $$`,
+      ]),
+    );
+  },
+  patience,
+);
+
+test(
+  'on the oldest PostgreSQL that the machine has',
+  async () => {
+    await walkMainPaths(await olderStage());
+  },
+  patience,
+);
+
+test(
+  'through a pooler in transaction mode, which keeps nothing of ours',
+  async () => {
+    const stage = await pooledStage();
+    await walkMainPaths(stage);
+    const owner = connect(stage.ownerUrl ?? '', { max: 4 });
+    atEnd(() => owner.end());
+    // Passes one after another: the pooler lends whichever connection is free.
+    for (let n = 0; n < 10; n++) expect(await keepHouse({ pool: owner, log: quietLog().log })).not.toBeNull();
+    const looks = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        owner.query(
+          `select current_setting('lock_timeout') as lock, current_setting('statement_timeout') as statement`,
+        ),
+      ),
+    );
+    expect(new Set(looks.flatMap(({ rows }) => rows.map((row) => JSON.stringify(row))))).toEqual(
+      new Set(['{"lock":"0","statement":"0"}']),
+    );
+    const { rows } = await stage.owner.query(
+      `select 1 from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()) and classid = 1869968482 and objid in (3000000, 3000001)`,
+    );
+    expect(rows).toEqual([]);
+  },
+  patience,
+);
