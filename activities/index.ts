@@ -2,6 +2,7 @@ import type { MessageAction } from '../src/core/command.ts';
 import type { BatchSummary } from '../src/storage/attempts.ts';
 import type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 import { resolveMessages, type MessageSummary } from '../src/storage/messages.ts';
+import { latestMark } from '../src/storage/recovery.ts';
 import { resolve, type ResolutionAnswer } from '../src/storage/resolutions.ts';
 import { attempt, type AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -29,6 +30,12 @@ export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attemp
 export type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 
+export interface SignalledMarks {
+  readonly marks: readonly string[];
+  /** The one that is remembered; null for none. */
+  readonly present: string | null;
+}
+
 /** The activities of our workflows. */
 export interface Activities {
   /** Sends what is due of the workflow's batch and answers what is left of it. */
@@ -37,6 +44,8 @@ export interface Activities {
   resolve(commands: readonly SentCommand[]): Promise<ResolutionAnswer[]>;
   /** One pass of housekeeping; null when another one is under way. */
   housekeep(): Promise<HousekeepingReport | null>;
+  /** Which of these marks is to be remembered in place of the present one; null for none. All are UUIDs. */
+  latestMark(signalled: SignalledMarks): Promise<string | null>;
   /** Asks the producers of what is due of the workflow's half messages, and answers what is left of them. */
   checkBack(input: AttemptInput): Promise<MessageSummary>;
   /** As `resolve`, for half messages. */
@@ -56,6 +65,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     attempt: (input) => attempt(dependencies, input),
     resolve: (commands) => carryOut(dependencies, commands, resolve),
     housekeep: () => housekeep(dependencies),
+    latestMark: ({ marks, present }) => latestMark(dependencies.pool, marks, present),
     checkBack: (input) => checkBack(dependencies, input),
     resolveMessages: (commands) => carryOut(dependencies, commands, resolveMessages),
     hasSearchAttributes: () => dependencies.hasSearchAttributes(),

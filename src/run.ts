@@ -111,7 +111,7 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
       'adopted by another Temporal store: claims returned to pending',
     );
   }
-  await claimNamespace(temporal, settings.name, await claimantOf(pool, settings.databaseId));
+  await claimNamespace(temporal, settings.name, await claimantOf(pool, settings.databaseId, log));
   if (!facts.hasSearchAttributes)
     log.info({}, 'search attributes are not registered; workflow ids serve instead');
   return {
@@ -125,8 +125,13 @@ async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOption
   };
 }
 
-async function claimantOf(pool: Pool, databaseId: string): Promise<Claimant> {
-  return { databaseId, mark: await makeMark(pool), knows: (mark) => knowsMark(pool, mark) };
+async function claimantOf(pool: Pool, databaseId: string, log: Log): Promise<Claimant> {
+  return {
+    databaseId,
+    mark: await makeMark(pool),
+    knows: (mark) => knowsMark(pool, mark),
+    warn: (message) => log.warn({}, message),
+  };
 }
 
 const markAgainMs = 3_600_000;
@@ -136,7 +141,7 @@ const verifyDeadlineMs = 5_000;
  * For the relay to ask now and then. Leaves a new mark every hour, so that a copy of the database does not stay unnoticed for long, and
  * at once in a store that was emptied and adopted while we run.
  */
-function verifierOf({ pool, temporal, name }: Base): () => Promise<void> {
+function verifierOf({ pool, temporal, name }: Base, log: Log): () => Promise<void> {
   let markedAt = performance.now();
   const verify = async (): Promise<void> => {
     const { databaseId, temporalNamespaceId } = await readSettings(pool);
@@ -145,7 +150,7 @@ function verifierOf({ pool, temporal, name }: Base): () => Promise<void> {
       throw otherTemporal(temporal);
     }
     if (performance.now() - markedAt < markAgainMs) return;
-    await claimNamespace(temporal, name, await claimantOf(pool, databaseId));
+    await claimNamespace(temporal, name, await claimantOf(pool, databaseId, log));
     markedAt = performance.now();
   };
   // A server that swallows packets must not hold up a relay that is asked to stop.
@@ -286,7 +291,7 @@ function startRelay(
   return createRelay({
     ...base,
     log,
-    verifyBinding: verifierOf(base),
+    verifyBinding: verifierOf(base, log),
     ...(worker === undefined ? {} : { unable: () => worker.unable() }),
     ...(handover === undefined ? {} : { handover }),
     ...(pollMs === undefined ? {} : { pollMs }),

@@ -120,4 +120,9 @@ export const recheckSignal = defineSignal('recheck');
 /** Internal, to `housekeeping`: the latest mark of its database. */
 export const markSignal = defineSignal<[mark: string]>('mark');
 
+/** A mark is a UUID; whatever else somebody sends is none. */
+export function isMark(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+}
+
 export const stateQuery = defineQuery<DeliverState>('state');

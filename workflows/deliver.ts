@@ -13,6 +13,7 @@ import type { Activities, BatchSummary } from '../activities/index.ts';
 import { parseCommand, type ParsedCommand, type ResolutionAction } from '../src/core/command.ts';
 import { outboxState } from './attributes.ts';
 import { attributesNow } from './attributesNow.ts';
+import { checkInput, commonFields, nameField, timeoutField } from './checkInput.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, stateQuery, type DeliverInput } from './contract.ts';
 import { showOnPage } from './page.ts';
@@ -47,6 +48,12 @@ const infrastructureRetry = {
  * reset, a restart or a lost result changes nothing.
  */
 export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
+  checkInput('deliver', input, {
+    lane: nameField,
+    firstAttempt: ['local or activity', (value) => value === 'local' || value === 'activity'],
+    timeoutMs: timeoutField,
+    ...commonFields,
+  });
   // A worker that died over it is noticed by its silence: somebody waits for the answer.
   const { resolve } = proxyActivities<Activities>({
     startToCloseTimeout: '5m',

@@ -13,6 +13,7 @@ import {
   type DestinationAction,
   type ParsedDestinationCommand,
 } from '../src/core/command.ts';
+import { checkInput, commonFields, nameField, timeoutField } from './checkInput.ts';
 import { CommandDesk, type Received } from './commandDesk.ts';
 import { destinationStateQuery, recheckSignal, type DestinationWorkflowInput } from './contract.ts';
 import { showDestination } from './destinationPage.ts';
@@ -51,6 +52,7 @@ const { lookAtDestination: look } = proxyActivities<Activities>({
  * matter. What is so is in the rows; whoever terminates this only makes a relay start it again.
  */
 export async function destination(input: DestinationWorkflowInput): Promise<{ closed: true }> {
+  checkInput('destination', input, { name: nameField, timeoutMs: timeoutField, ...commonFields });
   const desk: Desk = new CommandDesk(
     {
       descriptions,

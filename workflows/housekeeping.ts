@@ -2,12 +2,14 @@ import {
   condition,
   continueAsNew,
   defineQuery,
+  patched,
   proxyActivities,
   setHandler,
   upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
-import { markSignal } from './contract.ts';
+import { checkInput } from './checkInput.ts';
+import { isMark, markSignal } from './contract.ts';
 import type { Activities, HousekeepingReport } from '../activities/index.ts';
 
 export const databaseQuery = defineQuery<unknown>('database');
@@ -24,19 +26,45 @@ export interface HousekeepingInput {
  * With input it makes one pass of housekeeping and answers what that did; null when another one was under way.
  */
 export async function housekeeping(input?: HousekeepingInput): Promise<HousekeepingReport | null> {
-  if (input !== undefined) return pass();
+  if (input !== undefined) return pass(input);
+  const marks: string[] = [];
   setHandler(databaseQuery, () => workflowInfo().memo?.['databaseId'], {
     description: 'The database whose workflows these are',
   });
-  setHandler(markSignal, (mark: string) => upsertMemo({ mark }), {
+  setHandler(markSignal, (mark: unknown) => receive(mark, marks), {
     description: 'Internal: a process of that database has started',
   });
-  // The memo goes with it.
-  await condition(() => workflowInfo().continueAsNewSuggested);
-  return continueAsNew<typeof housekeeping>();
+  for (;;) {
+    await condition(() => marks.length > 0 || workflowInfo().continueAsNewSuggested);
+    // The memo goes with it; marks that still wait are left by every process again, each hour.
+    if (workflowInfo().continueAsNewSuggested) return continueAsNew<typeof housekeeping>();
+    await remember(marks.splice(0));
+  }
 }
 
-async function pass(): Promise<HousekeepingReport | null> {
+/** In a flood of them the latest count; a process leaves a new one every hour. */
+const maximumWaiting = 100;
+
+function receive(mark: unknown, marks: string[]): void {
+  if (!patched('marks-are-asked-about')) return upsertMemo({ mark });
+  if (!isMark(mark)) return;
+  marks.push(mark);
+  if (marks.length > maximumWaiting) marks.shift();
+}
+
+/** Whoever may send signals can send any mark, also one of long ago: which of them counts, the database knows that made them. */
+async function remember(marks: readonly string[]): Promise<void> {
+  const { latestMark } = proxyActivities<Activities>({
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '1m' },
+  });
+  const present = workflowInfo().memo?.['mark'];
+  const mark = await latestMark({ marks, present: isMark(present) ? present : null });
+  if (mark !== null) upsertMemo({ mark });
+}
+
+async function pass(input: HousekeepingInput): Promise<HousekeepingReport | null> {
+  checkInput('housekeeping', input, { pass: ['true, or no input at all', (value) => value === true] });
   const { housekeep } = proxyActivities<Activities>({
     startToCloseTimeout: '6h',
     heartbeatTimeout: '2m',

@@ -11,6 +11,7 @@ import type { Activities, MessageSummary } from '../activities/index.ts';
 import { parseCommand, type MessageAction, type ParsedCommand } from '../src/core/command.ts';
 import { messageAttributes, outboxState } from './attributes.ts';
 import { attributesNow } from './attributesNow.ts';
+import { checkInput, commonFields, nameField } from './checkInput.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { messageStateQuery, recheckSignal, type PreparedMessageInput } from './contract.ts';
 import { ensureChild } from './ensureChild.ts';
@@ -45,6 +46,7 @@ const startsAtOnce = 20;
  * only makes a relay start it again.
  */
 export async function preparedMessage(input: PreparedMessageInput): Promise<{ settled: true }> {
+  checkInput('preparedMessage', input, { producer: nameField, ...commonFields });
   const { checkBack } = proxyActivities<Activities>({
     startToCloseTimeout: '1h',
     heartbeatTimeout: '20s',

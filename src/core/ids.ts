@@ -15,5 +15,5 @@ export function destinationWorkflowId(name: string | null, destination: string):
 
 /** The batch id of `[name/]deliver/<batch id>`; null for a workflow named after its one delivery. */
 export function batchIdOf(workflowId: string): string | null {
-  return /(?:^|\/)deliver\/([0-9a-f-]{36})$/.exec(workflowId)?.[1] ?? null;
+  return /(?:^|\/)deliver\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(workflowId)?.[1] ?? null;
 }

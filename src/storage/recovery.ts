@@ -87,6 +87,19 @@ export async function knowsMark(db: Queryable, mark: string): Promise<boolean> {
   return (await firstOf(db, 'select 1 from outbox.marks where mark::text = $1', [mark])) !== undefined;
 }
 
+/** Which of these marks, all UUIDs, is to be remembered in Temporal in place of `present`; null for none. */
+export async function latestMark(
+  db: Queryable,
+  marks: readonly string[],
+  present: string | null,
+): Promise<string | null> {
+  const row = await firstOf<{ mark: string | null }>(db, 'select outbox.latest_mark($1, $2) as mark', [
+    marks,
+    present,
+  ]);
+  return row?.mark ?? null;
+}
+
 /** After a restore: voids every claim and workflow; answers how many claims were returned to pending. */
 export async function settleRestored(db: Queryable): Promise<number> {
   const row = await firstOf<{ returned: number }>(db, 'select outbox.settle_restored() as returned');

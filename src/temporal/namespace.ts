@@ -2,7 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@te
 import { taskQueueName, workflowPrefix } from '../core/ids.ts';
 import { OutboxError } from '../errors.ts';
 import { searchAttributeNames } from '../../workflows/attributes.ts';
-import { markSignal } from '../../workflows/contract.ts';
+import { isMark, markSignal } from '../../workflows/contract.ts';
 import { unreachable, type Temporal } from './connect.ts';
 import { grpcCodeOf, grpcStatus } from './grpc.ts';
 
@@ -59,6 +59,8 @@ export interface Claimant {
   readonly mark: string;
   /** Whether the database made the mark that is there. */
   readonly knows: (mark: string) => Promise<boolean>;
+  /** Told of a mark there that no database made: somebody signalled it by hand. */
+  readonly warn: (message: string) => void;
   /** Whether it was confirmed that an earlier state of the database is what goes on. */
   readonly restored?: boolean;
 }
@@ -111,7 +113,7 @@ async function requireSame(
   temporal: Temporal,
   workflowId: string,
   name: string | null,
-  { databaseId, knows, restored }: Omit<Claimant, 'mark'>,
+  { databaseId, knows, restored, warn }: Omit<Claimant, 'mark'>,
 ): Promise<void> {
   const { memo } = await temporal.client.workflow.getHandle(workflowId).describe();
   if (memo?.['databaseId'] !== databaseId) {
@@ -126,7 +128,10 @@ async function requireSame(
     );
   }
   const found = memo['mark'];
-  if (restored !== true && typeof found === 'string' && !(await knows(found)))
+  if (restored === true || found === undefined) return;
+  if (!isMark(found)) {
+    warn(`the workflow ${workflowId} holds a mark that no database made: it is replaced by a new one`);
+  } else if (!(await knows(found)))
     throw restoredDatabase('a later state of this database has worked with this namespace');
 }
 

@@ -27,7 +27,7 @@ export async function checkOrigin(
 ): Promise<Finding> {
   const pool = restored ? connectPatiently(url, 1) : connect(url, { max: 1 });
   try {
-    if (!restored) return await look(pool, settings, temporal);
+    if (!restored) return await look(pool, settings, temporal, out);
     return await patiently(out, url, pool, () => goOn(pool, settings, temporal, out));
   } catch (error) {
     return failedBy(check, error);
@@ -36,9 +36,14 @@ export async function checkOrigin(
   }
 }
 
-async function look(pool: Pool, { name, databaseId }: Settings, temporal: Temporal): Promise<Finding> {
+async function look(
+  pool: Pool,
+  { name, databaseId }: Settings,
+  temporal: Temporal,
+  out: Output,
+): Promise<Finding> {
   if (!(await isHome(pool))) throw restoredDatabase('it lives elsewhere than before');
-  await requireClaim(temporal, name, { databaseId, knows: (mark) => knowsMark(pool, mark) });
+  await requireClaim(temporal, name, { databaseId, knows: (mark) => knowsMark(pool, mark), warn: out.warn });
   return ok(check, 'no copy: the namespace knows this database as it is');
 }
 
@@ -57,7 +62,13 @@ async function goOn(
     (count) => out.note(`asked ${count} workflows to look again …`),
   );
   const knows = (mark: string): Promise<boolean> => knowsMark(pool, mark);
-  await claimNamespace(temporal, name, { databaseId, mark: await makeMark(pool), knows, restored: true });
+  await claimNamespace(temporal, name, {
+    databaseId,
+    mark: await makeMark(pool),
+    knows,
+    warn: out.warn,
+    restored: true,
+  });
   await acceptHome(pool);
   const found = `work goes on in this database: ${returned} claimed deliveries went back to pending, ${asked} workflows were asked to look again`;
   if (unlisted === null) return ok(check, found);
