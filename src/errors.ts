@@ -69,6 +69,10 @@ export const errorCatalogue = {
     when: 'a secret that a destination or receiver needs is not in the environment, or unusable',
     exitCode: 2,
   },
+  OUTBOX_VARIABLE_CLOSED: {
+    when: 'a configuration names an environment variable that is not meant for it',
+    exitCode: 2,
+  },
   OUTBOX_DESTINATION_TYPE: {
     when: 'a destination type is not known to a process, or not what a type has to be',
     exitCode: 2,

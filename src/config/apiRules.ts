@@ -23,7 +23,7 @@ export function checkApi(api: Mapping, context: RuleContext): void {
 }
 
 function checkToken(path: readonly (string | number)[], written: string, context: RuleContext): void {
-  const value = checkCredential(path, written, context);
+  const value = checkCredential(path, written, context, 'api-token');
   const { min, max } = bounds.apiTokenLength;
   if (value !== undefined && (value.length < min || value.length > max))
     context.findings.problem(path, `expected a token of ${min} to ${max} characters`);

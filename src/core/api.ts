@@ -12,3 +12,6 @@ export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
   return bare === 'localhost' || bare === '::1' || /^127(\.\d{1,3}){3}$/.test(bare);
 }
+
+/** Characters of a token: shorter ones are guessed. */
+export const apiTokenLength = { min: 16, max: 512 };

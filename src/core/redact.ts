@@ -1,4 +1,5 @@
 import type { Environment } from './secrets.ts';
+import { showUrl } from './shownUrl.ts';
 
 /** Shorter ones are words that ordinary lines are made of. */
 const shortest = 8;
@@ -14,6 +15,7 @@ export function redactorFor(env: Environment): (text: string) => string {
     if (/secret|token|passw|credential|key\b|key$|_pwd$/i.test(name)) secrets.add(value);
     const password = passwordOf(value);
     if (password !== undefined) secrets.add(password).add(encodeURIComponent(password));
+    for (const part of partsOf(value)) secrets.add(part);
   }
   const inJson = [...secrets].flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
   const hidden = [...new Set(inJson)].filter((secret) => secret.length >= shortest);
@@ -27,6 +29,11 @@ export function redactorFor(env: Environment): (text: string) => string {
 
 /** `scheme://user:password@` and `scheme://token@`. */
 const userInfo = /([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@"'<>]{1,1000}@/gi;
+
+/** Parts of an address that are as good as a password. */
+function partsOf(value: string): readonly string[] {
+  return /^https?:\/\//i.test(value) && URL.canParse(value) ? showUrl(new URL(value), '').secrets : [];
+}
 
 function passwordOf(value: string): string | undefined {
   if (!value.includes('://') || !URL.canParse(value)) return undefined;

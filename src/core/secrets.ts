@@ -1,5 +1,6 @@
 /** References to secrets: `env:NAME` is read by the process that sends; anything else is the secret itself. */
 import { OutboxError } from '../errors.ts';
+import { whyClosed, type VariableUse } from './reserved.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -18,8 +19,9 @@ export function isMalformedReference(reference: string): boolean {
 /**
  * The value of `env:NAME`, or the literal itself.
  * @throws OutboxError OUTBOX_SECRET_MISSING when the variable is absent or empty; the message names it, nothing more
+ * @throws OutboxError OUTBOX_VARIABLE_CLOSED when it is reserved for this process, or not among those that OUTBOX_ENV_ALLOW opens
  */
-export function resolveSecret(reference: string, env: Environment): string {
+export function resolveSecret(reference: string, env: Environment, use: VariableUse = 'sent'): string {
   const name = secretName(reference);
   if (name === null) {
     if (reference !== '' && !isMalformedReference(reference)) return reference;
@@ -31,12 +33,17 @@ export function resolveSecret(reference: string, env: Environment): string {
       },
     );
   }
+  const closed = whyClosed(name, env, use);
+  if (closed !== null) throw new OutboxError('OUTBOX_VARIABLE_CLOSED', closed, { hint: closedHint });
   const value = readVariable(env, name);
   if (value !== undefined) return value;
   throw new OutboxError('OUTBOX_SECRET_MISSING', `The environment variable ${name} is missing or empty`, {
     hint: `Set ${name} for every process that sends (run, worker).`,
   });
 }
+
+export const closedHint =
+  'Give the value under a name of its own, such as BILLING_TOKEN, and open that with OUTBOX_ENV_ALLOW where it is set.';
 
 /** An own, non-empty variable: process.env inherits `constructor` and the like from Object.prototype. */
 export function readVariable(env: Environment, name: string): string | undefined {

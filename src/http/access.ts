@@ -1,9 +1,9 @@
 /** Who may use the HTTP API. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { isLoopback, type ApiConfig } from '../core/api.ts';
+import { apiTokenLength, isLoopback, type ApiConfig } from '../core/api.ts';
 import { formatListen } from '../core/listen.ts';
-import { resolveSecret, type Environment } from '../core/secrets.ts';
+import { resolveSecret, secretName, type Environment } from '../core/secrets.ts';
 import { OutboxError } from '../errors.ts';
 import { RequestRefused } from './problem.ts';
 
@@ -25,13 +25,28 @@ export function guardFor({ listen, tokens }: ApiConfig, env: Environment): Guard
         throw new RequestRefused(403, 'without a token the API answers to the names of this machine only');
     };
   }
-  const digests = tokens.map((token) => digestOf(resolveSecret(token, env)));
+  const digests = tokens.map((token) => digestOf(readToken(token, env)));
   return (request) => {
     refuseBrowsers(request);
     const given = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
     if (given === undefined || !isAnyOf(digests, digestOf(given)))
       throw new RequestRefused(401, 'expected the header Authorization: Bearer, with a token of this API');
   };
+}
+
+/** What a check of the configuration says of the file, this says of the process that serves: its environment is another. */
+function readToken(written: string, env: Environment): string {
+  const token = resolveSecret(written, env, 'api-token');
+  const { min, max } = apiTokenLength;
+  if (token.length >= min && token.length <= max) return token;
+  const where = secretName(written) === null ? 'a token' : `the token of ${written}`;
+  throw new OutboxError(
+    'OUTBOX_SECRET_MISSING',
+    `api.tokens: ${where} has ${token.length} characters, expected ${min} to ${max}`,
+    {
+      hint: 'Make one with: openssl rand -hex 24',
+    },
+  );
 }
 
 function refuseBrowsers({ headers }: FastifyRequest): void {

@@ -2,6 +2,7 @@
  * Defaults and bounds of outbox.yaml in one place; the schema, the rules and docs/configuration.md follow them. A destination type
  * has its own beside it.
  */
+import { apiTokenLength } from '../core/api.ts';
 import { timerLimitMs } from '../core/duration.ts';
 import type { BatchConfig, CircuitConfig, RetentionConfig } from '../core/destination.ts';
 
@@ -86,5 +87,5 @@ export const bounds = {
   graceMs: { min: 1, max: timerLimitMs },
   apiTokens: { min: 1, max: 10 },
   /** Characters; 16 random ones cannot be guessed over a network. */
-  apiTokenLength: { min: 16, max: 512 },
+  apiTokenLength,
 } as const;

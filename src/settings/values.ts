@@ -1,16 +1,27 @@
 /** Rules about values that may be secrets or come from the environment. No message here shows one. */
+import { whyClosed, type VariableUse } from '../core/reserved.ts';
 import { isMalformedReference, readVariable, secretName } from '../core/secrets.ts';
 import type { KeyPath } from './findings.ts';
 import type { RuleContext } from './ruleContext.ts';
 
 /** The value of `env:NAME`, a literal as it is; undefined when there is nothing to check, which is then reported. */
-export function resolveWritten(path: KeyPath, written: string, context: RuleContext): string | undefined {
+export function resolveWritten(
+  path: KeyPath,
+  written: string,
+  context: RuleContext,
+  use: VariableUse = 'sent',
+): string | undefined {
   if (isMalformedReference(written)) {
     context.findings.problem(path, 'expected env:NAME, with letters, digits and _ in NAME');
     return undefined;
   }
   const name = secretName(written);
   if (name === null) return written;
+  const closed = whyClosed(name, context.env, use);
+  if (closed !== null) {
+    context.findings.problem(path, closed, 'OUTBOX_VARIABLE_CLOSED');
+    return undefined;
+  }
   const value = readVariable(context.env, name);
   if (value === undefined) reportMissing(path, name, context, 'OUTBOX_SECRET_MISSING');
   return value;
@@ -28,8 +39,13 @@ export function checkSecret(path: KeyPath, written: string, context: RuleContext
 }
 
 /** Answers the value, undefined when there is none. */
-export function checkCredential(path: KeyPath, written: string, context: RuleContext): string | undefined {
-  const value = resolveWritten(path, written, context);
+export function checkCredential(
+  path: KeyPath,
+  written: string,
+  context: RuleContext,
+  use: VariableUse = 'sent',
+): string | undefined {
+  const value = resolveWritten(path, written, context, use);
   if (value === undefined) return undefined;
   const problem = headerValueProblem(value);
   if (problem !== null) context.findings.problem(path, problem);

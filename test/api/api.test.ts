@@ -268,3 +268,13 @@ test('a token whose variable is not set keeps it from starting', () => {
     expect.objectContaining({ code: 'OUTBOX_SECRET_MISSING' }),
   );
 });
+
+test.each(['short', '', 'x'.repeat(513)])(
+  'a token of the environment that is no token (%#) is refused at start',
+  (value) => {
+    const config = { listen: { host: '127.0.0.1', port: 0 }, tokens: ['env:TOKEN'] };
+    expect(() => guardFor(config, { TOKEN: value })).toThrow(
+      expect.objectContaining({ code: 'OUTBOX_SECRET_MISSING' }) as Error,
+    );
+  },
+);

@@ -1,6 +1,7 @@
 /** `circuit.probeUrl`: one GET, answered by 2xx when the destination is well. */
 import { Client } from 'undici';
 import type { SendOutcome } from '../../core/outcome.ts';
+import { showUrl } from '../../core/shownUrl.ts';
 import { guardedConnector } from './connector.ts';
 import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
 import type { HttpTarget } from './target.ts';
@@ -8,7 +9,12 @@ import type { HttpTarget } from './target.ts';
 /** By a connection of its own: those for messages may be what is broken. Carries the destination's own headers, no event. */
 export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSignal): Promise<SendOutcome> {
   const { timeoutMs, network } = target.config;
-  const probed = { ...target, label: `GET ${url.origin}${url.pathname}` };
+  const shown = showUrl(url, target.config.circuit.probeUrl ?? '');
+  const probed = {
+    ...target,
+    label: `GET ${shown.withoutQuery}`,
+    secrets: [...target.secrets, ...shown.secrets].sort((one, other) => other.length - one.length),
+  };
   const client = new Client(url.origin, {
     connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
     headersTimeout: timeoutMs,

@@ -1,6 +1,7 @@
 /** What `config explain` says of a destination, or a check-back, over HTTP. */
 import { expandEnvironment } from '../../core/environment.ts';
 import { secretName, type Environment } from '../../core/secrets.ts';
+import { showUrl, showWritten } from '../../core/shownUrl.ts';
 import type { CredentialsConfig, SigningConfig } from '../../core/httpCredentials.ts';
 import type { Row } from '../../settings/printedRows.ts';
 import { describeDuration } from '../../core/duration.ts';
@@ -8,9 +9,9 @@ import type { ExplainContext, Explanation } from '../type.ts';
 import type { HttpDestinationConfig } from './config.ts';
 
 export interface RequestExplanation {
-  /** With the environment filled in, query values and variables named like secrets masked; null if one is missing. */
+  /** With the environment filled in, query values and parts of the path that look like a secret masked; null if one is missing. */
   readonly address: string | null;
-  /** As written in the file. */
+  /** As written in the file, parts that look like a secret masked. */
   readonly url: string;
   readonly missingVariables: readonly string[];
   /** `env:NAME` as written; `inline` for a secret that stands in the file. Null when messages are not signed. */
@@ -72,19 +73,8 @@ export function withoutInline(secrets: readonly string[]): readonly string[] {
 }
 
 function explainAddress(url: string, env: Environment) {
-  const { missing } = expandEnvironment(url, env);
-  const shown = Object.fromEntries(
-    Object.entries(env).map(([name, value]) => [
-      name,
-      /secret|token|key|passw|credential/i.test(name) ? '***' : value,
-    ]),
-  );
-  const { text } = expandEnvironment(url, shown);
-  return { url, missingVariables: missing, address: missing.length > 0 ? null : maskAddress(text) };
-}
-
-function maskAddress(address: string): string | null {
-  if (!URL.canParse(address)) return null;
-  const { protocol, host, pathname, search } = new URL(address);
-  return `${protocol}//${host}${pathname}${search.replace(/=[^&]*/g, '=***')}`;
+  const { text, missing, closed = [] } = expandEnvironment(url, env);
+  const address =
+    missing.length > 0 || closed.length > 0 || !URL.canParse(text) ? null : showUrl(new URL(text), url).text;
+  return { url: showWritten(url), missingVariables: missing, address };
 }

@@ -31,11 +31,12 @@ export function checkHttp(path: KeyPath, destination: Mapping, context: RuleCont
 
 function checkUrl(path: KeyPath, written: string, allowPrivate: boolean, context: RuleContext): void {
   const { findings } = context;
-  const { text, missing, malformed } = expandEnvironment(written, context.env);
+  const { text, missing, closed = [], malformed } = expandEnvironment(written, context.env);
   if (malformed)
     findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
   for (const name of missing) reportMissing(path, name, context);
-  if (malformed || missing.length > 0) return;
+  for (const why of closed) findings.problem(path, why, 'OUTBOX_VARIABLE_CLOSED');
+  if (malformed || missing.length > 0 || closed.length > 0) return;
   const problem = urlProblem(text, allowPrivate);
   const from = text === written ? '' : ' (after filling in the environment)';
   if (problem !== null) findings.problem(path, `${problem}${from}`);

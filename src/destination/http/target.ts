@@ -3,10 +3,12 @@ import type { KeyObject } from 'node:crypto';
 import type { CredentialsConfig } from '../../core/httpCredentials.ts';
 import { expandEnvironment } from '../../core/environment.ts';
 import {
+  closedHint,
   resolveSecret as resolveFromEnvironment,
   signingSecretProblem,
   type Environment,
 } from '../../core/secrets.ts';
+import { showUrl } from '../../core/shownUrl.ts';
 import { isOutboxError, OutboxError } from '../../errors.ts';
 import type { SecretSource } from '../type.ts';
 import type { HttpDestinationConfig } from './config.ts';
@@ -29,7 +31,7 @@ export interface Endpoint {
   readonly origin: string;
   /** Path and query, as requested. */
   readonly path: string;
-  /** `POST https://host/path`, without query and credentials: for messages. */
+  /** `POST https://host/path`, without query and credentials, parts of the path that look like a secret hidden: for messages. */
   readonly label: string;
   /** Name, value, name, value: what every request carries. */
   readonly headers: readonly string[];
@@ -87,6 +89,8 @@ function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endp
   const secrets = new Secrets((reference) =>
     (dependencies.resolveSecret ?? resolveFromEnvironment)(reference, env),
   );
+  const shown = showUrl(url, config.url);
+  for (const secret of shown.secrets) secrets.remember(secret);
   const headers = ['user-agent', 'temporal-outbox'];
   pushStaticHeaders(headers, config.headers, secrets);
   // The envelope of structured mode has a type of its own.
@@ -95,7 +99,7 @@ function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endp
   return {
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
-    label: `${config.method} ${url.origin}${url.pathname}`,
+    label: `${config.method} ${shown.withoutQuery}`,
     headers,
     headerNames: new Set(headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())),
     signingKeys: (config.signing?.secrets ?? []).map((reference) => readSigningKey(reference, secrets)),
@@ -105,7 +109,9 @@ function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endp
 }
 
 function destinationUrl(written: string, env: Environment, key = 'url'): URL {
-  const { text, missing, malformed } = expandEnvironment(written, env);
+  const { text, missing, closed = [], malformed } = expandEnvironment(written, env);
+  if (closed[0] !== undefined)
+    throw new OutboxError('OUTBOX_VARIABLE_CLOSED', `${key}: ${closed[0]}`, { hint: closedHint });
   if (missing.length > 0)
     throw invalid(`${key} needs ${missing.join(', ')}, missing or empty in the environment`);
   if (malformed) throw invalid(`${key} holds a \${ that is not followed by a name and }`);
