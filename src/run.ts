@@ -3,6 +3,7 @@ import { parseListen, type ListenAddress } from './core/listen.ts';
 import type { Environment } from './core/secrets.ts';
 import { OutboxError } from './errors.ts';
 import { configuredApi } from './http/apiConfig.ts';
+import { apiConnections, apiPatienceMs } from './http/limits.ts';
 import type { HttpServers } from './http/server.ts';
 import { Tally } from './metrics/tally.ts';
 import { createRelay, type Relay } from './relay/relay.ts';
@@ -37,6 +38,8 @@ export interface RunOptions {
   /** Which halves run in this process. Default both: only then are workflows started eagerly. */
   readonly roles?: { readonly relay: boolean; readonly worker: boolean };
   readonly env?: Environment;
+  /** What the HTTP API connects to: the same database as another login, a member of `outbox_api`. Default: `databaseUrl`. */
+  readonly apiDatabaseUrl?: string;
   /** Take the rows over to the Temporal namespace at hand when they belong to another one. Default false: refuse. */
   readonly adopt?: boolean;
   readonly pollMs?: { readonly busy: number; readonly idle: number };
@@ -206,7 +209,7 @@ async function assemble(
 
 async function serve(
   base: Base,
-  { databaseUrl, log, env = process.env, metricsListen, apiListen }: RunOptions,
+  { databaseUrl, apiDatabaseUrl = databaseUrl, log, env = process.env, metricsListen, apiListen }: RunOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
 ): Promise<HttpServers> {
@@ -214,7 +217,13 @@ async function serve(
   const api = await configuredApi(base.pool, apiListen, env);
   const { temporal, visibility } = base;
   const observed = { databaseUrl, temporal, visibility, tally: base.telemetry, relay, worker };
-  return serveHttp({ pool: base.pool, log, env, api, metricsListen: listen, observed });
+  const openApiPool = (): Pool =>
+    connect(apiDatabaseUrl, {
+      applicationName: 'temporal-outbox-api',
+      max: apiConnections.besideDelivery,
+      patienceMs: apiPatienceMs,
+    });
+  return serveHttp({ openApiPool, log, env, api, metricsListen: listen, observed });
 }
 
 async function configuredListen(pool: Pool): Promise<ListenAddress | null> {

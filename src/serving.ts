@@ -10,7 +10,8 @@ import type { Observed, Observing } from './observing.ts';
 import type { Pool } from './storage/connect.ts';
 
 export interface ServingOptions {
-  readonly pool: Pool;
+  /** The API's own pool; opened where it is served, and closed with it. */
+  readonly openApiPool: () => Pool;
   readonly log: Log;
   readonly env: Environment;
   /** Null: the API is not served here. */
@@ -25,10 +26,11 @@ export interface ServingOptions {
  * @throws OutboxError OUTBOX_LISTEN_FAILED, OUTBOX_API_UNPROTECTED, OUTBOX_SECRET_MISSING, with nothing left listening
  */
 export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
-  const { pool, log, env, api, metricsListen } = options;
+  const { log, env, api, metricsListen } = options;
   const groups: RouteGroup[] = [];
   const apiTally = api === null ? undefined : new ApiTally();
   let observing: Observing | undefined;
+  let apiPool: Pool | undefined;
   try {
     if (metricsListen !== null) {
       const { observe } = await import('./observing.ts');
@@ -39,14 +41,19 @@ export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
       const { apiGroup } = await import('./http/api.ts');
       // The one of the metrics looks at more; both at one address would be two routes of one name.
       const health = metricsListen === null || formatListen(metricsListen) !== formatListen(api.listen);
-      groups.push(apiGroup({ pool, config: api, env, log, health, telemetry: apiTally }));
+      apiPool = options.openApiPool();
+      groups.push(apiGroup({ pool: apiPool, config: api, env, log, health, telemetry: apiTally }));
     }
     if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
     const { startHttp } = await import('./http/server.ts');
     const http = await startHttp(groups);
-    return { endpoints: http.endpoints, close: () => http.close().finally(() => observing?.close()) };
+    return {
+      endpoints: http.endpoints,
+      close: () => http.close().finally(() => Promise.all([observing?.close(), apiPool?.end()])),
+    };
   } catch (error) {
     await observing?.close();
+    await apiPool?.end();
     throw error;
   }
 }

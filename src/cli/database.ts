@@ -7,15 +7,15 @@ import type { Output } from './output.ts';
 import { connectPatiently, patiently } from './patience.ts';
 
 /** @throws OutboxError OUTBOX_USAGE when it is missing or no address of PostgreSQL, OUTBOX_DATABASE_URL_INVALID when its password is badly written; the value is never repeated */
-export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string {
-  const url = env['OUTBOX_DATABASE_URL'];
+export function databaseUrl(env: NodeJS.ProcessEnv = process.env, name = 'OUTBOX_DATABASE_URL'): string {
+  const url = env[name];
   if (url === undefined || url === '') {
-    throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not set', {
+    throw new OutboxError('OUTBOX_USAGE', `${name} is not set`, {
       hint: 'Example: OUTBOX_DATABASE_URL=postgresql://user:password@localhost:5432/orders',
     });
   }
   if (isNoAddress(url)) {
-    throw new OutboxError('OUTBOX_USAGE', 'OUTBOX_DATABASE_URL is not an address of PostgreSQL', {
+    throw new OutboxError('OUTBOX_USAGE', `${name} is not an address of PostgreSQL`, {
       hint: 'It looks like postgresql://user:password@host:5432/database; special characters in the password are %-encoded.',
     });
   }

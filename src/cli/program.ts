@@ -82,6 +82,8 @@ Environment:
   TEMPORAL_UI_URL      where the Temporal UI is, for links
   OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay, worker and api, where the options are not given
   OUTBOX_API_LISTEN    for run, where --api-listen is not given
+  OUTBOX_API_DATABASE_URL  for run: the login that its HTTP API uses, a member of outbox_api
+  OUTBOX_ENV_ALLOW     for run, worker: the only variables a configuration may name, BILLING_*,STOCK_URL
   OUTBOX_API_TOKEN     for run and api, where the configuration names no tokens of the HTTP API
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reached.

@@ -5,15 +5,18 @@ import type { ApiConfig } from '../core/api.ts';
 import type { Environment } from '../core/secrets.ts';
 import type { ApiTelemetry } from '../core/telemetry.ts';
 import { commitMessage, prepareMessage, readMessage, rollbackMessage } from '../halfMessages/client.ts';
-import { enqueue } from '../produce/enqueue.ts';
+import { enqueue, type SqlClient } from '../produce/enqueue.ts';
+import { Latest } from '../metrics/latest.ts';
 import type { Pool } from '../storage/connect.ts';
 import { guardFor } from './access.ts';
+import { Turnstile, withLimits } from './limits.ts';
 import { openApiDocument } from './openapi.ts';
 import { RequestRefused, sendProblem } from './problem.ts';
 import { bodyBytesMax, readEvent, readMessageBody } from './requests.ts';
 import type { RouteGroup } from './server.ts';
 
 export interface ApiOptions {
+  /** The API's own: what it waits for must not be what relay and worker wait for. */
   readonly pool: Pool;
   readonly config: ApiConfig;
   /** Where the tokens' `env:NAME` come from. */
@@ -36,7 +39,7 @@ export function apiGroup({ pool, config, env, log, health, telemetry }: ApiOptio
       await app.register(
         async (scope) => {
           if (telemetry !== undefined) countAnswers(scope, telemetry);
-          addRoutes(scope, pool, guard, log);
+          addRoutes(scope, withLimits(pool), guard, log);
         },
         { prefix: '/v1' },
       );
@@ -45,11 +48,14 @@ export function apiGroup({ pool, config, env, log, health, telemetry }: ApiOptio
 }
 
 function addHealth(app: FastifyInstance, pool: Pool): void {
+  // However many ask, the database is asked once a second.
+  const latest = new Latest(() => pool.query('select 1'), {
+    freshMs: 1_000,
+    patienceMs: 3_000,
+    staleMs: 5_000,
+  });
   app.get('/healthz', async (_request, reply) => {
-    const ok = await pool.query('select 1').then(
-      () => true,
-      () => false,
-    );
+    const ok = (await latest.get()) !== undefined && latest.error === undefined;
     return reply
       .code(ok ? 200 : 503)
       .header('cache-control', 'no-store')
@@ -66,7 +72,7 @@ function countAnswers(app: FastifyInstance, telemetry: ApiTelemetry): void {
 
 function addRoutes(
   app: FastifyInstance,
-  pool: Pool,
+  client: SqlClient,
   guard: (request: FastifyRequest) => void,
   log: Log,
 ): void {
@@ -95,26 +101,38 @@ function addRoutes(
   });
   app.get('/openapi.json', (_request, reply) => reply.send(openApiDocument()));
   void app.register(async (guarded) => {
-    // Before the body is read.
-    guarded.addHook('onRequest', async (request) => guard(request));
-    addMessages(guarded, pool);
+    const turnstile = new Turnstile();
+    // Before the body is read: who may, whether there is room, and how much is announced.
+    guarded.addHook('onRequest', async (request, reply) => {
+      guard(request);
+      refuseLength(request);
+      turnstile.enter(reply);
+    });
+    addMessages(guarded, client);
     guarded.post('/events', async ({ body }, reply) => {
-      const written = await enqueue(pool, readEvent(body));
+      const written = await enqueue(client, readEvent(body));
       return reply.code(written.inserted ? 201 : 200).send(written);
     });
   });
+}
+
+/** Fastify looks at it too, after the hooks. */
+function refuseLength({ headers }: FastifyRequest): void {
+  const length = headers['content-length'];
+  if (length !== undefined && Number(length) > bodyBytesMax)
+    throw new RequestRefused(413, `the body is too large; expected ${bodyBytesMax} bytes at most`);
 }
 
 interface WithId {
   Params: { id: string };
 }
 
-function addMessages(app: FastifyInstance, pool: Pool): void {
+function addMessages(app: FastifyInstance, client: SqlClient): void {
   app.post('/messages', async ({ body }, reply) => {
-    const prepared = await prepareMessage(pool, readMessageBody(body));
+    const prepared = await prepareMessage(client, readMessageBody(body));
     return reply.code(prepared.inserted ? 201 : 200).send(prepared);
   });
-  app.get<WithId>('/messages/:id', async ({ params }) => readMessage(pool, params.id));
-  app.post<WithId>('/messages/:id/commit', async ({ params }) => commitMessage(pool, params.id));
-  app.post<WithId>('/messages/:id/rollback', async ({ params }) => rollbackMessage(pool, params.id));
+  app.get<WithId>('/messages/:id', async ({ params }) => readMessage(client, params.id));
+  app.post<WithId>('/messages/:id/commit', async ({ params }) => commitMessage(client, params.id));
+  app.post<WithId>('/messages/:id/rollback', async ({ params }) => rollbackMessage(client, params.id));
 }

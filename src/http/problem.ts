@@ -32,13 +32,28 @@ export function sendProblem(reply: FastifyReply, thrown: unknown): number {
   const { status, code, detail, hint } = describe(thrown);
   void reply
     .code(status)
-    .headers(status === 503 ? { 'retry-after': '1' } : status === 401 ? { 'www-authenticate': 'Bearer' } : {})
+    .headers(
+      status === 503 || status === 429
+        ? { 'retry-after': '1' }
+        : status === 401
+          ? { 'www-authenticate': 'Bearer' }
+          : {},
+    )
     .type('application/problem+json')
     .send(JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, detail, code, hint }));
   return status;
 }
 
 const tryAgain = 'Try again a little later; the log of whoever serves the API says why.';
+
+/** What ended a statement that did nothing wrong; nothing of it was written. */
+function databaseBusy(code: string): string | undefined {
+  if (code === '55P03')
+    return 'another transaction holds what this request waits for, an event of the same key or id perhaps';
+  if (code === '57014') return 'the database did not answer in time';
+  if (code === '42501') return 'the API’s login may not do this: it takes the role outbox_api';
+  return code.startsWith('40') ? 'the database asks to try again' : undefined;
+}
 
 interface Described {
   readonly status: number;
@@ -63,13 +78,9 @@ function describe(thrown: unknown): Described {
     statusCode,
     message,
   } = (thrown ?? {}) as { code?: string; statusCode?: number; message?: string };
-  if (/^(40|55P03)/.test(code))
-    return {
-      status: 503,
-      code: 'OUTBOX_POSTGRES_UNREACHABLE',
-      detail: 'the database asks to try again',
-      hint: tryAgain,
-    };
+  const busy = databaseBusy(code);
+  if (busy !== undefined)
+    return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: busy, hint: tryAgain };
   // Fastify's own: what is wrong with the request's form.
   if (code.startsWith('FST_') && statusCode !== undefined && statusCode < 500)
     return { status: statusCode, code: 'OUTBOX_API_REQUEST', detail: message ?? 'the request is malformed' };

@@ -85,10 +85,7 @@ function checksumOf(text: string): string {
 
 /** The section `api` of the configuration; null without one. */
 export async function readApiConfig(db: Queryable): Promise<ApiConfig | null> {
-  const row = await firstOf<{ api: ApiConfig | null }>(
-    db,
-    `select c.config -> 'api' as api from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
-  );
+  const row = await firstOf<{ api: ApiConfig | null }>(db, `select outbox.api_settings() -> 'api' as api`);
   return row?.api ?? null;
 }
 

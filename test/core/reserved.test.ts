@@ -33,7 +33,7 @@ describe('a variable of the process itself', () => {
     const env = { [name]: 'value of it, long enough', OUTBOX_ENV_ALLOW: '*' };
     const closed = expect.objectContaining({ code: 'OUTBOX_VARIABLE_CLOSED' }) as Error;
     expect(() => resolveSecret(`env:${name}`, env)).toThrow(closed);
-    const { text, closed: why } = expandEnvironment(`https://evil.example/\${${name}}`, env);
+    const { text, closed: why = [] } = expandEnvironment(`https://evil.example/\${${name}}`, env);
     expect(text).toBe(`https://evil.example/\${${name}}`);
     expect(why).toHaveLength(1);
     expect(why.join()).not.toContain('value of it');

@@ -35,14 +35,17 @@ test.each(Object.keys(errorCatalogue) as ErrorCode[])(
 
 /** What a refused file comes to, under whichever code its problems share. */
 const refusal = new ConfigError('outbox.yaml', []);
-const ofFiles = ['OUTBOX_CONFIG_INVALID', 'OUTBOX_CONFIG_NOT_AVAILABLE', 'OUTBOX_SECRET_MISSING'].map(
-  (code) => ({
-    code,
-    place: 'ConfigError',
-    message: /^outbox\.yaml is refused, \d+ problems?:\n {2}outbox\.yaml:\d+:\d+ {2}/,
-    hint: new RegExp(`^${refusal.hint?.replace(/[.`]/g, '\\$&')}$`),
-  }),
-);
+const ofFiles = [
+  'OUTBOX_CONFIG_INVALID',
+  'OUTBOX_CONFIG_NOT_AVAILABLE',
+  'OUTBOX_SECRET_MISSING',
+  'OUTBOX_VARIABLE_CLOSED',
+].map((code) => ({
+  code,
+  place: 'ConfigError',
+  message: /^outbox\.yaml is refused, \d+ problems?:\n {2}outbox\.yaml:\d+:\d+ {2}/,
+  hint: new RegExp(`^${refusal.hint?.replace(/[.`]/g, '\\$&')}$`),
+}));
 const raised = [...(await everythingRaised()), ...ofFiles];
 
 /** The terminal's lines: the message, and below it, two spaces in, the hint. Problems of a file are lines of the message. */

@@ -1,6 +1,7 @@
 import type { Log } from '../../../activities/index.ts';
 import type { ListenAddress } from '../../core/listen.ts';
 import { apiAt } from '../../http/apiConfig.ts';
+import { apiConnections, apiPatienceMs } from '../../http/limits.ts';
 import type { HttpServers } from '../../http/server.ts';
 import { serveHttp } from '../../serving.ts';
 import { readApiConfig } from '../../storage/configuration.ts';
@@ -46,7 +47,8 @@ async function serve(
 ): Promise<HttpServers> {
   const pool = connect(url, {
     applicationName: 'temporal-outbox-api',
-    max: 20,
+    max: apiConnections.alone,
+    patienceMs: apiPatienceMs,
     onIdleError: (error) =>
       log.warn({ error: error.message }, 'a PostgreSQL connection broke; it is replaced'),
   });
@@ -54,7 +56,8 @@ async function serve(
     await requireSchema(pool);
     const { env } = process;
     const served = await serveHttp({
-      ...{ pool, log, env },
+      openApiPool: () => pool,
+      ...{ log, env },
       api: apiAt(await readApiConfig(pool), listen, env),
       metricsListen: metricsListen === 'off' ? null : metricsListen,
       observed: {
@@ -62,9 +65,9 @@ async function serve(
         ...{ temporal: undefined, tally: undefined, relay: undefined, worker: undefined },
       },
     });
-    return { ...served, close: () => served.close().finally(() => pool.end()) };
+    return { ...served, close: () => served.close() };
   } catch (error) {
-    await pool.end();
+    if (!pool.ended) await pool.end();
     throw explainDatabaseError(error, describeDatabase(url));
   }
 }

@@ -48,6 +48,7 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
   const start = (): Promise<Running> =>
     run({
       databaseUrl: url,
+      ...apiDatabase(),
       log,
       destinationTypes,
       roles: { relay: command !== 'worker', worker: command !== 'relay' },
@@ -69,6 +70,12 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
     await running.stop();
   }
   log.info({ command }, 'stopped');
+}
+
+/** As a login of its own, or as the one that delivers. */
+function apiDatabase(): { apiDatabaseUrl?: string } {
+  const name = 'OUTBOX_API_DATABASE_URL';
+  return (process.env[name] ?? '') === '' ? {} : { apiDatabaseUrl: databaseUrl(process.env, name) };
 }
 
 const delayMs = { first: 500, maximum: 5_000 };
