@@ -22,7 +22,11 @@ const handlers = {
     const { charged } = rows[0];
     if (!(charged > 0)) throw new Refusal(422, `nothing is charged for order ${orderId}`);
     await enter(client, orderId, -charged);
-    await enqueue(client, { type: 'order.refunded', key: orderId, payload: { orderId, amount: charged } });
+    await enqueue(client, {
+      type: 'order.refunded',
+      key: orderId,
+      payload: { orderId, amount: charged, becomes: 'cancelled' },
+    });
   },
 };
 

@@ -20,7 +20,7 @@ const handlers = {
       orderId,
       country,
     ]);
-    await enqueue(client, { type: 'order.shipped', key: orderId, payload: { orderId } });
+    await enqueue(client, { type: 'order.shipped', key: orderId, payload: { orderId, becomes: 'shipped' } });
   },
   // A person gave the delivery up. If its answer was lost and the parcel has left, there is nothing to undo.
   'shipment.discarded': async (client, { orderId }) => {

@@ -13,7 +13,7 @@ export class ReceivedMessage {
   readonly revision: number;
   /** With `onRevision: 'apply'`: the revision whose effect is still there. Else null. */
   readonly replaces: AppliedBefore | null;
-  /** `order.created`; null where the sender does not say. */
+  /** `order.created`; null where the sender does not say. Signed only with `cloudEvents: structured`: else it is a header's. */
   readonly type: string | null;
   /** `outbox-attempt`: 1 for the first; null where the sender does not say. */
   readonly attempt: number | null;
@@ -39,7 +39,9 @@ export class ReceivedMessage {
     this.headers = headers;
     this.body = body;
     this.replaces = replaces;
-    this.type = decoded(headerOf(headers, 'outbox-event-type') ?? headerOf(headers, 'ce-type'));
+    this.type =
+      typeOfEnvelope(headers, body) ??
+      decoded(headerOf(headers, 'outbox-event-type') ?? headerOf(headers, 'ce-type'));
     const attempt = Number(headerOf(headers, 'outbox-attempt'));
     this.attempt = Number.isSafeInteger(attempt) && attempt > 0 ? attempt : null;
     this.#message = message;
@@ -88,5 +90,16 @@ function decoded(value: string | undefined): string | null {
     return decodeURIComponent(value);
   } catch {
     return value;
+  }
+}
+
+/** With `cloudEvents: structured` the type is in the body, and so under the signature. */
+function typeOfEnvelope(headers: HeaderSource, body: Uint8Array): string | null {
+  if (!/^application\/cloudevents\+json\b/i.test(headerOf(headers, 'content-type') ?? '')) return null;
+  try {
+    const { type } = JSON.parse(new TextDecoder().decode(body)) as { type?: unknown };
+    return typeof type === 'string' ? type : null;
+  } catch {
+    return null;
   }
 }

@@ -13,7 +13,7 @@ def once(key: str, body: bytes) -> bool:
     db = sqlite3.connect(os.environ["BILLING_DATABASE"], isolation_level=None, timeout=5)
     try:
         db.execute("begin immediate")
-        new = db.execute("insert or ignore into handled (idempotency_key) values (?)", (key,)).rowcount == 1
+        new = db.execute("insert or ignore into handled (webhook_id) values (?)", (key,)).rowcount == 1
         if new:  # do the work here, in the same transaction
             db.execute("insert into invoices (body) values (?)", (body.decode(),))
         db.execute("commit")
@@ -26,18 +26,23 @@ class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", 0))
-        if length > largest:
-            self.close_connection = True
+        self.close_connection = True  # until the body is read: what follows it could not be told apart
+        length = self.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()) or "transfer-encoding" in self.headers:
+            return self.answer(411)  # read(-1) would wait for the end of the connection; the sender always says how long
+        if len(length) > 9 or int(length) > largest:
             return self.answer(413)
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            return None  # it broke off: there is nobody to answer
+        self.close_connection = False
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             webhook.verify(body, headers)
         except WebhookVerificationError:
             return self.answer(401)
         try:
-            once(headers["idempotency-key"], body)
+            once(headers["webhook-id"], body)  # signed; idempotency-key is not
         except sqlite3.OperationalError:  # locked, or away: costs the message nothing
             return self.answer(503, {"retry-after": "5"})
         return self.answer(204)
@@ -54,7 +59,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 setup = sqlite3.connect(os.environ["BILLING_DATABASE"])
-setup.execute("create table if not exists handled (idempotency_key text primary key)")
+setup.execute("create table if not exists handled (webhook_id text primary key)")
 setup.execute("create table if not exists invoices (body text)")
 setup.close()
 server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8090"))), Receiver)
