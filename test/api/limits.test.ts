@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { enqueue } from '../../src/index.ts';
-import { connect, type Pool } from '../../src/storage/connect.ts';
+import { connect } from '../../src/storage/connect.ts';
 import {
   applyTestConfig,
   atEnd,
@@ -123,7 +123,7 @@ test('however often its health is asked, the database is asked once a second', a
       return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
     },
   });
-  const api = await startApi({ pool: counting as Pool });
+  const api = await startApi({ pool: counting });
   const answers = await Promise.all(Array.from({ length: 200 }, () => fetch(`${api}/healthz`)));
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
   expect(asked).toBeLessThanOrEqual(5);
