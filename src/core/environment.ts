@@ -1,5 +1,5 @@
 /** `${NAME}` in addresses: filled in by the process that loads or sends, stored as written. */
-import { whyClosed } from './reserved.ts';
+import { whyClosed, type VariableUse } from './reserved.ts';
 import { readVariable, type Environment } from './secrets.ts';
 
 export interface Expansion {
@@ -13,11 +13,11 @@ export interface Expansion {
   readonly malformed: boolean;
 }
 
-export function expandEnvironment(text: string, env: Environment): Expansion {
+export function expandEnvironment(text: string, env: Environment, use: VariableUse = 'sent'): Expansion {
   const missing = new Set<string>();
   const closed = new Set<string>();
   const expanded = text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (written, name: string) => {
-    const refusal = whyClosed(name, env);
+    const refusal = whyClosed(name, env, use);
     if (refusal !== null) {
       closed.add(refusal);
       return written;

@@ -4,8 +4,11 @@
  */
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a variable is wanted for: to be sent to a receiver, or to be compared with what callers of our API send. */
-export type VariableUse = 'sent' | 'api-token';
+/**
+ * What a variable is wanted for: to be sent to a receiver, to be compared with what callers of our API send, or as the whole address of a server, whose
+ * credentials go to that server alone.
+ */
+export type VariableUse = 'sent' | 'api-token' | 'address';
 
 const ownToken = /^OUTBOX_API_TOKEN/;
 
@@ -35,7 +38,7 @@ export function whyClosed(name: string, env: Environment, use: VariableUse = 'se
   if (reserved.some((pattern) => pattern.test(upper)))
     return `the environment variable ${name} is reserved for this process itself and is not given to a configuration`;
   const value = Object.hasOwn(env, name) ? env[name] : undefined;
-  if (value !== undefined && addressWithCredentials.test(value))
+  if (use !== 'address' && value !== undefined && addressWithCredentials.test(value))
     return `the environment variable ${name} holds an address with credentials inside, which is not given to a configuration`;
   return isAllowed(name, env)
     ? null

@@ -58,6 +58,13 @@ describe('a variable of the process itself', () => {
     },
   );
 
+  it('with credentials inside may be the whole address of a server, not a part of one', () => {
+    const env = { RABBIT: 'amqp://me:pw@mq' };
+    expect(resolveSecret('env:RABBIT', env, 'address')).toBe('amqp://me:pw@mq');
+    expect(expandEnvironment('amqp://evil/${RABBIT}', env).closed).toHaveLength(1);
+    expect(() => resolveSecret('env:PGPASSWORD', { PGPASSWORD: 'x' }, 'address')).toThrow(/reserved/);
+  });
+
   it('may be a token of our own API, and of nothing that is sent', () => {
     const env = { OUTBOX_API_TOKEN: 'token' };
     expect(resolveSecret('env:OUTBOX_API_TOKEN', env, 'api-token')).toBe('token');

@@ -1,7 +1,8 @@
 /** The address of a server as a type's key holds it: written out, with `${NAME}` inside, or `env:NAME` as a whole. */
 import { classifyHost } from '../../core/address.ts';
 import { expandEnvironment } from '../../core/environment.ts';
-import { resolveSecret, secretName } from '../../core/secrets.ts';
+import type { VariableUse } from '../../core/reserved.ts';
+import { closedHint, resolveSecret, secretName } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
@@ -19,13 +20,19 @@ export function checkServerAddress(
   const text =
     secretName(written) === null && !written.startsWith('env:')
       ? written
-      : resolveWritten(path, written, context);
+      : resolveWritten(path, written, context, 'address');
   if (text === undefined) return;
-  const { text: expanded, missing, malformed } = expandEnvironment(text, context.env);
+  const {
+    text: expanded,
+    missing,
+    closed = [],
+    malformed,
+  } = expandEnvironment(text, context.env, useOf(text));
   if (malformed)
     findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
   for (const name of missing) reportMissing(path, name, context);
-  if (malformed || missing.length > 0) return;
+  for (const why of closed) findings.problem(path, why, 'OUTBOX_VARIABLE_CLOSED');
+  if (malformed || missing.length > 0 || closed.length > 0) return;
   const problem = addressProblem(expanded, schemes);
   if (problem !== null)
     return findings.problem(
@@ -37,6 +44,11 @@ export function checkServerAddress(
       path,
       'a password is written in the file and would be stored in the database; use env:NAME for the whole address',
     );
+}
+
+/** Credentials inside a variable are for the server that it names, and for no other that it is written into. */
+function useOf(written: string): VariableUse {
+  return /^\$\{[A-Za-z_][A-Za-z0-9_]*\}$/.test(written) ? 'address' : 'sent';
 }
 
 function addressProblem(text: string, schemes: readonly string[]): string | null {
@@ -64,10 +76,14 @@ export function readServerAddress(
 ): URL {
   const { env } = source;
   const isReference = secretName(written) !== null;
-  const { text, missing } = expandEnvironment(
-    isReference ? (source.resolveSecret ?? resolveSecret)(written, env) : written,
-    env,
-  );
+  const resolve = source.resolveSecret ?? ((reference) => resolveSecret(reference, env, 'address'));
+  const {
+    text,
+    missing,
+    closed = [],
+  } = expandEnvironment(isReference ? resolve(written, env) : written, env, useOf(written));
+  if (closed[0] !== undefined)
+    throw new OutboxError('OUTBOX_VARIABLE_CLOSED', `${key}: ${closed[0]}`, { hint: closedHint });
   if (missing.length > 0)
     throw new OutboxError(
       'OUTBOX_CONFIG_INVALID',
