@@ -123,7 +123,7 @@ const keys: Row[] = [
     invalid,
     2,
     'destinations.billing.type',
-    'expected http; it is missing',
+    'expected http or rabbitmq; it is missing',
   ],
   [
     'an unknown type',
@@ -131,7 +131,7 @@ const keys: Row[] = [
     invalid,
     3,
     'destinations.billing.type',
-    'expected http, found the text "smtp"',
+    'expected http or rabbitmq, found the text "smtp"',
   ],
   [
     'a destination that is text',

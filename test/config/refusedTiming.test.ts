@@ -248,7 +248,7 @@ const limits: Row[] = [
 ];
 
 const notYet: Row[] = [
-  ...['rocketmq', 'rabbitmq', 'kafka', 'nats', 'temporal'].map((type): Row => [
+  ...['rocketmq', 'kafka', 'nats', 'sqs', 'redis', 'temporal'].map((type): Row => [
     type,
     withLines('topic: a').replace('type: http', `type: ${type}`),
     later,

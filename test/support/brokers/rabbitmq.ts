@@ -1,0 +1,113 @@
+/** A real RabbitMQ, of the machine's own packages, in a directory of its own. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { connect } from 'amqplib';
+import { atEnd } from '../cleanup.ts';
+import { eventually } from '../eventually.ts';
+
+export interface TestRabbitmq {
+  /** `amqp://guest:guest@127.0.0.1:<port>` */
+  readonly url: string;
+  readonly port: number;
+  /** SIGKILL to the whole server; resolves when it is gone. */
+  readonly kill9: () => Promise<void>;
+  /** Again, with the same data; resolves when it takes connections. */
+  readonly start: () => Promise<void>;
+}
+
+/** For a `beforeAll`, where no test can be skipped yet; tests ask `requires.program('rabbitmq-server')`. */
+export function isInstalled(): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+const program = 'rabbitmq-server';
+
+/** Stopped, and its data removed, when the test (or the file) ends. */
+export async function startRabbitmq(): Promise<TestRabbitmq> {
+  const directory = await mkdtemp(join(tmpdir(), 'outbox-rabbitmq-'));
+  const [port, distribution, mapper] = [await freePort(), await freePort(), await freePort()];
+  const user = await rabbitmqUser();
+  if (user !== null) await chown(directory, user.uid, user.gid);
+  const url = `amqp://guest:guest@127.0.0.1:${port}`;
+  let child: ChildProcess | undefined;
+  const kill9 = async (): Promise<void> => {
+    const running = child;
+    child = undefined;
+    if (running?.pid === undefined || running.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => void running.once('exit', () => resolve()));
+    process.kill(-running.pid, 'SIGKILL');
+    await ended;
+    await nobodyListens(port);
+  };
+  const start = async (): Promise<void> => {
+    child = spawn(program, [], {
+      // A group of its own, under its own user from the start: a script that changes to it would leave the group.
+      detached: true,
+      ...user,
+      stdio: 'ignore',
+      env: {
+        PATH: process.env['PATH'],
+        HOME: directory,
+        RABBITMQ_NODENAME: `outbox-${port}@localhost`,
+        RABBITMQ_NODE_PORT: String(port),
+        RABBITMQ_DIST_PORT: String(distribution),
+        RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+        RABBITMQ_MNESIA_BASE: join(directory, 'data'),
+        RABBITMQ_LOG_BASE: join(directory, 'log'),
+        ERL_EPMD_ADDRESS: '127.0.0.1',
+        ERL_EPMD_PORT: String(mapper),
+      },
+    });
+    await eventually(
+      async () => {
+        const connection = await connect(url);
+        connection.on('error', () => undefined);
+        await connection.close();
+      },
+      { timeout: 60_000, interval: 200 },
+    );
+  };
+  atEnd(async () => {
+    await kill9();
+    // Erlang's name server makes itself a daemon, out of every group.
+    await promisify(execFile)('epmd', ['-kill'], {
+      env: { ...process.env, ERL_EPMD_PORT: String(mapper) },
+    }).catch(() => undefined);
+    await rm(directory, { recursive: true, force: true });
+  });
+  await start();
+  return { url, port, kill9, start };
+}
+
+/** Debian's script changes to this user when root calls it. */
+async function rabbitmqUser(): Promise<{ readonly uid: number; readonly gid: number } | null> {
+  if (process.getuid?.() !== 0) return null;
+  const id = async (flag: string) => Number((await promisify(execFile)('id', [flag, 'rabbitmq'])).stdout);
+  return { uid: await id('-u'), gid: await id('-g') };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Until the port can be listened at again. */
+async function nobodyListens(port: number): Promise<void> {
+  await eventually(
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const server = createServer();
+        server.once('error', reject);
+        server.listen(port, '127.0.0.1', () => server.close(() => resolve()));
+      }),
+    { timeout: 20_000 },
+  );
+}
