@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './longestFirst.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
@@ -12,7 +13,8 @@ export default defineConfig({
     root,
     // Temporal's native module and a shared V8 do not go together with worker threads.
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

@@ -1,11 +1,12 @@
 /**
- * Everything at once, with real servers and processes, and then what must hold all the same. A short run with a fixed seed; a
- * longer one by `npm run chaos`.
+ * Everything at once, with real servers and processes, and then what must hold all the same. A short run with a fixed seed where
+ * everything is to run; a longer one by `npm run chaos`.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { onlyWithEverything } from '../support/everything.ts';
 import { atEnd } from '../support/index.ts';
 import { runChaos, type Report } from './rig.ts';
 
@@ -21,7 +22,8 @@ const options = (process.env['CHAOS_OPTIONS'] ?? '').split(' ');
 
 test(
   'whatever is killed, stopped or cut off, nothing is lost, doubled under another key, or acted on twice',
-  async () => {
+  async (context) => {
+    if (process.env['CHAOS_SEED'] === undefined) onlyWithEverything(context, 'chaos');
     const kept = process.env['CHAOS_DIRECTORY'];
     const directory = kept ?? (await mkdtemp(join(tmpdir(), 'outbox-chaos-')));
     let failed = true;

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { failpoints, type Failpoint } from '../../src/failpoints.ts';
 import { flushRows } from '../chaos/bounds.ts';
+import { everything, onlyWithEverything } from '../support/everything.ts';
 import {
   applyTestConfig,
   createTestDatabase,
@@ -194,7 +195,17 @@ const scenarios = {
   'before-restart': recovering,
 } as const satisfies Record<Failpoint, Scenario>;
 
-const points = Object.keys(failpoints) as Failpoint[];
+/** One of each scenario; and two at which nothing, or all, was sent. */
+const usual: readonly Failpoint[] = [
+  'after-claim',
+  'after-send',
+  'before-failures',
+  'before-resolve',
+  'after-look',
+  'after-park',
+];
+const all = Object.keys(failpoints) as Failpoint[];
+const points = everything ? all : usual;
 const outcomes = new Map<Failpoint, Promise<Outcome>>();
 const atOnce = 6;
 
@@ -209,28 +220,25 @@ beforeAll(async () => {
   await Promise.all(lanes);
 }, 280_000);
 
-test.each(points)(
-  'a process that dies at %s loses nothing',
-  async (point) => {
-    const outcome = await outcomes.get(point);
-    if (outcome === undefined) throw new Error('no scenario');
-    const { victim, receiver, ids, database, open, repeats } = outcome;
-    expect(await victim.ended).toEqual({ code: null, signal: 'SIGKILL' });
-    expect(victim.stderr()).toContain(`failpoint ${point}: exit`);
-    expect([...keysOf(receiver).keys()].sort()).toEqual(ids.map((id) => `billing/${id}`).sort());
-    expect(await database.rows('select 1 from outbox.delivered')).toHaveLength(ids.length);
-    console.log(`${point}: ${repeats} of ${ids.length} sent again`);
-    expect(repeats).toBeLessThanOrEqual(bound);
-    if (scenarios[point] === delivering || scenarios[point] === parking) expect(repeats).toBe(open);
-    if (['after-claim', 'before-start', 'after-load'].includes(point)) expect(repeats).toBe(0);
-    // Before the end of an attempt all acknowledgements may have been flushed already.
-    if (['after-send', 'before-flush', 'before-failures'].includes(point)) expect(repeats).toBeGreaterThan(0);
-    const done = await database.rows(`select command_id from outbox.audit where outcome = 'done'`);
-    expect(done.length).toBe(new Set(done.map((line) => line['command_id'])).size);
-    const letters = await database.rows<{ n: number }>(
-      'select count(*)::int as n from outbox.dead_letters group by event_id, destination',
-    );
-    expect(letters.every(({ n }) => n === 1)).toBe(true);
-  },
-  240_000,
-);
+test.for(all)('a process that dies at %s loses nothing', { timeout: 240_000 }, async (point, context) => {
+  if (!points.includes(point)) onlyWithEverything(context, 'kills by the dozen');
+  const outcome = await outcomes.get(point);
+  if (outcome === undefined) throw new Error('no scenario');
+  const { victim, receiver, ids, database, open, repeats } = outcome;
+  expect(await victim.ended).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(victim.stderr()).toContain(`failpoint ${point}: exit`);
+  expect([...keysOf(receiver).keys()].sort()).toEqual(ids.map((id) => `billing/${id}`).sort());
+  expect(await database.rows('select 1 from outbox.delivered')).toHaveLength(ids.length);
+  console.log(`${point}: ${repeats} of ${ids.length} sent again`);
+  expect(repeats).toBeLessThanOrEqual(bound);
+  if (scenarios[point] === delivering || scenarios[point] === parking) expect(repeats).toBe(open);
+  if (['after-claim', 'before-start', 'after-load'].includes(point)) expect(repeats).toBe(0);
+  // Before the end of an attempt all acknowledgements may have been flushed already.
+  if (['after-send', 'before-flush', 'before-failures'].includes(point)) expect(repeats).toBeGreaterThan(0);
+  const done = await database.rows(`select command_id from outbox.audit where outcome = 'done'`);
+  expect(done.length).toBe(new Set(done.map((line) => line['command_id'])).size);
+  const letters = await database.rows<{ n: number }>(
+    'select count(*)::int as n from outbox.dead_letters group by event_id, destination',
+  );
+  expect(letters.every(({ n }) => n === 1)).toBe(true);
+});

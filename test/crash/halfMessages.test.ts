@@ -1,6 +1,7 @@
 /**
- * A thousand half messages of each kind, side by side, from real producer processes that are killed, while `run` is killed and
- * Temporal is stopped in between. What is delivered is what the producer's own database says, and people where nobody else knows.
+ * Half messages of each kind, side by side, a hundred or (OUTBOX_TEST_ALL=1) a thousand, from real producer processes that are killed,
+ * while `run` is killed and Temporal is stopped in between. What is delivered is what the producer's own database says, and people where
+ * nobody else knows.
  */
 import type { Client } from '@temporalio/client';
 import { expect, test } from 'vitest';
@@ -13,7 +14,7 @@ import { checks, graceMs, openStage, type Fault, type Stage } from './halfMessag
 const patience = { timeout: 180_000, interval: 250 };
 
 test(
-  '1,000 of each kind, `run` killed and Temporal away in between: delivered is what the producer committed, or people did',
+  `${each} of each kind, run killed and Temporal away in between: delivered is what the producer committed, or people did`,
   { timeout: 600_000 },
   async () => {
     const stage = await openStage();

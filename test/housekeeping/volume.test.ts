@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { onlyWithEverything } from '../support/everything.ts';
 import { createTestDatabase, servers } from '../support/index.ts';
 
 interface VolumeReport {
@@ -12,12 +13,14 @@ interface VolumeReport {
 
 const script = fileURLToPath(new URL('../chaos/volume.mjs', import.meta.url));
 
-test.each([
-  ['', []],
+test.for([
+  ['', [] as string[]],
   [' while somebody else’s transaction stays open', ['--open-transaction']],
-])(
+] as const)(
   'days come and go%s: each is dropped, what is parked outlives it and is delivered in the end',
-  async (_when, more) => {
+  { timeout: 150_000 },
+  async ([when, more], context) => {
+    if (when !== '') onlyWithEverything(context, 'large volumes');
     const database = await createTestDatabase({ migrated: false });
     const size = ['--events', '2000', '--days', '2', '--parked', '4'];
     const args = [...size, '--name', database.name, '--json', ...more];
@@ -31,5 +34,4 @@ test.each([
       Array(2).fill({ dropped: true, waiting: 0, kept: 2 }),
     );
   },
-  150_000,
 );

@@ -6,14 +6,15 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { freePort } from '../../src/embedded/ports.ts';
 import { migrateInbox } from '../../src/inbox/index.ts';
+import { everything } from '../support/everything.ts';
 import { applyTestConfig, createTestDatabase, eventually, startRun } from '../support/index.ts';
 import { repository, startProcess, type ReceiverProcess } from './process.ts';
 import { startUnreliableWire } from './unreliableWire.ts';
 import { secret } from './stage.ts';
 
 const execute = promisify(execFile);
-const transfers = Number(process.env['BANK_TRANSFERS'] ?? 20_000);
-const kills = 8;
+const transfers = Number(process.env['BANK_TRANSFERS'] ?? (everything ? 20_000 : 4_000));
+const kills = everything ? 8 : 3;
 const example = (name: string) => join(repository, 'examples', 'bank', name);
 
 test(`${transfers} transfers, over a wire that repeats, delays and cuts, to a receiver that is killed ${kills} times`, async () => {

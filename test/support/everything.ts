@@ -1,7 +1,7 @@
-/** Whether this run is to leave nothing out: OUTBOX_TEST_ALL=1. Tests of a minute each are skipped else, and counted with that reason. */
+/** Whether this run is to leave nothing out: OUTBOX_TEST_ALL=1. Without, each behaviour is shown once, and what takes long by nature is less. */
 export const everything = process.env['OUTBOX_TEST_ALL'] === '1';
 
-/** To be called first in a test that takes long. */
-export function onlyWithEverything(context: { skip(note?: string): void }): void {
-  if (!everything) context.skip('left to OUTBOX_TEST_ALL=1');
+/** To be called first in a test that takes long by nature; it is skipped else, and counted with the reason: `kills by the hundred`. */
+export function onlyWithEverything(context: { skip(note?: string): void }, why = 'it takes minutes'): void {
+  if (!everything) context.skip(`left to OUTBOX_TEST_ALL=1: ${why}`);
 }
