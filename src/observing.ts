@@ -17,6 +17,7 @@ import { didBreakUnderWay, explainDatabaseError } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { readWritable } from './storage/standing.ts';
 import type { Temporal } from './temporal/connect.ts';
+import { isWithheld } from './temporal/grpc.ts';
 import { namespaceIdOf } from './temporal/namespace.ts';
 import type { Visibility } from './temporal/visibility.ts';
 import { version } from './version.ts';
@@ -188,6 +189,11 @@ async function checkTemporal(
   visibility: Visibility | undefined,
 ): Promise<Check> {
   const id = await askTemporal(temporal);
+  if (id === null)
+    return {
+      ok: true,
+      says: 'Temporal does not say which store it is: no right to describe the namespace, or a limit',
+    };
   // Where the database is away, that is for its own check to say.
   const bound = await readSettings(pool).then(
     ({ temporalNamespaceId }) => temporalNamespaceId,
@@ -201,8 +207,16 @@ async function checkTemporal(
   };
 }
 
-function askTemporal(temporal: Temporal): Promise<string> {
-  return temporal.connection.withDeadline(Date.now() + temporalDeadlineMs, () => namespaceIdOf(temporal));
+/** Null: it answers, and does not say which store it is. */
+async function askTemporal(temporal: Temporal): Promise<string | null> {
+  try {
+    return await temporal.connection.withDeadline(Date.now() + temporalDeadlineMs, () =>
+      namespaceIdOf(temporal),
+    );
+  } catch (error) {
+    if (isWithheld(error)) return null;
+    throw error;
+  }
 }
 
 function checkLanes(relay: Relay): Check {

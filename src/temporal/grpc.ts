@@ -19,6 +19,12 @@ export function grpcCodeOf(error: unknown): number | undefined {
   return undefined;
 }
 
+/** The server answered, and does not let us look: no right, a limit, or a server that does not offer it. */
+export function isWithheld(error: unknown): boolean {
+  const { permissionDenied, resourceExhausted, unimplemented } = grpcStatus;
+  return [permissionDenied, resourceExhausted, unimplemented].includes(grpcCodeOf(error) ?? -1);
+}
+
 /** The innermost words that say anything: the client's own "Failed to start Workflow" says nothing. */
 export function innermostWords(error: unknown): string {
   const words = causesOf(error).map(({ details, message }) =>

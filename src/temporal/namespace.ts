@@ -4,7 +4,7 @@ import { OutboxError } from '../errors.ts';
 import { searchAttributeNames } from '../../workflows/attributes.ts';
 import { isMark, markSignal } from '../../workflows/contract.ts';
 import { unreachable, type Temporal } from './connect.ts';
-import { grpcCodeOf, grpcStatus } from './grpc.ts';
+import { grpcCodeOf, grpcStatus, innermostWords, isWithheld } from './grpc.ts';
 
 export interface NamespaceFacts {
   /** Differs from store to store, even of one name: a wiped or wrong server is noticed by it. */
@@ -48,8 +48,21 @@ export async function namespaceIdOf({ connection, namespace, address }: Temporal
     const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
     return namespaceInfo?.id ?? '';
   } catch (error) {
-    throw unreachable(`${address}, namespace ${namespace}`, error);
+    const of = `${address}, namespace ${namespace}`;
+    throw isWithheld(error) ? cannotLook(of, 'DescribeNamespace', error) : unreachable(of, error);
   }
+}
+
+/** It answers, and refuses what says whose store this is. */
+function cannotLook(where: string, call: string, cause: unknown): OutboxError {
+  return new OutboxError(
+    'OUTBOX_TEMPORAL_UNREACHABLE',
+    `cannot use Temporal at ${where}: ${innermostWords(cause)}`,
+    {
+      cause,
+      hint: `It answers, and refuses ${call}, without which nobody can tell whose workflows these are: ask for that right, or a higher limit.`,
+    },
+  );
 }
 
 /** A database as the namespace remembers it. */
@@ -115,7 +128,12 @@ async function requireSame(
   name: string | null,
   { databaseId, knows, restored, warn }: Omit<Claimant, 'mark'>,
 ): Promise<void> {
-  const { memo } = await temporal.client.workflow.getHandle(workflowId).describe();
+  const { memo } = await temporal.client.workflow
+    .getHandle(workflowId)
+    .describe()
+    .catch((error: unknown) => {
+      throw isWithheld(error) ? cannotLook(temporal.address, 'DescribeWorkflowExecution', error) : error;
+    });
   if (memo?.['databaseId'] !== databaseId) {
     throw new OutboxError(
       'OUTBOX_TEMPORAL_MISMATCH',

@@ -1,6 +1,6 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Temporal } from './connect.ts';
-import { grpcCodeOf, grpcStatus } from './grpc.ts';
+import { isWithheld } from './grpc.ts';
 
 /**
  * How a workflow stands. `missing`: there is none, or it came to its end. `untold`: Temporal answers, and does not let us look.
@@ -26,16 +26,10 @@ export async function standingOf({ client }: Temporal, workflowId: string): Prom
     return { is, pause: pauseOf(raw, is === 'paused') };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return { is: 'missing', pause: null };
-    if (withheld.has(grpcCodeOf(error) ?? -1)) return { is: 'untold', pause: null };
+    if (isWithheld(error)) return { is: 'untold', pause: null };
     throw error;
   }
 }
-
-const withheld = new Set([
-  grpcStatus.permissionDenied,
-  grpcStatus.resourceExhausted,
-  grpcStatus.unimplemented,
-]);
 
 /** A status of a later server is one of a workflow that is there. */
 function kindOf(status: string): WorkflowStanding['is'] {

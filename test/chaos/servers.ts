@@ -84,7 +84,9 @@ export async function temporalServer(dataFile: string): Promise<TemporalServer> 
   const port = Number(address.split(':')[1]);
   let listsRefused = false;
   const restart = restarting(first, async () => {
-    const again = await startTemporal({ ...options, port, dynamicConfig: listsRefused ? noLists : {} });
+    // Its file has the attributes; to see whether they can be used yet would be to ask for a list.
+    const how = listsRefused ? { searchAttributes: {}, dynamicConfig: noLists } : {};
+    const again = await startTemporal({ ...options, port, ...how });
     if (again.address !== address) throw new Error(`${address} was taken by somebody`);
     return again;
   });

@@ -1,0 +1,84 @@
+/** In front of a real Temporal server: passes everything on, and refuses the calls that it is told to, as an authorizer or a limit does. */
+import {
+  connect,
+  constants,
+  createServer,
+  type ServerHttp2Stream,
+  type IncomingHttpHeaders,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { atEnd } from '../support/index.ts';
+
+export interface TemporalGate {
+  readonly address: string;
+  /** From now on these calls (`DescribeWorkflowExecution`) are refused, and no others. */
+  refuse(methods: readonly string[], refusal?: Refusal): void;
+  /** How often each was refused. */
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+export interface Refusal {
+  /** gRPC's number. */
+  readonly status: number;
+  readonly message: string;
+}
+
+export const denied: Refusal = { status: 7, message: 'Request unauthorized.' };
+export const limited: Refusal = { status: 8, message: 'namespace rate limit exceeded' };
+
+export async function startTemporalGate(target: string): Promise<TemporalGate> {
+  const upstream = connect(`http://${target}`).on('error', () => undefined);
+  let methods: readonly string[] = [];
+  let refusal = denied;
+  const refused = new Map<string, number>();
+  const server = createServer();
+  const sessions = new Set<{ destroy(): void }>();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('error', () => undefined).on('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => undefined);
+    const method = headers[':path']?.split('/').at(-1) ?? '';
+    if (!methods.includes(method)) return pass(stream, headers);
+    refused.set(method, (refused.get(method) ?? 0) + 1);
+    stream.respond(
+      {
+        ':status': 200,
+        'content-type': 'application/grpc',
+        'grpc-status': String(refusal.status),
+        'grpc-message': refusal.message,
+      },
+      { endStream: true },
+    );
+  });
+  const pass = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
+    const request = upstream.request(headers);
+    let trailers: IncomingHttpHeaders = {};
+    request.on('trailers', (found: IncomingHttpHeaders) => (trailers = found));
+    request.on('response', (found, flags) => {
+      if (stream.destroyed) return;
+      const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      stream.respond(found, { endStream, waitForTrailers: !endStream });
+      if (!endStream) request.pipe(stream);
+    });
+    stream.on('wantTrailers', () => stream.sendTrailers(trailers));
+    request.on('error', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    stream.on('close', () => request.close(constants.NGHTTP2_CANCEL));
+    stream.pipe(request);
+  };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  atEnd(() => {
+    for (const session of sessions) session.destroy();
+    upstream.destroy();
+    server.close();
+  });
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    refused,
+    refuse: (which, how = denied) => {
+      methods = which;
+      refusal = how;
+    },
+  };
+}
