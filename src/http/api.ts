@@ -99,7 +99,7 @@ function addRoutes(
     guarded.addHook('onRequest', async (request) => guard(request));
     addMessages(guarded, pool);
     guarded.post('/events', async ({ body }, reply) => {
-      const written = await enqueue(pool, readEvent(body));
+      const written = await enqueue(pool, readEvent(body), { ownTransaction: true });
       return reply.code(written.inserted ? 201 : 200).send(written);
     });
   });

@@ -1,12 +1,7 @@
 /** What PostgreSQL alone can find wrong with an event: how long its jsonb prints, how far its numbers reach. */
 import { OutboxError } from '../errors.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { payloadBytesMax } from './event.ts';
-
-interface DriverError extends Error {
-  readonly code?: string;
-  readonly constraint?: string;
-  readonly detail?: string;
-}
 
 const bySqlState: Readonly<Record<string, string>> = {
   '22P02': 'payload: not JSON as PostgreSQL understands it',
@@ -26,7 +21,8 @@ const byConstraint: Readonly<Record<string, string>> = {
 
 /** An {@link OutboxError} for what is wrong with the event, undefined for any other error. */
 export function explainRefusedEvent(error: unknown): OutboxError | undefined {
-  const { code = '', constraint = '', message = '', detail } = (error ?? {}) as DriverError;
+  const { code = '', constraint = '', message = '', detail } = driverErrorOf(error);
+  if (code === '42501') return denied(error, message);
   const where = code === '23514' ? brokenCheck(constraint, message) : bySqlState[code];
   if (where === undefined) return undefined;
   const what = detail === undefined || code === '23514' ? message : `${message} (${detail})`;
@@ -40,4 +36,11 @@ function brokenCheck(constraint: string, message: string): string {
   if (message.includes('no partition'))
     return 'id: not a UUIDv7 of the last days; leave it out, or make a new one';
   return byConstraint[constraint] ?? 'event';
+}
+
+function denied(cause: unknown, message: string): OutboxError {
+  return new OutboxError('OUTBOX_POSTGRES_DENIED', `this role may not write events: ${message}`, {
+    cause,
+    hint: 'As the owner of the outbox: grant outbox_producer to <the role of this service>.',
+  });
 }

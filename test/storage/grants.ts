@@ -20,23 +20,24 @@ const everything = `
 export const grants: Readonly<Record<string, Grants>> = {
   outbox_producer: {
     functions: `
-      commit_message commit_messages enqueue enqueue_all message_state prepare_message prepare_messages
+      commit_message commit_messages enqueue enqueue_all enqueue_events message_state prepare_message prepare_messages
       rollback_message rollback_messages uuid7 uuid7_time`,
     reads: '',
     tables: [
       'events: INSERT(content_type, dedup_key, deliver_at, headers, id, key, payload, source, subject, type), SELECT(deliver_at, id, key, type)',
+      'outgoing_events: INSERT, SELECT',
     ],
   },
   outbox_api: {
     functions: `
-      api_settings commit_message commit_messages enqueue_all message_state prepare_message
+      api_settings commit_message commit_messages enqueue_all enqueue_events message_state prepare_message
       prepare_messages rollback_message rollback_messages`,
     reads: 'migrations',
     tables: [],
   },
   outbox_operator: {
     functions: `
-      accept_home adopt_temporal apply_config bind_home bind_temporal days_ahead enqueue enqueue_all
+      accept_home adopt_temporal apply_config bind_home bind_temporal days_ahead enqueue enqueue_all enqueue_events
       erase events_of_key filter_mode home make_mark may_detach message_state oldest_transaction_seconds
       partitions_past_retention prepare_revision resolve_messages seconds_since settle_restored uuid7
       uuid7_time workflow_prefix`,
