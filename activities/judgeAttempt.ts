@@ -32,6 +32,8 @@ export interface FailedAttempt {
   readonly config: DestinationConfig | undefined;
   readonly tally: Tally;
   readonly failures: readonly NotedFailure[];
+  /** Acknowledgements in the tally that were told to Acknowledged as they came: a batch stays open for seconds. */
+  readonly noted: number;
 }
 
 export interface Judgement {
@@ -53,13 +55,13 @@ const signsKept = 100;
 export async function judgeAttempt(
   { pool, acknowledged, log, random }: ActivityDependencies,
   lane: string,
-  { config, tally, failures }: FailedAttempt,
+  { config, tally, failures, noted }: FailedAttempt,
   persisted: <T>(count: () => Promise<T>) => Promise<T>,
 ): Promise<Judgement> {
   const allOwn = { own: failures, returned: null, change: null };
   if (config === undefined) return allOwn;
   const { circuit: policy } = config;
-  const counts = countsOf(tally, acknowledged.take(lane, policy.windowMs));
+  const counts = countsOf(tally, acknowledged.take(lane, policy.windowMs), noted);
   const circuit = await persisted(() => countOutcomes(pool, lane, counts, policy.windowMs));
   if (circuit === undefined) return allOwn;
   acknowledged.noteForgiven(lane, circuit.forgivenMs);
@@ -85,12 +87,12 @@ export function parkedBySign(policy: CircuitConfig, tally: Tally, failure: Noted
   return { ...failure, row: { ...row, park: 'permanent', delayMs: 0 } };
 }
 
-function countsOf(tally: Tally, acknowledged: number): AttemptCounts {
+function countsOf(tally: Tally, acknowledged: number, noted: number): AttemptCounts {
   const isFault = tally.streak > 0 && isFaultOfDestination(tally.streakClass) && !isSign(tally.streakClass);
   const aside = tally.aside.all;
   return {
     acknowledged,
-    requests: tally.total - aside,
+    requests: tally.total - noted - aside,
     sick: tally.sick - aside,
     unreachable: tally.answered ? 0 : tally.inVain,
     answered: tally.answered,

@@ -51,6 +51,8 @@ export class Ledger {
   #writing: Promise<void> = Promise.resolve();
   #error: unknown;
   #onFailure: (() => void) | undefined;
+  /** Acknowledgements that other attempts of this process know of. */
+  #noted = 0;
 
   constructor(
     dependencies: ActivityDependencies,
@@ -199,7 +201,12 @@ export class Ledger {
    */
   async #settleFailures(): Promise<BatchSummary | null> {
     const { lane } = this.#run;
-    const attempt = { config: this.#reachable?.config, tally: this.tally, failures: this.failures };
+    const attempt = {
+      config: this.#reachable?.config,
+      tally: this.tally,
+      failures: this.failures,
+      noted: this.#noted,
+    };
     const { returned, own, change } = await judgeAttempt(this.#dependencies, lane, attempt, (count) =>
       this.#anyhow(this.failures.length, count),
     );
@@ -214,8 +221,13 @@ export class Ledger {
   /** Nothing is written for an attempt that went well; the next failure tells of it. */
   #noteAcknowledged(): void {
     const config = this.#reachable?.config.circuit;
-    if (config !== undefined && this.failures.length === 0)
-      this.#dependencies.acknowledged.add(this.#run.lane, this.tally.acknowledged, config.windowMs);
+    if (config === undefined || this.failures.length > 0) return;
+    this.#dependencies.acknowledged.add(
+      this.#run.lane,
+      this.tally.acknowledged - this.#noted,
+      config.windowMs,
+    );
+    this.#noted = this.tally.acknowledged;
   }
 
   #persisted<T>(count: number, write: () => Promise<T>): Promise<T> {
@@ -260,6 +272,7 @@ export class Ledger {
   }
 
   #flush(): void {
+    this.#noteAcknowledged();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#late.length > 0) this.#writing = this.#writing.then(() => this.#writeLate());

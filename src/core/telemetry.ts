@@ -10,7 +10,7 @@ export interface Telemetry {
   flushed(durationMs: number): void;
   /** The relay asked for work, and was answered after so long. */
   polled(durationMs: number): void;
-  /** A batch of so many rows was claimed. */
+  /** So many rows were claimed at once, for a new batch or into an open one. */
   claimed(rows: number): void;
   /** Temporal took, or did not take, the start of a workflow. */
   started(outcome: 'started' | 'failed', durationMs: number): void;

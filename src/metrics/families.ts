@@ -115,7 +115,11 @@ function ofTally(tally: Tally | undefined): Family[] {
       'Asking PostgreSQL for work, whether or not there was any.',
       tally.polls,
     ),
-    histogram('outbox_batch_rows', 'Deliveries in a claimed batch.', tally.batches),
+    histogram(
+      'outbox_batch_rows',
+      'Deliveries claimed at once, for a new batch or into an open one.',
+      tally.batches,
+    ),
     counter(
       'outbox_workflow_starts_total',
       'Starts of deliver workflows: started, or failed and tried again.',

@@ -105,7 +105,7 @@ export async function claimRows(
 ): Promise<{ readonly batches: readonly ClaimedBatch[]; readonly joined: readonly Joined[] }> {
   const rows = await rowsOf<ClaimRow>(
     db,
-    `select ${batchColumns}, c.seqs::text[], c.closed, s.config_revision as "configRevision", ${rowColumns}
+    `select ${batchColumns}, ${seqsOnce}, c.closed, s.config_revision as "configRevision", ${rowColumns}
      from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms', true, $5::uuid[], $6::int[], $7::int[], $8::int[]) c
      cross join outbox.settings s
      left join lateral outbox.load_claimed(c.batch_id, c.seqs, $9, $10) r on c.size > 0
@@ -152,7 +152,7 @@ export async function claimInto(
 ): Promise<Joined | undefined> {
   const rows = await rowsOf<ClaimRow>(
     db,
-    `select ${batchColumns}, c.seqs::text[], c.closed, ${rowColumns}
+    `select ${batchColumns}, ${seqsOnce}, c.closed, ${rowColumns}
      from outbox.claim(null, array[$1], array[0]::bigint[], interval '1 s', false, array[$2]::uuid[], array[$3]::int[], array[$4]::int[],
                        array[$5]::int[], $6 * interval '1 ms') c
      left join lateral outbox.load_claimed(c.batch_id, c.seqs, $7, $8) r on c.size > 0
@@ -164,6 +164,7 @@ export async function claimInto(
 }
 
 interface ClaimRow extends Omit<ClaimedBatch, 'opened'>, Omit<DeliveryRow, 'seq'> {
+  /** With the first row of a batch; null with the others. */
   readonly seqs: readonly string[] | null;
   readonly closed: boolean;
   readonly configRevision: number;
@@ -181,6 +182,8 @@ function joinedBy(ofBatch: readonly [ClaimRow, ...ClaimRow[]]): Joined {
   return { lane, batchId, rows, rest: (seqs ?? []).slice(rows.length), lastSeq, closed };
 }
 
+/** With the first row alone: five hundred rows with five hundred numbers each took four times as long to read as all the rest. */
+const seqsOnce = 'case when r.seq is null or r.seq = c.seqs[1] then c.seqs::text[] end as seqs';
 const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq", c.slow`;
 
 function groupByBatch<Row extends { readonly batchId: string }>(

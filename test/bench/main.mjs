@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- drain|latency|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|slow|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * latency runs for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
@@ -17,6 +17,7 @@ import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
 import { measureOrder } from './order.mjs';
 import { measureOutage } from './outage.mjs';
+import { measureSlow } from './slow.mjs';
 import { openStage } from './stage.mjs';
 
 const { values, positionals } = parseArgs({
@@ -64,6 +65,8 @@ try {
       load: values.load,
       say,
     });
+  if (parts.includes('slow'))
+    report.parts.slow = await measureSlow(stage, chosen, { events: Number(values.events), say });
   if (parts.includes('outage'))
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });

@@ -4,6 +4,9 @@ import { createServer } from 'node:http';
 let count = 0;
 let times = [];
 let answer = 204;
+/** Of so many answers in a hundred, milliseconds that they take. */
+let slow = { share: 0, ms: 0 };
+let tookMs = 0;
 const server = createServer((request, response) => {
   const chunks = [];
   request.on('data', (chunk) => chunks.push(chunk));
@@ -11,16 +14,21 @@ const server = createServer((request, response) => {
     count++;
     const at = /"at": ?(\d{13}\.?\d*)/.exec(Buffer.concat(chunks).toString('latin1'));
     if (at !== null) times.push(performance.timeOrigin + performance.now() - Number(at[1]));
-    response.writeHead(answer).end();
+    const ms = slow.share > 0 && count % Math.round(1 / slow.share) === 0 ? slow.ms : 0;
+    tookMs += ms;
+    if (ms === 0) response.writeHead(answer).end();
+    else setTimeout(() => response.writeHead(answer).end(), ms);
   });
 });
 server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send({ kind: 'listening', port: server.address().port }));
-process.on('message', ({ reset, status }) => {
+process.on('message', ({ reset, status, slowDown }) => {
   answer = status ?? answer;
-  process.send({ kind: 'count', count, times: reset ? times : [] });
+  slow = slowDown ?? slow;
+  process.send({ kind: 'count', count, meanMs: tookMs / count, times: reset ? times : [] });
   if (reset) {
     count = 0;
+    tookMs = 0;
     times = [];
   }
 });

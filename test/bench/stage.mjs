@@ -33,6 +33,11 @@ export async function openStage(say) {
       receiver.send({ reset });
       return message(receiver, 'count');
     },
+    /** Of its answers this share takes so many milliseconds. */
+    slowDown: async (slowDown) => {
+      receiver.send({ slowDown });
+      await message(receiver, 'count');
+    },
     /** Of ours that deliver, as many as Temporal knows of. */
     workflows: async () => (await workflow.count(`WorkflowType = 'deliver'`)).count,
     newDatabase: async () => {

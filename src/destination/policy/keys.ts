@@ -42,7 +42,9 @@ const retryKeys = {
 };
 
 const batchSchema = section({
-  maximum: whole(bounds.batchMaximum).optional().describe('Deliveries in one workflow. Default 2000.'),
+  maximum: whole(bounds.batchMaximum)
+    .optional()
+    .describe('Deliveries that a workflow holds at a time; 1 gives each event its own. Default 2000.'),
   inFlight: whole(bounds.batchInFlight)
     .optional()
     .describe('First attempts of batches at a time. Default 2.'),
