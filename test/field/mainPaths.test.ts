@@ -1,4 +1,5 @@
 /** The main paths go on whatever stands around the database. */
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { keepHouse } from '../../src/housekeeping/pass.ts';
 import { connect } from '../../src/storage/connect.ts';
@@ -20,6 +21,18 @@ test(
   'with a statement timeout of two seconds on every login role',
   async () => {
     await walkMainPaths(await directStage([`alter role {login} set statement_timeout = '2s'`]));
+  },
+  patience,
+);
+
+test(
+  'with repeatable read as the database’s default isolation',
+  async () => {
+    await walkMainPaths(
+      await directStage([
+        `do $$ begin execute format('alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`,
+      ]),
+    );
   },
   patience,
 );
@@ -59,9 +72,12 @@ test(
     atEnd(() => owner.end());
     // Passes one after another: the pooler lends whichever connection is free.
     for (let n = 0; n < 10; n++) expect(await keepHouse({ pool: owner, log: quietLog().log })).not.toBeNull();
+    // Somebody else's look: our own pools begin each transaction with limits of their own.
+    const stranger = new pg.Pool({ connectionString: stage.ownerUrl ?? '', max: 4 });
+    atEnd(() => stranger.end());
     const looks = await Promise.all(
       Array.from({ length: 20 }, () =>
-        owner.query(
+        stranger.query(
           `select current_setting('lock_timeout') as lock, current_setting('statement_timeout') as statement`,
         ),
       ),
