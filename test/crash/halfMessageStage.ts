@@ -19,6 +19,7 @@ import {
   startReceiver,
   startTcpProxy,
 } from '../support/index.ts';
+import { everything } from '../support/everything.ts';
 import { connectionsGone, unacknowledged } from './drain.ts';
 import { atOnce, each, kinds } from './halfMessageKinds.ts';
 
@@ -26,7 +27,7 @@ const program = fileURLToPath(new URL('./halfMessageProducer.mjs', import.meta.u
 
 export const graceMs = 5_000;
 /** Check-backs before a message is parked: the first, and one for each entry of the schedule. */
-export const checks = 15;
+export const checks = everything ? 15 : 8;
 /** Of the one destination. */
 const concurrency = 50;
 const inFlight = 2;

@@ -101,7 +101,7 @@ async function askedAbout({ answering }: Stage, kind: string, questions: number)
 }
 
 /**
- * What stayed unknown was asked about 15 times, and waits. Every other one is committed: most by signals, with `run` killed in the
+ * What stayed unknown was asked about as often as its schedule says, and waits. Every other one is committed: most by signals, with `run` killed in the
  * midst of them, some by updates, a few from the shell. Answers those that are to be delivered.
  */
 async function peopleDecide(stage: Stage): Promise<string[]> {
