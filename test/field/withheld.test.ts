@@ -113,7 +113,7 @@ test('without the right to describe the namespace a start says which right it la
   const { database } = await stage();
   const gate = await startTemporalGate(temporal.settings.address);
   gate.refuse(['DescribeNamespace']);
-  const ended = await runCli(['run', '--json'], {
+  const ended = await runCli(['run', '--json', '--wait', '2s'], {
     databaseUrl: database.url,
     env: { ...temporal.env, TEMPORAL_ADDRESS: gate.address },
   });
