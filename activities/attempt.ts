@@ -8,13 +8,13 @@ import {
   openBatch,
   summarize,
   type BatchSummary,
-  type DeliveryRow,
   type OpenedBatch,
+  type OpenedRows,
 } from '../src/storage/attempts.ts';
 import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import { failpoint } from '../src/failpoints.ts';
-import type { ActivityDependencies } from './dependencies.ts';
+import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { deliverRows, isOver } from './deliverRows.ts';
 import { heartbeating } from './heartbeating.ts';
@@ -69,17 +69,17 @@ async function attemptNow(
   if (opened === undefined) return summarized();
 
   await failpoint('after-load');
-  const { batch, rows } = opened;
+  const { batch } = opened;
   try {
     // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
     if (batch.held) return (await persisted(() => returnRows(pool, batch, [], null))) ?? (await summarized());
-    const reachable = await dependencies.destinations.find(batch.lane, batch.configRevision);
+    const reachable = await persisted(() => dependencies.destinations.find(batch.lane, batch.configRevision));
     if (reachable !== undefined && reachable.problem !== null)
       return (await persisted(() => returnRows(pool, batch, [], leftToOthers))) ?? (await summarized());
     const summary =
       batch.fruitless > maximumFruitless
         ? await persisted(() => reportPoison(dependencies, workflowId, batch))
-        : await attemptOpened(dependencies, batch, rows, input.softLimitMs);
+        : await attemptOpened(dependencies, opened, reachable, input.softLimitMs);
     return summary ?? (await summarized());
   } catch (error) {
     // This process is alive: whatever ended the run, it was not the loss of a worker.
@@ -96,8 +96,8 @@ async function pause({ leaving }: ActivityDependencies, ms: number): Promise<voi
 
 async function attemptOpened(
   dependencies: ActivityDependencies,
-  batch: OpenedBatch,
-  rows: readonly DeliveryRow[],
+  { batch, rows }: OpenedRows,
+  reachable: Reachable | undefined,
   softLimitMs: number,
 ): Promise<BatchSummary | null> {
   const stop = new AbortController();
@@ -110,8 +110,6 @@ async function attemptOpened(
   const limits = { signal: stop.signal, untilMs, returnsRest: activityInfo().isLocal };
   try {
     return await heartbeating(async () => {
-      const find = () => dependencies.destinations.find(batch.lane, batch.configRevision);
-      const reachable = await persist(find, limits);
       const takesIn = batch.run === 1 && batch.fruitless === 0 && (reachable?.config.batch.maximum ?? 1) > 1;
       for (let [first, mayTakeIn] = [rows, takesIn]; ; mayTakeIn = false) {
         const ledger = new Ledger(dependencies, batch, stop, reachable);

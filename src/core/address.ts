@@ -21,6 +21,10 @@ const metadataNames = new Set(['metadata', 'metadata.google.internal', 'metadata
 
 const forbiddenRanges = new Set(['linkLocal', 'unspecified', 'multicast', 'broadcast']);
 
+/** What is said of a host that is `forbidden`. */
+export const neverReached =
+  'expected an address that may be reached; link-local, cloud metadata, unspecified and multicast never are';
+
 /** Null when the text is not a literal address. Brackets and IPv6 zones are taken off. */
 export function classifyAddress(literal: string): AddressClass | null {
   const text = literal.replace(/^\[(.*)\]$/, '$1').replace(/%.*$/, '');

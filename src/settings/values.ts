@@ -1,4 +1,5 @@
 /** Rules about values that may be secrets or come from the environment. No message here shows one. */
+import { expandEnvironment } from '../core/environment.ts';
 import { whyClosed, type VariableUse } from '../core/reserved.ts';
 import { isMalformedReference, readVariable, secretName } from '../core/secrets.ts';
 import type { KeyPath } from './findings.ts';
@@ -62,7 +63,26 @@ export function headerValueProblem(value: string): string | null {
     : 'expected printable Latin-1 characters; encode others, as in a URL';
 }
 
-export function reportMissing(
+/**
+ * A text with its `${NAME}` filled in from the environment; undefined, with what is wrong noted, where one is missing, closed or badly
+ * written.
+ */
+export function expandWritten(
+  path: KeyPath,
+  written: string,
+  context: RuleContext,
+  use?: VariableUse,
+): string | undefined {
+  const { findings } = context;
+  const { text, missing, closed = [], malformed } = expandEnvironment(written, context.env, use);
+  if (malformed)
+    findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
+  for (const name of missing) reportMissing(path, name, context);
+  for (const why of closed) findings.problem(path, why, 'OUTBOX_VARIABLE_CLOSED');
+  return malformed || missing.length > 0 || closed.length > 0 ? undefined : text;
+}
+
+function reportMissing(
   path: KeyPath,
   name: string,
   context: RuleContext,

@@ -1,9 +1,9 @@
 /** examples/shop as its README tells: real services, killed again and again, and books that agree in the end. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../src/embedded/ports.ts';
 import { beforeAll, expect, onTestFailed, test } from 'vitest';
 import { enqueue, mysqlMarkers, prepareMessage } from '../../src/index.ts';
 import { migrateInbox } from '../../src/inbox/index.ts';
@@ -81,14 +81,6 @@ class Service {
 async function service(name: string): Promise<Service> {
   const port = await freePort();
   return new Service(name, port, await startTcpProxy(`127.0.0.1:${port}`));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const post = (url: string, body: object): Promise<Response> =>

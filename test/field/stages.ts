@@ -2,9 +2,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/embedded/ports.ts';
 import { migrateInbox } from '../../src/inbox/index.ts';
 import { connect, type Pool } from '../../src/storage/connect.ts';
 import { migrate } from '../../src/storage/migrate.ts';
@@ -150,12 +150,4 @@ max_client_conn = 200
 function idsOf(name: string): { uid: number; gid: number } {
   const line = execFileSync('getent', ['passwd', name], { encoding: 'utf8' }).split(':');
   return { uid: Number(line[2]), gid: Number(line[3]) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

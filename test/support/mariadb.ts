@@ -1,10 +1,10 @@
 /** A real MariaDB, of the machine's own programs, in a directory of its own. */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../../src/embedded/ports.ts';
 import { createPool, type Pool } from 'mysql2/promise';
 import { atEnd } from './cleanup.ts';
 import { eventually } from './eventually.ts';
@@ -54,12 +54,4 @@ export async function startMariadb(): Promise<TestMariadb> {
   const pool = createPool({ uri: `${address}/shop`, connectionLimit: 20 });
   atEnd(() => pool.end());
   return { url: `${address}/shop`, pool };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -2,9 +2,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/embedded/ports.ts';
 import { connect, type Pool } from '../../src/storage/connect.ts';
 import { atEnd } from './cleanup.ts';
 import { eventually } from './eventually.ts';
@@ -58,12 +58,4 @@ async function start(bin: string): Promise<string> {
     await ended;
   });
   return `postgresql://postgres@127.0.0.1:${port}/postgres`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

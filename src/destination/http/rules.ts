@@ -1,6 +1,5 @@
 /** What an http destination may not say: addresses, headers and secrets. No message here shows a value of them. */
-import { classifyHost } from '../../core/address.ts';
-import { expandEnvironment } from '../../core/environment.ts';
+import { classifyHost, neverReached } from '../../core/address.ts';
 import { secretName, signingSecretProblem } from '../../core/secrets.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import { bounds } from '../../settings/limits.ts';
@@ -8,9 +7,9 @@ import { isMapping, type Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import {
   checkCredential,
+  expandWritten,
   headerValueProblem,
   refusePlaceholder,
-  reportMissing,
   resolveWritten,
   warnInline,
 } from '../../settings/values.ts';
@@ -30,16 +29,11 @@ export function checkHttp(path: KeyPath, destination: Mapping, context: RuleCont
 }
 
 function checkUrl(path: KeyPath, written: string, allowPrivate: boolean, context: RuleContext): void {
-  const { findings } = context;
-  const { text, missing, closed = [], malformed } = expandEnvironment(written, context.env);
-  if (malformed)
-    findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
-  for (const name of missing) reportMissing(path, name, context);
-  for (const why of closed) findings.problem(path, why, 'OUTBOX_VARIABLE_CLOSED');
-  if (malformed || missing.length > 0 || closed.length > 0) return;
+  const text = expandWritten(path, written, context);
+  if (text === undefined) return;
   const problem = urlProblem(text, allowPrivate);
   const from = text === written ? '' : ' (after filling in the environment)';
-  if (problem !== null) findings.problem(path, `${problem}${from}`);
+  if (problem !== null) context.findings.problem(path, `${problem}${from}`);
 }
 
 function urlProblem(text: string, allowPrivate: boolean): string | null {
@@ -61,9 +55,7 @@ function urlProblem(text: string, allowPrivate: boolean): string | null {
 
 function hostProblem(hostname: string, allowPrivate: boolean): string | null {
   const kind = classifyHost(hostname);
-  if (kind === 'forbidden') {
-    return 'expected an address that may be reached; link-local, cloud metadata, unspecified and multicast never are';
-  }
+  if (kind === 'forbidden') return neverReached;
   return kind === 'private' && !allowPrivate
     ? 'expected a public address, as network.allowPrivate is false'
     : null;

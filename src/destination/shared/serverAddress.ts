@@ -1,12 +1,12 @@
 /** The address of a server as a type's key holds it: written out, with `${NAME}` inside, or `env:NAME` as a whole. */
-import { classifyHost } from '../../core/address.ts';
+import { classifyHost, neverReached } from '../../core/address.ts';
 import { expandEnvironment } from '../../core/environment.ts';
 import type { VariableUse } from '../../core/reserved.ts';
 import { closedHint, resolveSecret, secretName } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
-import { reportMissing, resolveWritten } from '../../settings/values.ts';
+import { expandWritten, resolveWritten } from '../../settings/values.ts';
 import type { SecretSource } from '../type.ts';
 
 /** `schemes` without the colon: `['amqp', 'amqps']`. */
@@ -22,17 +22,8 @@ export function checkServerAddress(
       ? written
       : resolveWritten(path, written, context, 'address');
   if (text === undefined) return;
-  const {
-    text: expanded,
-    missing,
-    closed = [],
-    malformed,
-  } = expandEnvironment(text, context.env, useOf(text));
-  if (malformed)
-    findings.problem(path, 'expected ${NAME}, with letters, digits and _ in NAME and nothing else');
-  for (const name of missing) reportMissing(path, name, context);
-  for (const why of closed) findings.problem(path, why, 'OUTBOX_VARIABLE_CLOSED');
-  if (malformed || missing.length > 0 || closed.length > 0) return;
+  const expanded = expandWritten(path, text, context, useOf(text));
+  if (expanded === undefined) return;
   const problem = addressProblem(expanded, schemes);
   if (problem !== null)
     return findings.problem(
@@ -59,9 +50,7 @@ function addressProblem(text: string, schemes: readonly string[]): string | null
   if (scheme === undefined || !schemes.includes(scheme))
     return `${expected}${scheme === undefined ? '' : `, found the scheme ${scheme.slice(0, 20)}:`}`;
   if (!URL.canParse(text) || new URL(text).hostname === '') return `${expected}, with a host`;
-  return classifyHost(new URL(text).hostname) === 'forbidden'
-    ? 'expected an address that may be reached; link-local, cloud metadata, unspecified and multicast never are'
-    : null;
+  return classifyHost(new URL(text).hostname) === 'forbidden' ? neverReached : null;
 }
 
 /**
