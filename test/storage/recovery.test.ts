@@ -23,7 +23,9 @@ test('a batch is looked at when it is old enough, then not again for as long', a
   const { batchId, workflowId } = await claimedBatch(pool, 1);
   expect(await batchesToCheck(pool, 60_000, 10)).toEqual([]);
   await pool.query(`update outbox.batches set claimed_at = now() - interval '2 min'`);
-  expect(await batchesToCheck(pool, 60_000, 10)).toEqual([{ batchId, workflowId, lane: 'billing', run: 0 }]);
+  expect(await batchesToCheck(pool, 60_000, 10)).toEqual([
+    { batchId, workflowId, lane: 'billing', run: 0, pauseNoted: false },
+  ]);
   expect(await batchesToCheck(pool, 60_000, 10)).toEqual([]);
   await pool.query(`update outbox.batches set checked_at = now() - interval '2 min'`);
   expect(await batchesToCheck(pool, 60_000, 10)).toHaveLength(1);
