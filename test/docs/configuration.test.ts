@@ -1,4 +1,4 @@
-/** README's table of keys says what src/config does: every key, its default, and the timetable as it is printed. */
+/** The table of keys says what src/config does: every key, its default, and the timetable as it is printed. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,8 +10,8 @@ import { parseConfig } from '../../src/config/load.ts';
 import { formatDuration } from '../../src/core/duration.ts';
 import { repository } from './pages.ts';
 
-const readme = await readFile(join(repository, 'README.md'), 'utf8');
-const section = /^## Configuration\n([\s\S]*?)^## /m.exec(readme)?.[1] ?? '';
+const page = await readFile(join(repository, 'docs', 'configuration.md'), 'utf8');
+const section = /^## Keys\n([\s\S]*?)^## /m.exec(page)?.[1] ?? '';
 const rows = [...section.matchAll(/^\| \**`([^`]+)`\** \| (.*?) \|/gm)].map(
   ([, key = '', value = '']) => [key, value.replaceAll('`', '')] as const,
 );
@@ -112,9 +112,10 @@ test('the timetable of the default policy is what config explain prints', () => 
   expect(section).toContain(timetable);
 });
 
-test('each promise names the tests that show it', () => {
-  const promises = /<!-- promises -->([\s\S]*?)<!-- \/promises -->/.exec(readme)?.[1] ?? '';
+test('each promise names the tests that show it', async () => {
+  const promised = await readFile(join(repository, 'docs', 'promises.md'), 'utf8');
+  const promises = /<!-- promises -->([\s\S]*?)<!-- \/promises -->/.exec(promised)?.[1] ?? '';
   const stated = promises.split('\n').filter((line) => line.startsWith('| ') && !line.includes('shown by'));
   expect(stated.length).toBeGreaterThan(10);
-  expect(stated.filter((line) => !/\]\(test\/[\w/]+\.test\.ts\)/.test(line))).toEqual([]);
+  expect(stated.filter((line) => !/\]\(\.\.\/test\/[\w/]+\.test\.ts\)/.test(line))).toEqual([]);
 });

@@ -56,7 +56,7 @@ test('the package holds the migrations, the workflow bundle and no more than it 
     expect.arrayContaining([...migrations, 'dist/workflow-bundle.js', 'LICENSE', 'CHANGELOG.md']),
   );
   const strange = files.filter(
-    (path) => !/^(dist|LICENSE$|CHANGELOG\.md$|README\.md$|package\.json$)/.test(path),
+    (path) => !/^(dist|docs|LICENSE$|CHANGELOG\.md$|README\.md$|package\.json$)/.test(path),
   );
   expect(strange).toEqual([]);
   expect(files.filter((path) => /\.map$|\.test\.|(^|\/)\.|dist\/src\/build|dist\/test/.test(path))).toEqual(
