@@ -110,7 +110,7 @@ export class Poller {
     this.#pollNow();
     await this.#polling;
     this.#handover?.intakes.feedBy(undefined);
-    this.#handover?.intakes.closeAllBut(new Set());
+    this.#handover?.intakes.closeLost();
   }
 
   async #run(): Promise<void> {
@@ -134,7 +134,7 @@ export class Poller {
       this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
     const { held } = this.#lanes;
-    this.#handover?.intakes.closeAllBut(new Set(held));
+    this.#handover?.intakes.closeLost();
     this.#sick.keepOnly(held);
     const well = held.filter((lane) => !this.#sick.has(lane));
     let claimed = well.length === 0 ? 0 : await this.#claimTogether(well, now);

@@ -30,6 +30,8 @@ const scarce = 20;
 /** An attempt that looks for rows itself does so this far apart, all of a process together, and at most for a tenth of its time. */
 const lookMs = 10;
 const looksShare = 0.1;
+/** It may be late by so much before the lane's owner makes a batch after all. */
+const slackMs = 100;
 
 /** What the first attempts of this process take in while they run, and from whom. */
 export class Intakes {
@@ -40,7 +42,7 @@ export class Intakes {
   readonly #traffic = new Map<string, { gapMs: number; at: number }>();
   #feeder: { owns(lane: string): boolean; opened(lane: string): void } | undefined;
 
-  /** The relay of this process will feed the lanes that it owns. */
+  /** The relay of this process feeds the lanes that it owns; undefined: no longer. */
   feedBy(feeder: { owns(lane: string): boolean; opened(lane: string): void } | undefined): void {
     this.#feeder = feeder;
   }
@@ -51,9 +53,9 @@ export class Intakes {
     return intake?.accepting === true ? intake : undefined;
   }
 
-  /** Those of lanes that are no longer fed from here. */
-  closeAllBut(lanes: ReadonlySet<string>): void {
-    for (const [lane, intake] of this.#fed) if (!lanes.has(lane)) intake.close();
+  /** Closes those whose lanes are no longer fed from here. */
+  closeLost(): void {
+    for (const [lane, intake] of this.#fed) if (this.#feeder?.owns(lane) !== true) intake.close();
   }
 
   /** Rows of the lane were claimed. */
@@ -106,7 +108,7 @@ export class Intakes {
       const askedAt = performance.now();
       if (wanted > 0) {
         intake.asks();
-        const againMs = askedAt < untilMs - successorBeforeMs ? 4 * this.#betweenLooksMs + 100 : null;
+        const againMs = askedAt < untilMs - successorBeforeMs ? 2 * this.#betweenLooksMs + slackMs : null;
         const joined = await claimInto(db, batch.lane, batch, wanted, againMs, chunk).catch(() =>
           over(batch),
         );

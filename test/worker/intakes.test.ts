@@ -68,7 +68,8 @@ test('a lane’s later batch takes its rows over', () => {
 test('lanes that are no longer this relay’s are closed', () => {
   const intakes = fed();
   const [kept, lost] = [intakes.open(noDatabase, batchOf('a')), intakes.open(noDatabase, batchOf('b'))];
-  intakes.closeAllBut(new Set(['a']));
+  intakes.feedBy({ owns: (lane) => lane === 'a', opened: () => undefined });
+  intakes.closeLost();
   expect([kept.accepting, lost.accepting]).toEqual([true, false]);
   kept.close();
 });
