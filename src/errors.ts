@@ -32,7 +32,7 @@ export const errorCatalogue = {
   OUTBOX_EVENT_CONFLICT: { when: 'the same event id or dedup key was used with other content', exitCode: 1 },
   OUTBOX_POSTGRES_UNREACHABLE: { when: 'PostgreSQL cannot be reached or refuses the login', exitCode: 3 },
   OUTBOX_POSTGRES_READ_ONLY: {
-    when: 'PostgreSQL takes no changes: the server is a standby, or was made read-only',
+    when: 'PostgreSQL takes no changes: the server is a standby or was made read-only, or the transaction reads only',
     exitCode: 3,
   },
   OUTBOX_OUTCOME_UNKNOWN: {
@@ -46,6 +46,11 @@ export const errorCatalogue = {
   },
   OUTBOX_DATABASE_URL_INVALID: { when: 'the address of PostgreSQL cannot be read', exitCode: 3 },
   OUTBOX_PARTITION_MISSING: { when: 'outbox.events has no partition for the day of an event', exitCode: 1 },
+  OUTBOX_POSTGRES_DENIED: { when: 'the role of the connection may not do what is asked', exitCode: 1 },
+  OUTBOX_CLIENT_INVALID: {
+    when: 'the client given to enqueue is in no transaction, or does not answer as one should',
+    exitCode: 2,
+  },
   OUTBOX_SCHEMA_MISSING: {
     when: 'the database has no outbox schema, or an older one than this version needs',
     exitCode: 1,
@@ -138,5 +143,10 @@ export const errorCatalogue = {
 export type ErrorCode = keyof typeof errorCatalogue;
 
 export function isOutboxError(error: unknown): error is OutboxError {
-  return error instanceof OutboxError;
+  if (error instanceof OutboxError) return true;
+  // Of another copy of this package: one program may have it as ESM and as CommonJS, or in two versions.
+  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
+  return (
+    error instanceof Error && name === 'OutboxError' && typeof code === 'string' && code in errorCatalogue
+  );
 }

@@ -6,25 +6,12 @@ import type { Relay, RelayOptions } from './relay/relay.ts';
 import type { Running, RunOptions } from './run.ts';
 import type { OutboxWorker, OutboxWorkerOptions } from './worker/worker.ts';
 
-export { enqueue, type EnqueuedEvent, type SqlClient } from './produce/enqueue.ts';
-export { commitMessage, prepareMessage, readMessage, rollbackMessage } from './halfMessages/client.ts';
-export type { MessageClient } from './halfMessages/client.ts';
-export type { HalfMessage, PreparedMessage, SettledMessage } from './halfMessages/message.ts';
-export { outboxApi, type OutboxApi, type OutboxApiOptions } from './halfMessages/api.ts';
-export { answerCheckBack, withMessage } from './halfMessages/withMessage.ts';
-export type { HalfTransaction, WithMessageResult } from './halfMessages/withMessage.ts';
-export type { MarkerOptions, Markers } from './halfMessages/markers.ts';
-export { postgresMarkers } from './halfMessages/postgresMarkers.ts';
-export { mysqlMarkers } from './halfMessages/mysqlMarkers.ts';
-export type { MessageState } from './core/messageState.ts';
+export * from './producer.ts';
 export type { CheckBackHandler, CheckBackHandlers } from './worker/checkBacks.ts';
-export type { CheckBackAnswer, CheckBackQuestion } from './core/producer.ts';
-export type { NewEvent } from './produce/event.ts';
 export { loadConfig, parseConfig, type LoadedConfig, type ParsedConfig } from './config/load.ts';
 export type * from './core/destination.ts';
 export type { CredentialsConfig, SigningConfig } from './core/httpCredentials.ts';
 export type { HttpDestinationConfig } from './destination/http/config.ts';
-export { OutboxError, isOutboxError, errorCatalogue, type ErrorCode } from './errors.ts';
 export type { Relay, RelayOptions, Running, RunOptions, OutboxWorker, OutboxWorkerOptions };
 
 /** Relay and worker in one process: the normal way to deliver. See {@link RunOptions}. */

@@ -1,6 +1,6 @@
 /** The producer's three calls, over SQL or over the HTTP API. Loads nothing of Temporal, and needs none. */
 import type { MessageState } from '../core/messageState.ts';
-import type { SqlClient } from '../produce/enqueue.ts';
+import type { SqlClient } from '../produce/client.ts';
 import type { OutboxApi } from './api.ts';
 import {
   assertMessageId,

@@ -1,16 +1,18 @@
 import { randomFillSync } from 'node:crypto';
 import type { MessageStateName } from '../core/messageState.ts';
 import { OutboxError } from '../errors.ts';
-import { assertEvent, payloadTextOf, type NewEvent } from '../produce/event.ts';
+import { assertEvent, payloadTextOf, type EventFields, type EventPayload } from '../produce/event.ts';
 
 /** What a producer prepares: an event that counts once the producer says so. Its id is the message's. */
-export interface HalfMessage extends Omit<NewEvent, 'dedupKey'> {
+export type HalfMessage = HalfMessageFields & EventPayload;
+
+interface HalfMessageFields extends Omit<EventFields, 'dedupKey'> {
   /** A name under `producers:` in outbox.yaml: who is asked where nothing more is heard. */
   readonly producer: string;
 }
 
 /** Ready to be sent, by SQL or HTTP. */
-export interface CheckedMessage extends Omit<HalfMessage, 'payload' | 'payloadText'> {
+export interface CheckedMessage extends HalfMessageFields {
   readonly id: string;
   /** JSON text, digit for digit. */
   readonly payloadText: string;

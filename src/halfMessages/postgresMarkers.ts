@@ -1,5 +1,5 @@
 import type { CheckBackAnswer } from '../core/producer.ts';
-import type { SqlClient } from '../produce/enqueue.ts';
+import { rowsOf, type SqlClient } from '../produce/client.ts';
 import {
   answerOf,
   defaultLockTimeoutMs,
@@ -181,12 +181,12 @@ async function answer(db: SqlClient, id: string, lockTimeoutMs: number): Promise
       if (!sqlState(error).startsWith('40') || left === 1) throw error;
     }
   }
-  const { rows } = await db.query(
+  const answer = await db.query(
     `select (select outcome from outbox_message_markers where id = $1) as outcome,
             exists (select 1 from outbox_message_horizon where id > $1) as forgotten`,
     [id],
   );
-  const [row] = rows as { outcome: string | null; forgotten: boolean }[];
+  const [row] = rowsOf<{ outcome: string | null; forgotten: boolean }>(answer);
   return answerOf(row?.outcome ?? undefined, row?.forgotten === true);
 }
 

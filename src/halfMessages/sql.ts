@@ -1,8 +1,9 @@
 /** The calls as SQL, on any client. Those of one client that come together go together. */
 import type { MessageState } from '../core/messageState.ts';
 import { OutboxError } from '../errors.ts';
-import type { SqlClient } from '../produce/enqueue.ts';
+import { rowsExpected, rowsOf, type SqlClient } from '../produce/client.ts';
 import { explainRefusedEvent } from '../produce/refusals.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
 import { messageColumns } from '../storage/messageColumns.ts';
 import type { CheckedMessage, PreparedMessage, SettledMessage } from './message.ts';
@@ -45,19 +46,19 @@ function preparing(client: SqlClient): Calls['prepare'] {
   return together({
     many: async (messages) => {
       const values = messages.map(valuesOf);
-      const { rows } = await client.query(
+      const answer = await client.query(
         `select ${preparedColumns} from outbox.prepare_messages($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[],
            $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[])`,
         Array.from({ length: 10 }, (_, column) => values.map((row) => row[column])),
       );
-      return rows as PreparedMessage[];
+      return rowsOf<PreparedMessage>(answer);
     },
     one: async (message) => {
-      const { rows } = await client.query(
+      const answer = await client.query(
         `select ${preparedColumns} from outbox.prepare_message($1, $2, $3::jsonb, $4::uuid, $5, $6::jsonb, $7::timestamptz, $8, $9, $10)`,
         valuesOf(message),
       );
-      return rows[0] as PreparedMessage;
+      return rowsExpected<PreparedMessage>(answer, 1)[0] as PreparedMessage;
     },
     sizeOf: ({ payloadText }) => payloadText.length,
   });
@@ -83,21 +84,20 @@ const settledColumns = 'message_id as id, state, event_id as "eventId", changed'
 function settling(client: SqlClient, how: Settling): Calls[Settling] {
   return together({
     many: async (ids) => {
-      const { rows } = await client.query(
-        `select ${settledColumns} from outbox.${how}_messages($1::uuid[])`,
-        [[...new Set(ids)]],
-      );
-      const answers = new Map((rows as SettledMessage[]).map((answer) => [answer.id, answer]));
+      const answer = await client.query(`select ${settledColumns} from outbox.${how}_messages($1::uuid[])`, [
+        [...new Set(ids)],
+      ]);
+      const answers = new Map(rowsOf<SettledMessage>(answer).map((answer) => [answer.id, answer]));
       return ids.map((id, index) => {
         const answer = answers.get(id) as SettledMessage;
         return ids.indexOf(id) === index ? answer : { ...answer, changed: false };
       });
     },
     one: async (id) => {
-      const { rows } = await client.query(`select ${settledColumns} from outbox.${how}_message($1::uuid)`, [
+      const answer = await client.query(`select ${settledColumns} from outbox.${how}_message($1::uuid)`, [
         id,
       ]);
-      return rows[0] as SettledMessage;
+      return rowsExpected<SettledMessage>(answer, 1)[0] as SettledMessage;
     },
   });
 }
@@ -115,8 +115,7 @@ export async function readMessage(client: SqlClient, id: string): Promise<Messag
 }
 
 async function ask<Row>(client: SqlClient, text: string, values: unknown[]): Promise<Row[]> {
-  const { rows } = await client.query(text, values).catch(explain);
-  return rows as Row[];
+  return rowsOf<Row>(await client.query(text, values).catch(explain));
 }
 
 function explain(error: unknown): never {
@@ -127,7 +126,7 @@ function explain(error: unknown): never {
 
 /** Somebody wrote an event under the message's id. */
 function explainConflict(error: unknown): OutboxError | undefined {
-  const { code, table, constraint, message } = (error ?? {}) as Record<string, string | undefined>;
+  const { code, table, constraint, message } = driverErrorOf(error);
   if (code !== '23505' || !/^events/.test(table ?? constraint ?? '')) return undefined;
   return new OutboxError('OUTBOX_EVENT_CONFLICT', `an event has the id of this message: ${message}`, {
     cause: error,

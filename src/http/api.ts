@@ -110,7 +110,7 @@ function addRoutes(
     });
     addMessages(guarded, client);
     guarded.post('/events', async ({ body }, reply) => {
-      const written = await enqueue(client, readEvent(body));
+      const written = await enqueue(client, readEvent(body), { ownTransaction: true });
       return reply.code(written.inserted ? 201 : 200).send(written);
     });
   });

@@ -1,5 +1,6 @@
 /** One round trip: takes a message for this transaction, or says what was done before. */
 import { OutboxError } from '../errors.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { invalid, type Message } from './message.ts';
 import { missingInbox } from './migrate.ts';
 import { firstRow, type SqlClient } from './sql.ts';
@@ -125,7 +126,7 @@ function verdict(row: ClaimRow, { messageId, revision }: Message): Claim {
 }
 
 function explained(error: unknown): unknown {
-  const { code } = (error ?? {}) as { code?: unknown };
+  const { code } = driverErrorOf(error);
   if (code === 'OI001') return outsideTransaction(error);
   return code === '3F000' || code === '42P01' || code === '42883' ? missingInbox(error) : error;
 }

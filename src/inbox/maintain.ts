@@ -1,5 +1,6 @@
 import { OutboxError } from '../errors.ts';
 import { requireInbox } from './migrate.ts';
+import { rowsOf } from '../produce/client.ts';
 import { firstRow, type SqlClient } from './sql.ts';
 
 export interface InboxMaintenance {
@@ -43,7 +44,7 @@ interface ForgottenWeek {
 }
 
 async function dropForgotten(client: SqlClient): Promise<string[]> {
-  const { rows } = await client.query(
+  const answer = await client.query(
     `select c.relname as name,
        case when i.inhrelid is null then 'detached' when i.inhdetachpending then 'pending' else 'attached' end as state
      from pg_class c left join pg_inherits i on i.inhrelid = c.oid
@@ -53,7 +54,7 @@ async function dropForgotten(client: SqlClient): Promise<string[]> {
      order by 1`,
     [],
   );
-  const weeks = rows as ForgottenWeek[];
+  const weeks = rowsOf<ForgottenWeek>(answer);
   for (const { name, state } of weeks) {
     // The plain form, and dropping while attached, would wait for every open transaction with all consumers behind it.
     if (state !== 'detached') {

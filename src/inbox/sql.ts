@@ -1,4 +1,4 @@
-import type { SqlClient } from '../produce/enqueue.ts';
+import { rowsOf, type SqlClient } from '../produce/client.ts';
 
 /** Anything that runs SQL: a `pg` client, or an adapter around Knex, Kysely, Drizzle, Prisma, TypeORM. */
 export type { SqlClient };
@@ -8,7 +8,7 @@ export async function firstRow<T>(
   text: string,
   values: unknown[] = [],
 ): Promise<T | undefined> {
-  return (await client.query(text, values)).rows[0] as T | undefined;
+  return rowsOf<T>(await client.query(text, values))[0];
 }
 
 /** Text as a literal that no content can end. */

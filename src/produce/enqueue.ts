@@ -1,13 +1,12 @@
 /** The producer's side. Loads nothing of Temporal: it runs inside every service that writes events. */
 import { OutboxError } from '../errors.ts';
+import { statementEnd } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
-import { explainRefusedEvent } from './refusals.ts';
+import { assertTransaction, rowsExpected, type SqlClient } from './client.ts';
 import { assertEvent, payloadTextOf, type NewEvent } from './event.ts';
+import { explainRefusedEvent } from './refusals.ts';
 
-/** Anything that runs SQL in your transaction: a `pg` client, or an adapter around Knex, Kysely, Drizzle, Prisma, TypeORM. */
-export interface SqlClient {
-  query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
-}
+export type { SqlAnswer, SqlClient } from './client.ts';
 
 export interface EnqueuedEvent {
   readonly id: string;
@@ -15,62 +14,75 @@ export interface EnqueuedEvent {
   readonly inserted: boolean;
 }
 
+export interface EnqueueOptions {
+  /**
+   * For an event that belongs to no transaction of yours: it is written in one of its own, also through a pool. Default false:
+   * what is recognised as a pool, or as a connection without a transaction, is refused.
+   */
+  readonly ownTransaction?: boolean;
+}
+
 /**
  * Writes one event, or several in one statement, in the transaction that `client` is in. When that transaction commits
  * the event will be delivered, when it rolls back it never was.
  *
  * @throws OutboxError OUTBOX_EVENT_INVALID when an event cannot be stored as it is: nearly always before anything is sent
+ * @throws OutboxError OUTBOX_CLIENT_INVALID when `client` is a pool (see {@link EnqueueOptions}), or answers no rows
  * @throws OutboxError OUTBOX_EVENT_CONFLICT when the id or dedup key belongs to an event with other content; as with every
  *   error of PostgreSQL, the transaction can then only be rolled back
  */
-export async function enqueue(client: SqlClient, event: NewEvent): Promise<EnqueuedEvent>;
-export async function enqueue(client: SqlClient, events: readonly NewEvent[]): Promise<EnqueuedEvent[]>;
+export async function enqueue(
+  client: SqlClient,
+  event: NewEvent,
+  options?: EnqueueOptions,
+): Promise<EnqueuedEvent>;
+export async function enqueue(
+  client: SqlClient,
+  events: readonly NewEvent[],
+  options?: EnqueueOptions,
+): Promise<EnqueuedEvent[]>;
 export async function enqueue(
   client: SqlClient,
   input: NewEvent | readonly NewEvent[],
+  { ownTransaction = false }: EnqueueOptions = {},
 ): Promise<EnqueuedEvent | EnqueuedEvent[]> {
   const events = Array.isArray(input) ? (input as readonly NewEvent[]) : [input as NewEvent];
-  const written = events.length === 0 ? [] : await write(client, events);
+  const text = eventsText(events);
+  if (!ownTransaction) assertTransaction(client);
+  const written = events.length === 0 ? [] : await write(client, text, events.length);
   return Array.isArray(input) ? written : (written[0] as EnqueuedEvent);
 }
 
-async function write(client: SqlClient, events: readonly NewEvent[]): Promise<EnqueuedEvent[]> {
-  const values = columnsOf(events);
-  try {
-    const { rows } = await client.query(
-      `select id, inserted from outbox.enqueue_all($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
-         $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[]) order by ordinal`,
-      values,
-    );
-    return rows as EnqueuedEvent[];
-  } catch (error) {
+async function write(client: SqlClient, text: string, count: number): Promise<EnqueuedEvent[]> {
+  const statement = `select id, inserted from outbox.enqueue_events($1::text) order by ordinal ${statementEnd}`;
+  const answer = await client.query(statement, [text]).catch((error: unknown) => {
     throw explainRefusedEvent(error) ?? explainDatabaseError(error, 'the outbox database');
-  }
+  });
+  return rowsExpected<EnqueuedEvent>(answer, count).map(({ id, inserted }) => ({ id, inserted }));
 }
 
-function columnsOf(events: readonly NewEvent[]): unknown[] {
-  const checked = events.map((event, index) => {
+/** All events in one JSON text. The payload's text is a text in it, so that no digit is read as a number on the way. */
+function eventsText(events: readonly NewEvent[]): string {
+  const rows = events.map((event, index) => {
     try {
       assertEvent(event);
-      return { ...event, payloadText: payloadTextOf(event) };
+      return rowOf(event, payloadTextOf(event));
     } catch (error) {
       throw events.length === 1 ? error : atIndex(error, index);
     }
   });
-  const column = <T>(pick: (event: NewEvent) => T | undefined): (T | null)[] =>
-    checked.map((event) => pick(event) ?? null);
-  return [
-    column((event) => event.id),
-    column((event) => event.type),
-    column((event) => event.payloadText),
-    column((event) => event.key),
-    column((event) => (event.headers === undefined ? undefined : JSON.stringify(event.headers))),
-    column((event) => event.deliverAt?.toISOString()),
-    column((event) => event.source),
-    column((event) => event.subject),
-    column((event) => event.contentType),
-    column((event) => event.dedupKey),
-  ];
+  return JSON.stringify(rows);
+}
+
+function rowOf(event: NewEvent, payload: string) {
+  const { id, type, key, source, subject } = event;
+  return {
+    ...{ id, type, payload, key, source, subject },
+    headers: event.headers === undefined ? undefined : JSON.stringify(event.headers),
+    deliver_at: event.deliverAt?.toISOString(),
+    content_type: event.contentType,
+    dedup_key: event.dedupKey,
+  };
 }
 
 function atIndex(error: unknown, index: number): unknown {

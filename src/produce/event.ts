@@ -1,16 +1,18 @@
-import { OutboxError } from '../errors.ts';
+import { invalidEvent as invalid, stringifyPayload, type JsonPayload } from './payload.ts';
 
-/** What a producer hands to `enqueue`. */
-export interface NewEvent {
+/** What a producer hands to `enqueue`: the fields of an event, and its payload as a value or as text. */
+export type NewEvent = EventFields & EventPayload;
+
+/** Exactly one of the two; at most 1 MiB as PostgreSQL prints it. */
+export type EventPayload =
+  /** A value, made into JSON by the rules of JSON.stringify; see {@link JsonPayload}. */
+  | { readonly payload: JsonPayload; readonly payloadText?: undefined }
+  /** JSON text, stored digit for digit: for numbers that JavaScript cannot hold. */
+  | { readonly payloadText: string; readonly payload?: undefined };
+
+export interface EventFields {
   /** Dotted by convention, `order.created`; 1 to 255 bytes. Routes match on it. */
   readonly type: string;
-  /**
-   * Any JSON value. To keep numbers that JavaScript cannot hold, pass the text instead: `payloadText`.
-   * Exactly one of the two; at most 1 MiB as PostgreSQL prints it.
-   */
-  readonly payload?: unknown;
-  /** The payload as JSON text, stored digit for digit. */
-  readonly payloadText?: string;
   /** Groups events that belong to one thing (an order's id); 1 to 1024 bytes. */
   readonly key?: string;
   /** Sent with every delivery; names and values are strings. */
@@ -19,7 +21,9 @@ export interface NewEvent {
   readonly deliverAt?: Date;
   /** Your own UUIDv7, for a commit whose outcome you could not learn: the same id and content again changes nothing. */
   readonly id?: string;
+  /** Which system it comes from, for instance a URI; 1 to 1024 bytes. CloudEvents send it as `ce-source`. */
   readonly source?: string;
+  /** What it is about within that system; 1 to 1024 bytes. CloudEvents send it as `ce-subject`. */
   readonly subject?: string;
   /** Default `application/json`. */
   readonly contentType?: string;
@@ -35,9 +39,6 @@ const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF
 /** The same half a character as an escape: `\ud800` that no `\udc00` follows, and the other way round. */
 const escapedHalf =
   /\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}/i;
-/** JSON.stringify and PostgreSQL both give up on what is nested some thousand levels deep. */
-const depthMax = 1000;
-
 /**
  * The payload's text.
  * @throws OutboxError OUTBOX_EVENT_INVALID naming the place inside the payload
@@ -47,8 +48,7 @@ export function payloadTextOf(event: NewEvent): string {
     throw invalid('payload', 'expected exactly one of payload and payloadText');
   }
   if (event.payloadText !== undefined) return checkedText(event.payloadText);
-  assertJson(event.payload, 'payload', new Set());
-  return checkedText(JSON.stringify(event.payload));
+  return checkedText(stringifyPayload(event.payload));
 }
 
 function checkedText(text: string): string {
@@ -71,33 +71,6 @@ function checkedText(text: string): string {
     );
   }
   return text;
-}
-
-/** JSON.stringify drops or rewrites what it does not know, silently; an order without its amount is not an order. */
-function assertJson(value: unknown, path: string, ancestors: Set<object>): void {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
-  if (typeof value === 'number') {
-    if (Number.isFinite(value)) return;
-    throw invalid(path, `${value} is not JSON`);
-  }
-  if (typeof value !== 'object') {
-    const hint = typeof value === 'bigint' ? '; pass the payload as payloadText to keep every digit' : '';
-    throw invalid(path, `a ${typeof value} is not JSON${hint}`);
-  }
-  if (ancestors.has(value)) throw invalid(path, 'the payload contains itself');
-  if (ancestors.size >= depthMax) throw invalid('payload', `nested more than ${depthMax} levels deep`);
-  ancestors.add(value);
-  for (const [key, entry] of entriesOf(value, path)) assertJson(entry, key, ancestors);
-  ancestors.delete(value);
-}
-
-function entriesOf(value: object, path: string): [string, unknown][] {
-  if (Array.isArray(value)) return Array.from(value, (entry: unknown, index) => [`${path}[${index}]`, entry]);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) {
-    throw invalid(path, `a ${value.constructor?.name ?? 'object of a class'} is not JSON; convert it first`);
-  }
-  return Object.entries(value).map(([key, entry]) => [`${path}.${key}`, entry]);
 }
 
 /** @throws OutboxError OUTBOX_EVENT_INVALID */
@@ -146,8 +119,4 @@ function headers(value: unknown): void {
     if (unstorable.test(entry) || unstorable.test(name))
       throw invalid(`headers.${name}`, 'NUL and lone surrogates cannot be stored');
   }
-}
-
-function invalid(where: string, what: string): OutboxError {
-  return new OutboxError('OUTBOX_EVENT_INVALID', `${where}: ${what}`, { hint: 'Nothing was written.' });
 }

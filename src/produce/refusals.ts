@@ -1,12 +1,7 @@
 /** What PostgreSQL alone can find wrong with an event: how long its jsonb prints, how far its numbers reach. */
 import { OutboxError } from '../errors.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { payloadBytesMax } from './event.ts';
-
-interface DriverError extends Error {
-  readonly code?: string;
-  readonly constraint?: string;
-  readonly detail?: string;
-}
 
 const bySqlState: Readonly<Record<string, string>> = {
   '22P02': 'payload: not JSON as PostgreSQL understands it',
@@ -26,7 +21,8 @@ const byConstraint: Readonly<Record<string, string>> = {
 
 /** An {@link OutboxError} for what is wrong with the event, undefined for any other error. */
 export function explainRefusedEvent(error: unknown): OutboxError | undefined {
-  const { code = '', constraint = '', message = '', detail } = (error ?? {}) as DriverError;
+  const { code = '', constraint = '', message = '', detail } = driverErrorOf(error);
+  if (code === '42501') return denied(error, message);
   if (code === '23514' && /^no partition of relation "events"/.test(message))
     return missingDay(error, detail);
   const where = code === '23514' ? (byConstraint[constraint] ?? 'event') : bySqlState[code];
@@ -61,5 +57,12 @@ function missingDay(error: unknown, detail = ''): OutboxError {
   return new OutboxError('OUTBOX_PARTITION_MISSING', `outbox.events has no partition for ${day}`, {
     cause: error,
     hint: 'The event is not at fault. temporal-outbox run makes the days ahead while it runs; temporal-outbox housekeeping run or migrate makes them now.',
+  });
+}
+
+function denied(cause: unknown, message: string): OutboxError {
+  return new OutboxError('OUTBOX_POSTGRES_DENIED', `this role may not write events: ${message}`, {
+    cause,
+    hint: 'As the owner of the outbox: grant outbox_producer to <the role of this service>.',
   });
 }

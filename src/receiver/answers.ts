@@ -1,12 +1,13 @@
 /** What a receiver answers, in the sender's terms: 2xx acknowledges, 4xx is charged to the event, 503 to nobody. */
 import { isOutboxError, OutboxError, type ErrorCode } from '../errors.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { isTransient } from '../storage/errors.ts';
 
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Plain text for a person who looks at the dead letter; empty with 204. */
-  readonly body: string;
+  /** Plain text for a person who looks at the dead letter; null with 204, which has no body. */
+  readonly body: string | null;
 }
 
 /**
@@ -40,7 +41,7 @@ export function refusal(status: number, text: string, headers: Record<string, st
 
 /** @param outcome `processed`, `duplicate`, `superseded` or `skipped`, for those who look at the traffic */
 export function acknowledgement(outcome: string): Answer {
-  return { status: 204, headers: { 'outbox-inbox': outcome }, body: '' };
+  return { status: 204, headers: { 'outbox-inbox': outcome }, body: null };
 }
 
 /** Seconds. Long enough for a restart, short enough not to be felt. */
@@ -88,5 +89,5 @@ export function isFault(error: unknown): boolean {
 
 /** A failover is under way: the pool still leads to the server that was the primary. */
 function isReadOnly(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === '25006';
+  return driverErrorOf(error).code === '25006';
 }

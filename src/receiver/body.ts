@@ -14,19 +14,24 @@ type Parsed = IncomingMessage & { readonly body?: unknown; readonly rawBody?: un
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Uint8Array | null> {
   const { rawBody, body } = request as Parsed;
   for (const kept of [rawBody, body]) {
-    if (kept instanceof Uint8Array) return kept.length > bytesMax ? null : kept;
+    const bytes = typeof kept === 'string' ? Buffer.from(kept) : kept;
+    if (bytes instanceof Uint8Array) return bytes.length > bytesMax ? null : bytes;
   }
   if (request.readableDidRead || body !== undefined) {
-    throw new OutboxError(
-      'OUTBOX_RECEIVER_BODY',
-      'the body of the request was read before the receiver got it',
-      {
-        hint: 'Put the receiver before body parsers such as express.json(), or express.raw({ type: "*/*", inflate: false }) on its path.',
-      },
-    );
+    throw bodyWasRead();
   }
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) return null;
   return collect(request, bytesMax);
+}
+
+export function bodyWasRead(): OutboxError {
+  return new OutboxError(
+    'OUTBOX_RECEIVER_BODY',
+    'the body of the request was read before the receiver got it',
+    {
+      hint: 'Mount the receiver before express.json() and other body parsers, or express.raw({ type: "*/*", inflate: false }) on its path.',
+    },
+  );
 }
 
 function collect(request: IncomingMessage, bytesMax: number): Promise<Uint8Array | null> {

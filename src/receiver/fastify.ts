@@ -70,5 +70,5 @@ export function fastifyPlugin({ answer, maxBodyBytes, methods }: FastifyParts): 
 
 function give(reply: Reply, { status, headers, body }: Answer): unknown {
   reply.code(status).headers({ ...headers });
-  return status === 204 ? reply.send() : reply.send(body);
+  return body === null ? reply.send() : reply.send(body);
 }

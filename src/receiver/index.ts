@@ -8,5 +8,6 @@ export type { ReceivedMessage } from './message.ts';
 export { Refusal, type Answer } from './answers.ts';
 export { createVerifier, type VerifiedHeaders, type VerifierOptions, type Verify } from './signature.ts';
 export type { FastifyReceiver, FastifyReceiverOptions } from './fastify.ts';
+export type { FetchRequest } from './fetch.ts';
 export type { HeaderSource } from './headers.ts';
 export type { ReceiverClient, ReceiverPool } from './transaction.ts';

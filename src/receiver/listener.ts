@@ -32,7 +32,7 @@ export function nodeListener({ answer, maxBodyBytes, tooLarge, fault }: Listener
 
 function give(response: ServerResponse, { status, headers, body }: Answer): void {
   if (response.destroyed || response.headersSent) return;
-  response.writeHead(status, headers).end(body);
+  response.writeHead(status, headers).end(body ?? undefined);
 }
 
 /** What is still under way is discarded, for a while: a connection cut at once could lose the answer. */

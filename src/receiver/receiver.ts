@@ -1,11 +1,13 @@
 /** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PoolClient } from 'pg';
+import { isOutboxError, type OutboxError } from '../errors.ts';
 import { checkedClaimOptions, claimMessage, type ClaimOptions } from '../inbox/claim.ts';
 import { checkedMessage, checkedText, hashPayload, invalid, type Message } from '../inbox/message.ts';
 import { runHandler } from '../inbox/processOnce.ts';
 import { acknowledgement, answerTo, isFault, refusal, type Answer } from './answers.ts';
 import { fastifyPlugin, type FastifyReceiver } from './fastify.ts';
+import { fetchHandler, type FetchRequest } from './fetch.ts';
 import { headerOf, type HeaderSource } from './headers.ts';
 import { nodeListener } from './listener.ts';
 import { ReceivedMessage } from './message.ts';
@@ -44,6 +46,12 @@ export interface Receiver {
   readonly answer: (request: ReceiverRequest) => Promise<Answer>;
   /** For `createServer(receiver.listener)` of node:http, and as a handler of Express: `app.post('/hooks', receiver.listener)`. */
   readonly listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /**
+   * For whatever hands over a Request and takes a Response: `export const POST = receiver.fetch` in a route of Next.js,
+   * `(c) => receiver.fetch(c.req.raw)` in Hono, `({ request }) => receiver.fetch(request)` in Remix, `Bun.serve({ fetch: receiver.fetch })`.
+   * Never rejects.
+   */
+  readonly fetch: (request: FetchRequest) => Promise<Response>;
   /** For Fastify: `app.register(receiver.fastify, { path: '/hooks' })`. */
   readonly fastify: FastifyReceiver;
 }
@@ -118,11 +126,14 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
 
   const fault = (error: unknown): Answer => {
     tell(error, null);
-    return refusal(500, 'the receiver is set up wrongly');
+    const hint = isOutboxError(error) ? error.hint : undefined;
+    return refusal(500, `the receiver is set up wrongly${hint === undefined ? '' : `: ${hint}`}`);
   };
+  const parts = { answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault };
   return {
     answer,
-    listener: nodeListener({ answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault }),
+    listener: nodeListener(parts),
+    fetch: fetchHandler(parts),
     fastify: fastifyPlugin({ answer, maxBodyBytes, methods }),
   };
 }
@@ -163,8 +174,9 @@ function teller(onError: NonNullable<ReceiverOptions['onError']> | undefined): T
 }
 
 function report(error: unknown, webhookId: string | null): void {
-  const { message = String(error) } = (error ?? {}) as Partial<Error>;
-  process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}\n`);
+  const { message = String(error), hint } = (error ?? {}) as Partial<OutboxError>;
+  const advice = hint === undefined ? '' : ` ${hint}`;
+  process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}.${advice}\n`);
 }
 
 /** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */

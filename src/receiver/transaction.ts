@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OutboxError } from '../errors.ts';
 import type { SqlClient } from '../inbox/sql.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 
 /** A client of a `pg` pool. */
 export interface ReceiverClient extends SqlClient {
@@ -29,7 +30,7 @@ export async function inTransaction<T, Client extends ReceiverClient>(
     try {
       return await tryOnce(pool, isolation, work);
     } catch (error) {
-      const { code } = (error ?? {}) as { code?: unknown };
+      const { code } = driverErrorOf(error);
       if (tries >= triesMax || (code !== '40001' && code !== '40P01')) throw error;
       await sleep(Math.random() * 10 * 2 ** tries);
     }

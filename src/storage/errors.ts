@@ -1,12 +1,6 @@
 /** What PostgreSQL's errors mean to us. Imports no driver: producers load this with any client. */
 import { OutboxError } from '../errors.ts';
-
-interface DriverError extends Error {
-  code?: string;
-  hint?: string;
-  detail?: string;
-  constraint?: string;
-}
+import { driverErrorOf, type DriverError } from './driverError.ts';
 
 const unreachableCodes = new Set([
   'ECONNREFUSED',
@@ -96,7 +90,7 @@ export function inShort(error: unknown): string {
 
 /** Whether the same statement may succeed a moment later: the server is away, restarting, or out of connections. */
 export function isTransient(error: unknown): boolean {
-  const { code, message } = (error ?? {}) as DriverError;
+  const { code, message } = driverErrorOf(error);
   if (error instanceof Error && failedConnects.has(error)) return true;
   if (isSequenceBehind(error)) return true;
   if (code !== undefined) {
@@ -118,7 +112,7 @@ function isUntrusted(code: string): boolean {
  */
 export function explainDatabaseError(error: unknown, where: string): unknown {
   if (error instanceof OutboxError) return error;
-  const { code = '', message = '', hint } = (error ?? {}) as DriverError;
+  const { code = '', message = '', hint } = driverErrorOf(error);
   const options = hint === undefined ? { cause: error } : { cause: error, hint };
   if (code === 'OB001') return new OutboxError('OUTBOX_EVENT_CONFLICT', message, options);
   if (code === 'OB002') return new OutboxError('OUTBOX_CONFIG_INVALID', message, options);
@@ -129,7 +123,7 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
   if (code === '25006') {
     return new OutboxError('OUTBOX_POSTGRES_READ_ONLY', `${where} is read-only`, {
       cause: error,
-      hint: 'Point OUTBOX_DATABASE_URL at the primary, or end what made it read-only (a standby, a full disk).',
+      hint: 'Point OUTBOX_DATABASE_URL at the primary, or end what made it read-only (a standby, a full disk, a transaction begun read only).',
     });
   }
   if (isUntrusted(code)) {

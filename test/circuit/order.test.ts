@@ -14,7 +14,7 @@ async function sendKeyed(
     key: `k${number % keys}`,
     payload: { number },
   }));
-  const ids = (await enqueue(stage.database.pool, events)).map(({ id }) => id);
+  const ids = (await enqueue(stage.database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   const placeOf = new Map(
     ids.map((id, number) => [id, [`k${number % keys}`, Math.floor(number / keys)] as [string, number]]),
   );

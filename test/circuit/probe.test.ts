@@ -136,7 +136,7 @@ test('500s that were charged before the circuit opened are refunded', async () =
   });
   const { pool } = stage.database;
   for (let batch = 0; batch < 4; batch++) {
-    await enqueue(pool, times3());
+    await enqueue(pool, times3(), { ownTransaction: true });
     await eventually(async () =>
       expect((await stage.database.rows('select 1 from outbox.attempts')).length).toBeGreaterThanOrEqual(
         3 * (batch + 1),

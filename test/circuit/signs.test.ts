@@ -73,7 +73,7 @@ test.each([
       key: `k${number}`,
       payload: { number, mark: number === 7 ? 'gone' : 'fine' },
     }));
-    const ids = (await enqueue(stage.database.pool, events)).map(({ id }) => id);
+    const ids = (await enqueue(stage.database.pool, events, { ownTransaction: true })).map(({ id }) => id);
     await allDelivered(
       stage.database,
       ids.filter((id) => id !== ids[7]),

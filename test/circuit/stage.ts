@@ -65,7 +65,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
       type,
       payload: { number, ...payloadOf(number) },
     }));
-    return (await enqueue(database.pool, events)).map(({ id }) => id);
+    return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   };
   return {
     database,

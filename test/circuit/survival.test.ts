@@ -42,7 +42,7 @@ test('kill -9 in the middle of a probe: the next probe returns what it held, key
     key: `k${number % 3}`,
     payload: { number },
   }));
-  const ids = (await enqueue(pool, events)).map(({ id }) => id);
+  const ids = (await enqueue(pool, events, { ownTransaction: true })).map(({ id }) => id);
   await stands(stage, 'open');
   stage.billing.answer({ status: 204, delayMs: 20_000 });
   // One that was sent before may be under way still: a probe's is begun after it.

@@ -26,7 +26,7 @@ async function sendKeyed({ database }: Stage, keys: number, each: number): Promi
     key: `k${at % keys}`,
     payload: { nth: Math.floor(at / keys) },
   }));
-  return (await enqueue(database.pool, events)).map(({ id }) => id);
+  return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
 }
 
 test('a hundred keys whose heads each fail twice with 500 are through in under a minute', async () => {
@@ -56,7 +56,7 @@ test('an event type that always gets 500 does not hold up the others of its dest
   });
   const write = async (type: string, count: number): Promise<string[]> => {
     const events = Array.from({ length: count }, () => ({ type, payload: { is: type } }));
-    return (await enqueue(stage.database.pool, events)).map(({ id }) => id);
+    return (await enqueue(stage.database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   };
   await allDelivered(stage.database, await write('order.well', 20));
   // Three of four are of the sick type, for some seconds.
@@ -75,7 +75,7 @@ test('a sick event type at the head of the line does not keep a circuit open for
   });
   const write = async (type: string, count: number): Promise<string[]> => {
     const events = Array.from({ length: count }, () => ({ type, payload: { is: type } }));
-    return (await enqueue(stage.database.pool, events)).map(({ id }) => id);
+    return (await enqueue(stage.database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   };
   await write('order.sick', 400);
   const well = await write('order.well', 400);

@@ -66,6 +66,7 @@ async function park(
       payloadText,
       headers: { 'x-shop': 'one' },
     })),
+    { ownTransaction: true },
   );
   const ids = events.map(({ id }) => id);
   return eventually(async () => {
@@ -243,7 +244,11 @@ test('a workflow that somebody terminated is started again by the command', asyn
 });
 
 test('without a worker the command ends in time, says so with exit code 3, and can be repeated', async () => {
-  const { id: eventId } = await enqueue(database.pool, { type: 'order.created', payload: {} });
+  const { id: eventId } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: {} },
+    { ownTransaction: true },
+  );
   // Parked by hand: no worker has ever polled this task queue.
   await database.pool.query(
     `with relay as (select gen_random_uuid() as id), held as (select outbox.hold_lanes(id, 'test', '1 minute'), id from relay)

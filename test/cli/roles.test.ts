@@ -51,7 +51,11 @@ test('a producer may send, and is told plainly what it may not', async () => {
 
 test('an operator may look, resolve, edit and apply', async () => {
   await startRun({ databaseUrl: database.url });
-  const { id: eventId } = await enqueue(database.pool, { type: 'order.created', payload: 1 });
+  const { id: eventId } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: 1 },
+    { ownTransaction: true },
+  );
   const databaseUrl = await userWith('outbox_operator');
   const cwd = await folderWith({
     'outbox.yaml': `name: ${database.name}\ndestinations: { billing: { type: http, url: '${receiver.url}' } }\nroutes: []\n`,

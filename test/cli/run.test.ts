@@ -32,7 +32,11 @@ test('run delivers, logs JSON only, and ends in order on SIGTERM', async () => {
     routes: [{ match: '*', to: [billing] }]`,
   );
   const spawned = spawnRun({ databaseUrl: database.url, cwd: await folderWith() });
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: 1 });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: 1 },
+    { ownTransaction: true },
+  );
   await eventually(() => expect(receiver.of(id)).toHaveLength(1));
   await spawned.kill('SIGTERM');
   expect(await spawned.ended).toEqual({ code: 0, signal: null });
@@ -53,7 +57,11 @@ test('relay and worker deliver as two processes', async () => {
   );
   const cwd = await folderWith();
   const both = ['relay', 'worker'].map((name) => spawnRun({ databaseUrl: database.url, args: [name], cwd }));
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: 1 });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: 1 },
+    { ownTransaction: true },
+  );
   await eventually(() => expect(receiver.of(id)).toHaveLength(1));
   for (const spawned of both) {
     await spawned.kill('SIGINT');
@@ -71,7 +79,7 @@ test('a second signal ends the process at once', async () => {
     routes: [{ match: '*', to: [billing] }]`,
   );
   const spawned = spawnRun({ databaseUrl: database.url, cwd: await folderWith() });
-  await enqueue(database.pool, { type: 'order.created', payload: 1 });
+  await enqueue(database.pool, { type: 'order.created', payload: 1 }, { ownTransaction: true });
   await eventually(() => expect(receiver.requests).toHaveLength(1));
   spawned.child.kill('SIGTERM');
   await eventually(() => expect(spawned.stdout()).toContain('a second signal ends at once'));

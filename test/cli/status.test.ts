@@ -44,12 +44,16 @@ async function checksOf(
 
 test('status counts by destination and state, and what no route took, by type', async () => {
   const { database } = await configured();
-  await enqueue(database.pool, [
-    { type: 'order.a', payload: 1 },
-    { type: 'order.b', payload: 1, deliverAt: new Date(Date.now() + 3_600_000) },
-    { type: 'log.x', payload: 1 },
-    { type: 'log.x', payload: 1 },
-  ]);
+  await enqueue(
+    database.pool,
+    [
+      { type: 'order.a', payload: 1 },
+      { type: 'order.b', payload: 1, deliverAt: new Date(Date.now() + 3_600_000) },
+      { type: 'log.x', payload: 1 },
+      { type: 'log.x', payload: 1 },
+    ],
+    { ownTransaction: true },
+  );
   const before = json(await runCli(['status', '--json'], { databaseUrl: database.url }));
   expect(before).toMatchObject({
     name: database.name,
@@ -77,7 +81,7 @@ test('status counts by destination and state, and what no route took, by type', 
 
 test('doctor warns of what nobody works on, and is content once somebody does', async () => {
   const { database, cwd } = await configured();
-  await enqueue(database.pool, { type: 'log.x', payload: 1 });
+  await enqueue(database.pool, { type: 'log.x', payload: 1 }, { ownTransaction: true });
   const before = await checksOf(database, cwd);
   expect(before.get('relays')?.level).toBe('warn');
   expect(before.get('lanes')?.found).toContain('nobody owns audit, billing');

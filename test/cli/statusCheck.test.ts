@@ -28,10 +28,14 @@ test('status --check: one line and an exit code, by limits that can be set', asy
   await startRun({ databaseUrl: database.url });
   expect(await check()).toEqual({ code: 0, stdout: 'OK: 1 destinations, lag 0 s, 0 parked\n', stderr: '' });
 
-  await enqueue(database.pool, [
-    { type: 'order.a', payload: 1 },
-    { type: 'log.x', payload: 1 },
-  ]);
+  await enqueue(
+    database.pool,
+    [
+      { type: 'order.a', payload: 1 },
+      { type: 'log.x', payload: 1 },
+    ],
+    { ownTransaction: true },
+  );
   await eventually(async () =>
     expect(await database.rows('select from outbox.dead_letters')).toHaveLength(1),
   );

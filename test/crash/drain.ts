@@ -13,7 +13,7 @@ export async function writeEvents(pool: Pool, count: number): Promise<string[]> 
       type: 'order.created',
       payload: { number: ids.length + number },
     }));
-    ids.push(...(await enqueue(pool, events)).map(({ id }) => id));
+    ids.push(...(await enqueue(pool, events, { ownTransaction: true })).map(({ id }) => id));
   }
   return ids;
 }

@@ -47,7 +47,11 @@ test('a receiver killed after its effect and before its answer gets the same key
   );
   const first = startProcess({ ...env, DIE: '1' });
   await startRun({ databaseUrl: database.url });
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: { total: 1 } });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: { total: 1 } },
+    { ownTransaction: true },
+  );
   expect(await first.ended).toBe('SIGKILL');
   expect(await readFile(env.EFFECTS, 'utf8')).toBe(`"billing/${id}" 1\n`);
 

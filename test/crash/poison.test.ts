@@ -39,7 +39,7 @@ test('a payload that kills its worker ends as one poison dead letter, and its ne
     type: 'order.created',
     payload: { number, text: number === 2 ? 'deadly' : 'harmless' },
   }));
-  const ids = (await enqueue(database.pool, events)).map(({ id }) => id);
+  const ids = (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   const poison = ids[2] ?? '';
   const deaths = keepRunning(database, {
     NODE_OPTIONS: `--import ${hook}`,

@@ -66,7 +66,7 @@ function poolOf(url: string): Pool {
 
 async function write(pool: Pool, what: string, count: number): Promise<string[]> {
   const events = Array.from({ length: count }, () => ({ type: `order.${what}`, payload: { what } }));
-  return (await enqueue(pool, events)).map(({ id }) => id);
+  return (await enqueue(pool, events, { ownTransaction: true })).map(({ id }) => id);
 }
 
 async function states(pool: Pool): Promise<Record<string, number>> {

@@ -28,10 +28,14 @@ test('an event goes to every destination its routes name, each under its own key
       - { match: '*', to: [audit] }`,
   );
   await startRun({ databaseUrl: database.url });
-  const [order, refund] = await enqueue(database.pool, [
-    { type: 'order.created', payload: {} },
-    { type: 'refund.created', payload: {} },
-  ]);
+  const [order, refund] = await enqueue(
+    database.pool,
+    [
+      { type: 'order.created', payload: {} },
+      { type: 'refund.created', payload: {} },
+    ],
+    { ownTransaction: true },
+  );
   await eventually(async () => {
     const rows = await database.rows(
       `select event_id, destination, state from outbox.deliveries where destination <> 'search' order by event_id`,

@@ -42,8 +42,16 @@ test('two failures and the success after them: where, how long, with what, and w
   );
   await startRun({ databaseUrl: database.url, env });
   const headers = { 'x-tenant': 'north', authorization: 'Bearer of-the-event' };
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: {}, headers });
-  const { id: smooth } = await enqueue(database.pool, { type: 'order.created', payload: {} });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: {}, headers },
+    { ownTransaction: true },
+  );
+  const { id: smooth } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: {} },
+    { ownTransaction: true },
+  );
   await eventually(async () => expect(await database.rows('select 1 from outbox.delivered')).toHaveLength(2));
 
   // A success at the first try writes nothing.

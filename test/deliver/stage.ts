@@ -41,7 +41,7 @@ export async function openStage({ answer, billing = '' }: StageOptions): Promise
     running,
     send: async (...payloads) => {
       const events = payloads.map((payload) => ({ type: 'order.created', payload }));
-      return (await enqueue(database.pool, events)).map(({ id }) => id);
+      return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
     },
   };
 }

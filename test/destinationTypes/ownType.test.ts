@@ -38,7 +38,7 @@ test('events go where a template and their payload say, and what a template lack
     [{ region: 'eu' }, { region: 7 }, { region: { is: 'no text' } }].map((payload) => ({
       type: 'a.b',
       payload,
-    })),
+    })), { ownTransaction: true },
   );
   await eventually(async () => {
     expect(await linesOf(folder, 'eu.jsonl')).toMatchObject([{ id: eu?.id }]);
@@ -75,7 +75,7 @@ test('an acknowledgement without a status that follows a failure is in the histo
     'test',
   );
   await startRun({ databaseUrl: database.url, destinationTypes: [type] });
-  const { id } = await enqueue(database.pool, { type: 'a', payload: {} });
+  const { id } = await enqueue(database.pool, { type: 'a', payload: {} }, { ownTransaction: true });
   await eventually(async () =>
     expect(
       await database.rows(
@@ -178,7 +178,7 @@ test('run delivers by it when it is named, and refuses to start without it', asy
     'OUTBOX_DESTINATION_TYPE this process cannot send to ledger: there is no destination type "file"',
   );
   spawnRun({ databaseUrl: database.url, env: { OUTBOX_DESTINATION_TYPES: module } });
-  const { id } = await enqueue(database.pool, { type: 'a', payload: {} });
+  const { id } = await enqueue(database.pool, { type: 'a', payload: {} }, { ownTransaction: true });
   await eventually(async () => expect(await linesOf(folder, 'all')).toMatchObject([{ id }]), {
     timeout: 30_000,
   });

@@ -292,11 +292,15 @@ test('a discard whose parcel had left after all refunds nothing', async () => {
   await database.pool.query(`insert into shipping.shipments (order_id, state) values ('o-left', 'shipped')`);
   await shipping.start();
   startOutbox();
-  await enqueue(database.pool, {
-    type: 'order.paid',
-    key: 'o-left',
-    payload: { orderId: 'o-left', amount: 700, country: 'AQ' },
-  });
+  await enqueue(
+    database.pool,
+    {
+      type: 'order.paid',
+      key: 'o-left',
+      payload: { orderId: 'o-left', amount: 700, country: 'AQ' },
+    },
+    { ownTransaction: true },
+  );
   const open = await eventually(
     async () => {
       const [found] = await parked();

@@ -12,12 +12,8 @@ beforeAll(async () => {
   database = await databaseWithProducer();
 });
 
-const message = (more: Partial<HalfMessage> = {}): HalfMessage => ({
-  producer: 'shop',
-  type: 'order.paid',
-  payload: { total: 1 },
-  ...more,
-});
+const message = (more: object = {}): HalfMessage & { id: string } =>
+  ({ producer: 'shop', type: 'order.paid', payload: { total: 1 }, ...more }) as HalfMessage & { id: string };
 
 const eventsOf = (id: string) =>
   database.rows<{ payload: string; state: string }>(
@@ -143,7 +139,7 @@ describe('calls made together', () => {
       prepareMessage(client, first),
       prepareMessage(client, first),
       prepareMessage(client, taken),
-      prepareMessage(client, { ...taken, payload: { total: 2 } }),
+      prepareMessage(client, message({ ...taken, payload: { total: 2 } })),
       prepareMessage(client, message({ producer: 'market' })),
       prepareMessage(client, message({ id: uuid7(Date.now() - 7 * 86_400_000) })),
     ]);
@@ -231,7 +227,7 @@ describe('refused, with nothing written:', () => {
       message({ payload: { a: 'x'.repeat(1_048_576 - 8) } }),
       'OUTBOX_EVENT_INVALID',
     ],
-    ['a dedup key', { ...message(), dedupKey: 'k' } as HalfMessage, 'OUTBOX_EVENT_INVALID'],
+    ['a dedup key', message({ dedupKey: 'k' }), 'OUTBOX_EVENT_INVALID'],
   ])('%s', async (_, given, code) => {
     const before = await database.rows('select 1 from outbox.prepared_messages');
     await expect(prepareMessage(database.pool, given)).rejects.toMatchObject({ code });

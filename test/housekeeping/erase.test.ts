@@ -59,14 +59,18 @@ test('of a parked, edited, refused event nothing personal remains; its dead lett
     routes: [{ match: '*', to: [billing] }]`,
   );
   await startRun({ databaseUrl: database.url });
-  const { id } = await enqueue(database.pool, {
-    type: 'customer.created',
-    key: secret,
-    payload: { name: secret },
-    headers: { 'x-customer': secret },
-    subject: secret,
-    dedupKey: `customer/${secret}`,
-  });
+  const { id } = await enqueue(
+    database.pool,
+    {
+      type: 'customer.created',
+      key: secret,
+      payload: { name: secret },
+      headers: { 'x-customer': secret },
+      subject: secret,
+      dedupKey: `customer/${secret}`,
+    },
+    { ownTransaction: true },
+  );
   const [letter] = await eventually(async () => {
     const open = await database.rows<{ id: string; workflow_id: string }>(
       'select * from outbox.dead_letters',
@@ -112,8 +116,12 @@ test('of a parked, edited, refused event nothing personal remains; its dead lett
 test('what is still waiting is dropped, never sent empty; what is retrying ends', async () => {
   const { database, billing, client } = await openStage();
   const far = new Date(Date.now() + 3_600_000);
-  const [scheduled] = await enqueue(database.pool, [{ type: 'a', payload: { n: 1 }, deliverAt: far }]);
-  const [retrying] = await enqueue(database.pool, [{ type: 'a', payload: { answer: 500 } }]);
+  const [scheduled] = await enqueue(database.pool, [{ type: 'a', payload: { n: 1 }, deliverAt: far }], {
+    ownTransaction: true,
+  });
+  const [retrying] = await enqueue(database.pool, [{ type: 'a', payload: { answer: 500 } }], {
+    ownTransaction: true,
+  });
   const ids = [scheduled?.id ?? '', retrying?.id ?? ''];
   await eventually(async () => {
     const states = await database.rows<{ state: string }>(
@@ -138,9 +146,11 @@ test('what is still waiting is dropped, never sent empty; what is retrying ends'
 
 test('even a delivery that comes back is not sent without its text: it is parked as missing', async () => {
   const { database, billing } = await openStage();
-  const [event] = await enqueue(database.pool, [
-    { type: 'a', payload: { n: 1 }, deliverAt: new Date(Date.now() + 3_600_000) },
-  ]);
+  const [event] = await enqueue(
+    database.pool,
+    [{ type: 'a', payload: { n: 1 }, deliverAt: new Date(Date.now() + 3_600_000) }],
+    { ownTransaction: true },
+  );
   await eraseEvents(database.pool, [event?.id ?? ''], { actor: 'test', reason: null });
   await database.pool.query(
     `insert into outbox.deliveries (event_id, destination, seq, state) values ($1, 'billing', nextval('outbox.delivery_seq'), 'pending')`,
@@ -170,7 +180,11 @@ test('by key: says how many first, then erases each, those kept aside and those 
   for (const day of [8, 9]) await makeOldDays(database.pool, day);
   const ids = [idOf(0), idOf(8), idOf(9), idOf(1)];
   for (const id of ids)
-    await enqueue(database.pool, { id, type: 'a', key: secret, payload: { name: secret } });
+    await enqueue(
+      database.pool,
+      { id, type: 'a', key: secret, payload: { name: secret } },
+      { ownTransaction: true },
+    );
   const [other = ''] = await writeOld(database.pool, 8, 1, { name: 'Grace' });
   await settle(database.pool, [ids[2] ?? '']);
   // The day of the second one is dropped, its event kept; that of the third is detached and not dropped yet.
@@ -273,7 +287,7 @@ test('an erasure waits for a copy that began before it, so that the copy does no
   const database = await databaseWith({ billing: {} });
   await makeOldDays(database.pool, 9);
   const id = idOf(9);
-  await enqueue(database.pool, { id, type: 'a', payload: { name: secret } });
+  await enqueue(database.pool, { id, type: 'a', payload: { name: secret } }, { ownTransaction: true });
   const copier = await session(database.url);
   await copier.query('begin');
   await copier.query(`select outbox.keep_unsettled('events_${tagOf(id)}', 10)`);
@@ -307,7 +321,7 @@ test('wrong use is refused, and unknown events are said to be so', async () => {
 
 test('an operator may erase, the relay and producers may not', async () => {
   const database = await databaseWith({ billing: {} });
-  const { id } = await enqueue(database.pool, { type: 'a', payload: {}, key: 'k' });
+  const { id } = await enqueue(database.pool, { type: 'a', payload: {}, key: 'k' }, { ownTransaction: true });
   const person = await session(database.url);
   for (const role of ['outbox_relay', 'outbox_producer']) {
     await person.query(`set role ${role}`);

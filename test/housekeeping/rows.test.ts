@@ -107,12 +107,15 @@ test('a dedup key outlives its event’s day, and recognises a repeat then', asy
   const database = await databaseWith({ billing: {} });
   await makeOldDays(database.pool, 9);
   const event = { id: idOf(9), type: 'a', payload: { n: 1 }, dedupKey: 'once' };
-  await enqueue(database.pool, event);
+  await enqueue(database.pool, event, { ownTransaction: true });
   await settle(database.pool, [event.id]);
   await passOver(database);
   expect(await daysOf(database, 'events')).not.toContain(`events_${dayTag(9)}`);
   const { id: _own, ...again } = event;
-  expect(await enqueue(database.pool, again)).toEqual({ id: event.id, inserted: false });
+  expect(await enqueue(database.pool, again, { ownTransaction: true })).toEqual({
+    id: event.id,
+    inserted: false,
+  });
   expect(await database.rows('select 1 from outbox.deliveries')).toEqual([]);
 });
 

@@ -42,10 +42,14 @@ beforeAll(async () => {
     routes: [{ match: 'order.*', to: [billing] }]
     producers: { shop: { checkBack: { url: '${receiver.url}' } } }`,
   );
-  await enqueue(database.pool, [
-    { type: 'order.a', payload: 1 },
-    { type: 'log.x', payload: 1 },
-  ]);
+  await enqueue(
+    database.pool,
+    [
+      { type: 'order.a', payload: 1 },
+      { type: 'log.x', payload: 1 },
+    ],
+    { ownTransaction: true },
+  );
   const listen = parseListen('127.0.0.1:0');
   const running = await startRun({ databaseUrl: database.url, metricsListen: listen, apiListen: listen });
   await fetch(`${running.endpoints['api']}/v1/openapi.json`);

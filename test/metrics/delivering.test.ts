@@ -31,12 +31,16 @@ test('delivered, retried and parked are counted as the tables have them', async 
     routes: [{ match: 'order.*', to: [billing] }]`,
   );
   const kinds = [...Array<string>(250).fill('good'), 'shaky', 'shaky', 'bad', 'bad', 'bad'];
-  await enqueue(database.pool, [
-    ...kinds.map((kind) => ({ type: 'order.created', payload: { kind } })),
-    { type: 'order.later', payload: { kind: 'good' }, deliverAt: new Date(Date.now() + 3_600_000) },
-    { type: 'log.x"y', payload: 1 },
-    { type: 'log.x"y', payload: 1 },
-  ]);
+  await enqueue(
+    database.pool,
+    [
+      ...kinds.map((kind) => ({ type: 'order.created', payload: { kind } })),
+      { type: 'order.later', payload: { kind: 'good' }, deliverAt: new Date(Date.now() + 3_600_000) },
+      { type: 'log.x"y', payload: 1 },
+      { type: 'log.x"y', payload: 1 },
+    ],
+    { ownTransaction: true },
+  );
   const { endpoints } = await startRun({ databaseUrl: database.url, metricsListen: anywhere });
   const done = await eventually(async () => {
     const found = await scrape(endpoints['metrics']);
@@ -139,7 +143,7 @@ test('a claimed delivery that does not get on lags too', async () => {
     routes: [{ match: '*', to: [billing] }]`,
   );
   const { endpoints } = await startRun({ databaseUrl: database.url, metricsListen: anywhere });
-  await enqueue(database.pool, { type: 'order.a', payload: 1 });
+  await enqueue(database.pool, { type: 'order.a', payload: 1 }, { ownTransaction: true });
   await eventually(() => expect(receiver.requests).toHaveLength(1));
   await eventually(async () => {
     const found = await scrape(endpoints['metrics']);
@@ -160,7 +164,7 @@ test('a receiver that nobody reaches: unreachable, retried, nothing parked', asy
     routes: [{ match: '*', to: [billing] }]`,
   );
   const { endpoints } = await startRun({ databaseUrl: database.url, metricsListen: anywhere });
-  await enqueue(database.pool, { type: 'order.a', payload: 1 });
+  await enqueue(database.pool, { type: 'order.a', payload: 1 }, { ownTransaction: true });
   await eventually(async () => {
     const found = await scrape(endpoints['metrics']);
     expect(found.value('outbox_requests_total', { outcome: 'unreachable' })).toBe(1);

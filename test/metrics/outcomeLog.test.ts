@@ -105,7 +105,7 @@ test('a run over a dead destination logs by the window, with debug a line for ea
   const { log, logged } = quietLog();
   const verbose: Log = { ...log, enabled: () => true };
   const running = await startRun({ databaseUrl: database.url, log: verbose });
-  const { id } = await enqueue(database.pool, { type: 'order', payload: 1 });
+  const { id } = await enqueue(database.pool, { type: 'order', payload: 1 }, { ownTransaction: true });
   await eventually(() => expect(receiver.of(id)).toHaveLength(1));
   await eventually(async () => {
     const [row] = await database.rows<{ tried: number }>(

@@ -67,11 +67,15 @@ test('secrets in headers, addresses, errors and answers stay out of logs, metric
     });
     return endpoints.metrics;
   });
-  await enqueue(database.pool, {
-    type: 'order.a',
-    payload: 1,
-    headers: { authorization: secrets.BILLING_TOKEN },
-  });
+  await enqueue(
+    database.pool,
+    {
+      type: 'order.a',
+      payload: 1,
+      headers: { authorization: secrets.BILLING_TOKEN },
+    },
+    { ownTransaction: true },
+  );
   await eventually(() => expect(spawned.stdout()).toContain('parked: waits for a person'));
   expect(receiver.requests[0]?.headers.authorization).toBe(`Bearer ${secrets.BILLING_TOKEN}`);
   // PostgreSQL turns this process away, and says why.

@@ -93,9 +93,14 @@ test('a parked head blocks its key, is shown with what waits behind it, and lets
     await enqueue(
       database.pool,
       [1, 2, 3].map((n) => ({ type: 'order.changed', key: 'k1', payload: { key: 'k1', n } })),
+      { ownTransaction: true },
     )
   ).map(({ id }) => id);
-  await enqueue(database.pool, { type: 'order.changed', key: 'k2', payload: { key: 'k2', n: 2 } });
+  await enqueue(
+    database.pool,
+    { type: 'order.changed', key: 'k2', payload: { key: 'k2', n: 2 } },
+    { ownTransaction: true },
+  );
   await eventuallyStand(database, [head ?? ''], { state: 'parked' });
   await eventuallyStand(database, behind, { state: 'blocked' });
   await eventually(() => expect(firstReceipts(receiver).get('k2')).toEqual([2]));

@@ -13,7 +13,9 @@ async function write(stage: Stage, from: number, to: number): Promise<Map<string
   const ids = new Map<string, string[]>(keys.map((key) => [key, []]));
   for (let n = from; n <= to; n++) {
     const events = keys.map((key) => ({ type: 'order.changed', key, payload: { key, n } }));
-    for (const [index, { id }] of (await enqueue(stage.database.pool, events)).entries())
+    for (const [index, { id }] of (
+      await enqueue(stage.database.pool, events, { ownTransaction: true })
+    ).entries())
       ids.get(keys[index] ?? '')?.push(id);
   }
   return ids;

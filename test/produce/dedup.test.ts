@@ -18,15 +18,20 @@ async function eventsOf(dedupKey: string): Promise<{ id: string; deliveries: num
 
 test('a dedup key names one event: a repeat answers its id and writes nothing', async () => {
   const event = { type: 'a', payload: { a: 1 }, dedupKey: uniqueName() };
-  const first = await enqueue(database.pool, event);
-  expect(await enqueue(database.pool, event)).toEqual({ id: first.id, inserted: false });
+  const first = await enqueue(database.pool, event, { ownTransaction: true });
+  expect(await enqueue(database.pool, event, { ownTransaction: true })).toEqual({
+    id: first.id,
+    inserted: false,
+  });
   expect(await eventsOf(event.dedupKey)).toEqual([{ id: first.id, deliveries: 1 }]);
 });
 
 test('a dedup key with other content is a conflict', async () => {
   const event = { type: 'a', payload: { a: 1 }, dedupKey: uniqueName() };
-  const { id } = await enqueue(database.pool, event);
-  await expect(enqueue(database.pool, { ...event, payload: { a: 2 } })).rejects.toMatchObject({
+  const { id } = await enqueue(database.pool, event, { ownTransaction: true });
+  await expect(
+    enqueue(database.pool, { ...event, payload: { a: 2 } }, { ownTransaction: true }),
+  ).rejects.toMatchObject({
     code: 'OUTBOX_EVENT_CONFLICT',
     message: `event ${id} exists with other content`,
   });
@@ -34,9 +39,9 @@ test('a dedup key with other content is a conflict', async () => {
 
 test('a dedup key with another id is a conflict, not a silence', async () => {
   const event = { type: 'a', payload: { a: 1 }, dedupKey: uniqueName() };
-  await enqueue(database.pool, event);
+  await enqueue(database.pool, event, { ownTransaction: true });
   const [{ id } = { id: '' }] = await database.rows<{ id: string }>('select outbox.uuid7() as id');
-  await expect(enqueue(database.pool, { ...event, id })).rejects.toMatchObject({
+  await expect(enqueue(database.pool, { ...event, id }, { ownTransaction: true })).rejects.toMatchObject({
     code: 'OUTBOX_EVENT_CONFLICT',
   });
   expect(await database.rows('select 1 from outbox.events where id = $1', [id])).toEqual([]);
@@ -44,7 +49,7 @@ test('a dedup key with another id is a conflict, not a silence', async () => {
 
 test('one dedup key twice in one call is one event', async () => {
   const event = { type: 'a', payload: { a: 1 }, dedupKey: uniqueName() };
-  const [first, second] = await enqueue(database.pool, [event, event]);
+  const [first, second] = await enqueue(database.pool, [event, event], { ownTransaction: true });
   expect(first?.inserted).toBe(true);
   expect(second).toEqual({ id: first?.id, inserted: false });
   expect(await eventsOf(event.dedupKey)).toHaveLength(1);
@@ -55,7 +60,7 @@ test('two transactions with one dedup key: the second waits for the first and th
   const client = await session(database.url);
   await client.query('begin');
   const first = await enqueue(client, event);
-  const second = enqueue(database.pool, event);
+  const second = enqueue(database.pool, event, { ownTransaction: true });
   await client.query('commit');
   expect(await second).toEqual({ id: first.id, inserted: false });
   expect(await eventsOf(event.dedupKey)).toEqual([{ id: first.id, deliveries: 1 }]);
@@ -66,7 +71,7 @@ test('… and writes its own event when the first one rolls back', async () => {
   const client = await session(database.url);
   await client.query('begin');
   const first = await enqueue(client, event);
-  const second = enqueue(database.pool, event);
+  const second = enqueue(database.pool, event, { ownTransaction: true });
   await client.query('rollback');
   const { id, inserted } = await second;
   expect(inserted).toBe(true);
@@ -76,7 +81,9 @@ test('… and writes its own event when the first one rolls back', async () => {
 
 test('twenty producers of one dedup key at once make one event', async () => {
   const event = { type: 'a', payload: { a: 1 }, dedupKey: uniqueName() };
-  const written = await Promise.all(Array.from({ length: 20 }, () => enqueue(database.pool, event)));
+  const written = await Promise.all(
+    Array.from({ length: 20 }, () => enqueue(database.pool, event, { ownTransaction: true })),
+  );
   expect(new Set(written.map(({ id }) => id)).size).toBe(1);
   expect(written.filter(({ inserted }) => inserted)).toHaveLength(1);
 });
@@ -85,7 +92,9 @@ test('two transactions with the same keys in opposite order do not deadlock with
   const keys = Array.from({ length: 50 }, () => uniqueName());
   const events = keys.map((dedupKey) => ({ type: 'a', payload: 1, dedupKey }));
   const written = await Promise.all(
-    Array.from({ length: 6 }, (_, n) => enqueue(database.pool, n % 2 === 0 ? events : events.toReversed())),
+    Array.from({ length: 6 }, (_, n) =>
+      enqueue(database.pool, n % 2 === 0 ? events : events.toReversed(), { ownTransaction: true }),
+    ),
   );
   expect(written.flat().filter(({ inserted }) => inserted)).toHaveLength(50);
 });
@@ -100,7 +109,7 @@ test('a key whose event was dropped with its day still names it', async () => {
      values ($1, $2, outbox.event_digest('a', '1', '{}', null, null, null, 'application/json'))`,
     [event.dedupKey, id],
   );
-  expect(await enqueue(database.pool, event)).toEqual({ id, inserted: false });
+  expect(await enqueue(database.pool, event, { ownTransaction: true })).toEqual({ id, inserted: false });
 });
 
 test('a plain insert with a taken dedup key is refused, saying what to use instead', async () => {

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { enqueue, type NewEvent, type SqlClient } from '../../src/index.ts';
+import { enqueue, type EventFields, type NewEvent, type SqlClient } from '../../src/index.ts';
 import type { TestDatabase } from '../support/index.ts';
 import { databaseWith, session } from '../storage/fixtures.ts';
 
@@ -23,17 +23,21 @@ async function stored(id: string): Promise<Record<string, unknown>[]> {
 }
 
 test('every field of an event is stored as given', async () => {
-  const { id, inserted } = await enqueue(database.pool, {
-    type: 'order.created',
-    payload: { total: 1, note: '🙂' },
-    key: 'order-1',
-    headers: { 'x-tenant': 'a', __proto: 'b' },
-    deliverAt: new Date('2031-02-03T04:05:06.789Z'),
-    source: 'shop',
-    subject: 'orders/1',
-    contentType: 'application/vnd.shop+json',
-    dedupKey: 'every-field',
-  });
+  const { id, inserted } = await enqueue(
+    database.pool,
+    {
+      type: 'order.created',
+      payload: { total: 1, note: '🙂' },
+      key: 'order-1',
+      headers: { 'x-tenant': 'a', __proto: 'b' },
+      deliverAt: new Date('2031-02-03T04:05:06.789Z'),
+      source: 'shop',
+      subject: 'orders/1',
+      contentType: 'application/vnd.shop+json',
+      dedupKey: 'every-field',
+    },
+    { ownTransaction: true },
+  );
   expect(inserted).toBe(true);
   expect(await stored(id)).toEqual([
     {
@@ -100,7 +104,13 @@ test('an event of a transaction that rolls back never was', async () => {
   await client.query('rollback');
   expect(await stored(id)).toEqual([]);
   expect(
-    (await enqueue(database.pool, { type: 'other', payload: {}, dedupKey: 'rolled-back' })).inserted,
+    (
+      await enqueue(
+        database.pool,
+        { type: 'other', payload: {}, dedupKey: 'rolled-back' },
+        { ownTransaction: true },
+      )
+    ).inserted,
   ).toBe(true);
 });
 
@@ -113,17 +123,25 @@ test('in an aborted transaction nothing is written and PostgreSQL’s own error 
 
 test('the same id with the same content again changes nothing', async () => {
   const event = { id: await newId(), type: 'a', payload: { b: 1, a: [1, 2] }, headers: { x: 'y' }, key: 'k' };
-  expect(await enqueue(database.pool, event)).toEqual({ id: event.id, inserted: true });
+  expect(await enqueue(database.pool, event, { ownTransaction: true })).toEqual({
+    id: event.id,
+    inserted: true,
+  });
   const again = { ...event, payload: { a: [1, 2], b: 1 } };
-  expect(await enqueue(database.pool, again)).toEqual({ id: event.id, inserted: false });
-  expect(await enqueue(database.pool, { ...event, id: event.id.toUpperCase() })).toEqual({
+  expect(await enqueue(database.pool, again, { ownTransaction: true })).toEqual({
+    id: event.id,
+    inserted: false,
+  });
+  expect(
+    await enqueue(database.pool, { ...event, id: event.id.toUpperCase() }, { ownTransaction: true }),
+  ).toEqual({
     id: event.id,
     inserted: false,
   });
   expect(await stored(event.id)).toMatchObject([{ deliveries: 1 }]);
 });
 
-test.each<[string, Partial<NewEvent>]>([
+test.each<[string, Partial<EventFields> & { readonly payload?: object }]>([
   ['payload', { payload: { a: 2 } }],
   ['type', { type: 'b' }],
   ['headers', { headers: { x: 'y' } }],
@@ -134,9 +152,11 @@ test.each<[string, Partial<NewEvent>]>([
   ['dedupKey', { dedupKey: 'late' }],
 ])('the same id with another %s is a conflict, and the first stays', async (_field, change) => {
   const event = { id: await newId(), type: 'a', payload: { a: 1 } };
-  await enqueue(database.pool, event);
+  await enqueue(database.pool, event, { ownTransaction: true });
   const before = await stored(event.id);
-  await expect(enqueue(database.pool, { ...event, ...change })).rejects.toMatchObject({
+  await expect(
+    enqueue(database.pool, { ...event, ...change }, { ownTransaction: true }),
+  ).rejects.toMatchObject({
     code: 'OUTBOX_EVENT_CONFLICT',
     message: `event ${event.id} exists with other content`,
   });
@@ -145,20 +165,23 @@ test.each<[string, Partial<NewEvent>]>([
 
 test('a repeat with a new deliverAt is a repeat', async () => {
   const event = { id: await newId(), type: 'a', payload: 1, deliverAt: new Date('2031-01-01') };
-  await enqueue(database.pool, event);
-  expect((await enqueue(database.pool, { ...event, deliverAt: new Date('2032-01-01') })).inserted).toBe(
-    false,
-  );
+  await enqueue(database.pool, event, { ownTransaction: true });
+  expect(
+    (await enqueue(database.pool, { ...event, deliverAt: new Date('2032-01-01') }, { ownTransaction: true }))
+      .inserted,
+  ).toBe(false);
 });
 
 test('one id twice in one call is written once, and conflicts with itself when the content differs', async () => {
   const event = { id: await newId(), type: 'a', payload: 1 };
-  expect(await enqueue(database.pool, [event, event])).toEqual([
+  expect(await enqueue(database.pool, [event, event], { ownTransaction: true })).toEqual([
     { id: event.id, inserted: true },
     { id: event.id, inserted: false },
   ]);
   const other = { id: await newId(), type: 'a', payload: 1 };
-  await expect(enqueue(database.pool, [other, { ...other, payload: 2 }])).rejects.toMatchObject({
+  await expect(
+    enqueue(database.pool, [other, { ...other, payload: 2 }], { ownTransaction: true }),
+  ).rejects.toMatchObject({
     code: 'OUTBOX_EVENT_CONFLICT',
   });
   expect(await stored(other.id)).toEqual([]);
@@ -173,7 +196,9 @@ test('two transactions with one id: the second waits, then repeats or conflicts'
     const client = await session(database.url);
     await client.query('begin');
     await enqueue(client, { id, type: 'a', payload: 1 });
-    const second = enqueue(database.pool, { id, type: 'a', payload }).catch((error: unknown) => error);
+    const second = enqueue(database.pool, { id, type: 'a', payload }, { ownTransaction: true }).catch(
+      (error: unknown) => error,
+    );
     await client.query('commit');
     expect(await second).toMatchObject(outcome);
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import { enqueue } from '../../src/index.ts';
+import { enqueue, type JsonPayload } from '../../src/index.ts';
 import type { TestDatabase } from '../support/index.ts';
 import { databaseWith } from '../storage/fixtures.ts';
 
@@ -21,7 +21,7 @@ async function payloadsOf(ids: readonly string[]): Promise<string[]> {
 const jsonValue = fc
   .jsonValue({ stringUnit: 'binary', maxDepth: 4 })
   .filter((value) => !JSON.stringify(value).includes('\\u0000'))
-  .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+  .map((value) => JSON.parse(JSON.stringify(value)) as JsonPayload);
 
 test('any JSON value comes back as it was', async () => {
   await fc.assert(
@@ -29,6 +29,7 @@ test('any JSON value comes back as it was', async () => {
       const written = await enqueue(
         database.pool,
         values.map((payload) => ({ type: 'a', payload })),
+        { ownTransaction: true },
       );
       const texts = await payloadsOf(written.map(({ id }) => id));
       expect(texts.map((text) => JSON.parse(text) as unknown)).toEqual(values);
@@ -40,7 +41,11 @@ test('any JSON value comes back as it was', async () => {
 test('any text goes into key and headers and comes back, or is refused before it is sent', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1, maxLength: 200 }), async (text) => {
-      const writing = enqueue(database.pool, { type: 'a', payload: 1, key: text, headers: { x: text } });
+      const writing = enqueue(
+        database.pool,
+        { type: 'a', payload: 1, key: text, headers: { x: text } },
+        { ownTransaction: true },
+      );
       if (text.includes('\0')) {
         await expect(writing).rejects.toMatchObject({
           code: 'OUTBOX_EVENT_INVALID',
@@ -69,6 +74,7 @@ test('payloadText keeps every digit of any integer and decimal', async () => {
       const written = await enqueue(
         database.pool,
         numbers.map((payloadText) => ({ type: 'a', payloadText })),
+        { ownTransaction: true },
       );
       expect(await payloadsOf(written.map(({ id }) => id))).toEqual(numbers);
     }),

@@ -83,6 +83,7 @@ print(json.dumps({"invoices": [row[0] for row in db.execute("select body from in
   await enqueue(
     database.pool,
     payloads.map((payload) => ({ type: 'order.created', payload })),
+    { ownTransaction: true },
   );
   // All effects are there, and no answer has come back: each of them will be sent again.
   await eventually(async () => expect((await handled()).keys).toBe(30), { interval: 200 });

@@ -31,7 +31,7 @@ async function write(
   type = 'order.created',
 ): Promise<string[]> {
   const events = Array.from({ length: count }, () => ({ type, payload }));
-  return (await enqueue(database.pool, events)).map(({ id }) => id);
+  return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
 }
 
 async function parked(place: Place, count = 1): Promise<{ ids: string[]; workflowId: string }> {
@@ -214,7 +214,7 @@ const messageWaiting: Scenario = async (place) => {
 const outage: Scenario = async (place) => {
   const workflowId = `${place.database.name}/destination/sick`;
   const events = Array.from({ length: 30 }, () => ({ type: 'sick.created', payload: {} }));
-  const ids = (await enqueue(place.database.pool, events)).map(({ id }) => id);
+  const ids = (await enqueue(place.database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   const handle = place.client.workflow.getHandle(workflowId);
   await eventually(async () => expect(await pageOf(place.client, workflowId)).toContain('in vain'));
   for (const input of [null, [1], 'please', { odd: 1 }]) await handle.signal('pause', input);
@@ -241,7 +241,7 @@ const parkedInBulk: Scenario = async (place) => {
     }),
   });
   const events = Array.from({ length: 3 }, () => ({ type: 'idle.created', payload: {} }));
-  await enqueue(place.database.pool, events);
+  await enqueue(place.database.pool, events, { ownTransaction: true });
   const handle = place.client.workflow.getHandle(workflowId);
   await handle.executeUpdate(destinationUpdates.park, { args: [{ olderThan: '1ms' }] });
   await handle.signal('resume');

@@ -39,7 +39,7 @@ test('10,001 signals, more than Temporal takes in one run, are all counted, and 
     temporal: { address: server.address, namespace: server.namespace },
   });
   const events = Array.from({ length: 8 }, () => ({ type: 'order.created', payload: {} }));
-  const ids = (await enqueue(database.pool, events)).map(({ id }) => id);
+  const ids = (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   await eventually(async () => expect(await openDeadLetters(database, ids)).toHaveLength(8));
   const workflowId = (await openDeadLetters(database, ids))[0]?.workflow_id ?? '';
   await eventually(async () => expect(await pageOf(client, workflowId)).toContain('8 deliveries parked'));

@@ -27,7 +27,11 @@ async function successor(workflowId: string, runId: string): Promise<void> {
 
 /** A delivery that was refused once and is to be tried again in an hour. */
 async function retrying(): Promise<{ id: string; workflowId: string }> {
-  const { id } = await enqueue(stage.database.pool, { type: 'order.created', payload: { answer: 500 } });
+  const { id } = await enqueue(
+    stage.database.pool,
+    { type: 'order.created', payload: { answer: 500 } },
+    { ownTransaction: true },
+  );
   const workflowId = `${stage.database.name}/deliver/billing/${id}`;
   await eventually(async () =>
     expect(await pageOf(stage.client, workflowId)).toContain('1 delivery retrying'),
@@ -102,7 +106,11 @@ test('many workflows terminated at a time each come back, and none of their rows
 
 test('a workflow terminated in the middle of a request parks the event, and the late answer changes nothing', async () => {
   const payload = { delayMs: 10_000 };
-  const { id } = await enqueue(stage.database.pool, { type: 'order.created', payload });
+  const { id } = await enqueue(
+    stage.database.pool,
+    { type: 'order.created', payload },
+    { ownTransaction: true },
+  );
   await eventually(() => expect(stage.billing.of(id)).toHaveLength(1));
   const [row] = await stage.database.rows<{ workflow_id: string }>(
     'select workflow_id from outbox.deliveries d join outbox.batches b on b.id = d.batch_id where event_id = $1',

@@ -32,7 +32,11 @@ test('the page of a parked delivery says what failed, how often, and what to sen
 });
 
 test('the page of a retrying delivery says when the next try is', async () => {
-  const { id } = await enqueue(stage.database.pool, { type: 'order.created', payload: { answer: 500 } });
+  const { id } = await enqueue(
+    stage.database.pool,
+    { type: 'order.created', payload: { answer: 500 } },
+    { ownTransaction: true },
+  );
   const workflowId = `${stage.database.name}/deliver/billing/${id}`;
   await eventually(async () => {
     const page = await pageOf(stage.client, workflowId);

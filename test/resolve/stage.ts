@@ -71,7 +71,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const type = options.type ?? 'order.created';
   const write = async (count = 1): Promise<string[]> => {
     const events = Array.from({ length: count }, (_, number) => ({ type, payload: { number, answer: 422 } }));
-    return (await enqueue(database.pool, events)).map(({ id }) => id);
+    return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
   };
   const park = async (count = 1): Promise<string[]> => {
     const ids = await write(count);

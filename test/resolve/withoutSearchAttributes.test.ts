@@ -42,7 +42,11 @@ test('without search attributes an event is delivered, another parked, and resol
   expect(running.logged.map(({ message }) => message)).toContain(
     'search attributes are not registered; workflow ids serve instead',
   );
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: {} });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: {} },
+    { ownTransaction: true },
+  );
   await eventually(async () => expect(await openDeadLetters(database, [id])).toHaveLength(1));
   const workflowId = `${database.name}/deliver/billing/${id}`;
   await eventually(async () => expect(await pageOf(client, workflowId)).toContain('1 delivery parked'));

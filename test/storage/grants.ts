@@ -20,16 +20,17 @@ const everything = `
 export const grants: Readonly<Record<string, Grants>> = {
   outbox_producer: {
     functions: `
-      commit_message commit_messages enqueue enqueue_all message_state prepare_message prepare_messages
+      commit_message commit_messages enqueue enqueue_all enqueue_events message_state prepare_message prepare_messages
       rollback_message rollback_messages uuid7 uuid7_time`,
     reads: '',
     tables: [
       'events: INSERT(content_type, dedup_key, deliver_at, headers, id, key, payload, source, subject, type), SELECT(deliver_at, id, key, type)',
+      'outgoing_events: INSERT, SELECT',
     ],
   },
   outbox_api: {
     functions: `
-      api_settings commit_message commit_messages enqueue_all message_state prepare_message
+      api_settings commit_message commit_messages enqueue_all enqueue_events message_state prepare_message
       prepare_messages rollback_message rollback_messages`,
     reads: 'migrations',
     tables: [],
@@ -37,7 +38,7 @@ export const grants: Readonly<Record<string, Grants>> = {
   outbox_operator: {
     functions: `
       accept_home adopt_temporal apply_config bind_home bind_temporal checked_paths days_ahead enqueue
-      enqueue_all erase events_of_key filter_mode home make_mark may_detach message_state
+      enqueue_all enqueue_events erase events_of_key filter_mode home make_mark may_detach message_state
       oldest_transaction_seconds partitions_past_retention prepare_revision resolve_messages retention_of
       route_missed routing_known_since seconds_since sequences_behind settle_restored uuid7 uuid7_time
       workflow_prefix`,

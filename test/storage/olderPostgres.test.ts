@@ -31,8 +31,8 @@ test('on the oldest PostgreSQL at hand the schema migrates, events are written, 
      when not matched then insert (type, payload) values (n.type, '{}')`,
   );
   const event = { type: 'c', payloadText: at, dedupKey: 'once' };
-  const { id } = await enqueue(pool, event);
-  expect(await enqueue(pool, event)).toEqual({ id, inserted: false });
+  const { id } = await enqueue(pool, event, { ownTransaction: true });
+  expect(await enqueue(pool, event, { ownTransaction: true })).toEqual({ id, inserted: false });
   expect(
     await rows(
       'select count(*)::int as n, bool_and(abs(extract(epoch from outbox.uuid7_time(id) - created_at)) < 1) as timely from outbox.events',

@@ -30,7 +30,11 @@ test('an event written by a test arrives signed at its receiver, refused once an
     env,
   );
   const running = await startRun({ databaseUrl: database.url, env });
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: { total: 1 } });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: { total: 1 } },
+    { ownTransaction: true },
+  );
 
   const [, second] = await eventually(() => {
     expect(receiver.of(id)).toHaveLength(2);

@@ -35,7 +35,7 @@ export async function send(out: Output, type: string, options: SendOptions): Pro
     async (pool) => {
       // enqueue knows its client only, not where it leads: a server that is away is to be named.
       await pool.query('select 1');
-      const written = await enqueue(pool, event);
+      const written = await enqueue(pool, event, { ownTransaction: true });
       const routed = await isRouted(pool, written.id);
       if (routed === false) out.warn(`no route takes ${type}: the event is kept and counted as unrouted`);
       out.result({ ...written, routed }, () =>

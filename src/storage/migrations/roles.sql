@@ -35,6 +35,7 @@ begin
   grant usage on schema outbox to outbox_producer, outbox_api, outbox_relay, outbox_operator;
   grant insert (id, type, key, payload, headers, deliver_at, source, subject, content_type, dedup_key) on outbox.events to outbox_producer;
   grant select (id, type, key, deliver_at) on outbox.events to outbox_producer;
+  grant insert, select on outbox.outgoing_events to outbox_producer;
   grant select on outbox.migrations to outbox_api;
 
   -- Partitions are reached through their parents alone.
@@ -62,11 +63,11 @@ begin
   -- caller's rights. Never a trigger function: whoever may execute one can attach it to a table of his own, and one with its owner's
   -- rights would then run his casts and operators with them.
   for v_role, v_names in values
-    ('outbox_producer', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'prepare_message', 'prepare_messages', 'commit_message',
+    ('outbox_producer', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'enqueue_events', 'prepare_message', 'prepare_messages', 'commit_message',
       'commit_messages', 'rollback_message', 'rollback_messages', 'message_state']),
-    ('outbox_api', array['enqueue_all', 'prepare_message', 'prepare_messages', 'commit_message', 'commit_messages', 'rollback_message',
+    ('outbox_api', array['enqueue_all', 'enqueue_events', 'prepare_message', 'prepare_messages', 'commit_message', 'commit_messages', 'rollback_message',
       'rollback_messages', 'message_state', 'api_settings']),
-    ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'resolve_messages', 'message_state', 'prepare_revision',
+    ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'enqueue_events', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
       'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths']),
