@@ -1,4 +1,4 @@
-/** A receiver in Hono: any framework that can hand over method, headers and the raw bytes will do. */
+/** A receiver in Hono; Next.js, Remix and Bun hand over a Request just so. */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import pg from 'pg';
@@ -16,14 +16,7 @@ const receiver = createReceiver({
 });
 
 const app = new Hono();
-app.post('/hooks', async ({ req }) => {
-  const { status, headers, body } = await receiver.answer({
-    method: req.method,
-    headers: req.raw.headers,
-    body: new Uint8Array(await req.arrayBuffer()),
-  });
-  return new Response(body === '' ? null : body, { status, headers });
-});
+app.post('/hooks', ({ req }) => receiver.fetch(req.raw));
 
 serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 8090), hostname: '127.0.0.1' }, ({ port }) =>
   console.log(`listening on ${port}`),

@@ -1,9 +1,10 @@
-/** Completes `dist` after tsc: the SQL files, and the workflow bundle that published workers load instead of webpack. */
+/** Completes `dist` after tsc: the SQL files, the workflow bundle that published workers load instead of webpack, and the client package. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflows } from './bundleWorkflows.ts';
+import { buildClientPackage } from './clientPackage.ts';
 
 const dist = new URL('../../', import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, dist));
@@ -13,6 +14,7 @@ for (const folder of ['src/storage/migrations', 'src/inbox/migrations'])
   await cp(at(`../${folder}`), at(folder), { recursive: true });
 await chmod(at('src/cli/main.js'), 0o755).catch(() => undefined);
 await writeBundle();
+await buildClientPackage();
 
 /** What was compiled from a source that is gone, which tsc leaves lying, would be published. */
 async function removeStale(folders: readonly string[]): Promise<void> {

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { OutboxError } from '../errors.ts';
-import { readMigrationsIn, type Migration } from '../storage/migrationFiles.ts';
+import type { Migration } from '../storage/migrationFiles.ts';
+import { readInboxMigrations, readInboxRoles } from './migrationTexts.ts';
 import { dollarQuoted, firstRow, type SqlClient } from './sql.ts';
-
-const folder = new URL('./migrations/', import.meta.url);
 
 export const dayMs = 86_400_000;
 const defaultRetentionMs = 30 * dayMs;
@@ -36,11 +34,11 @@ export async function migrateInbox(
 ): Promise<InboxMigrationReport> {
   const { retentionMs } = options;
   if (retentionMs !== undefined) assertRetention(retentionMs);
-  const migrations = await readMigrationsIn(folder);
+  const migrations = await readInboxMigrations();
   const newest = migrations.at(-1)?.version ?? 0;
   const from = await versionOf(client);
   if (from > newest) throw newerInbox(from, newest);
-  const roles = await readFile(new URL('roles.sql', folder), 'utf8');
+  const roles = await readInboxRoles();
   // One statement: so it is one transaction, whatever client runs it.
   await client.query(upgrade(migrations, roles, retentionMs), []);
   return {
@@ -110,7 +108,7 @@ async function versionOf(client: SqlClient): Promise<number> {
 
 /** @throws OutboxError OUTBOX_SCHEMA_MISSING or OUTBOX_SCHEMA_NEWER unless the inbox is exactly this version's */
 export async function requireInbox(client: SqlClient): Promise<void> {
-  const newest = (await readMigrationsIn(folder)).at(-1)?.version ?? 0;
+  const newest = (await readInboxMigrations()).at(-1)?.version ?? 0;
   const version = await versionOf(client);
   if (version > newest) throw newerInbox(version, newest);
   if (version < newest) throw missingInbox();

@@ -44,9 +44,12 @@ export function assertTransaction(client: unknown): void {
   const adapted = (client as { readonly [transactionOf]?: unknown } | null | undefined)?.[transactionOf];
   const what = outsideTransaction(adapted ?? client);
   if (what === null) return;
-  throw invalidClient(
+  throw new OutboxError(
+    'OUTBOX_CLIENT_INVALID',
     `the client is ${what}: the event would not be part of your transaction`,
-    'Pass the client on which you ran begin (or the transaction object); { ownTransaction: true } if the event stands alone.',
+    {
+      hint: 'Pass the client on which you ran begin (or the transaction object); { ownTransaction: true } if the event stands alone.',
+    },
   );
 }
 

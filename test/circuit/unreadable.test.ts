@@ -48,7 +48,10 @@ async function send(url: string, count: number): Promise<{ database: TestDatabas
     type: 'order.created',
     payload: { number },
   }));
-  return { database, ids: (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id) };
+  return {
+    database,
+    ids: (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id),
+  };
 }
 
 test('100 Continue before 200 is skipped: each of five events is sent once', async () => {

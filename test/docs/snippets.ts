@@ -17,6 +17,7 @@ export function typeProblemsIn(blocks: readonly CodeBlock[], given: string): str
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     types: ['node'],
+    paths: { 'temporal-outbox-client': [join(repository, 'dist/client/esm/src/producer.d.ts')] },
   };
   const declarations = join(repository, 'readme-given.d.ts');
   const host = ts.createCompilerHost(options);
