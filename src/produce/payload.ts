@@ -30,7 +30,7 @@ export function stringifyPayload(payload: unknown): string {
         return value;
       },
     );
-    return text as string;
+    return text;
   } catch (error) {
     if (error instanceof OutboxError) throw error;
     throw invalidEvent(

@@ -1,7 +1,7 @@
 /** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PoolClient } from 'pg';
-import { isOutboxError, type OutboxError } from '../errors.ts';
+import type { OutboxError } from '../errors.ts';
 import { checkedClaimOptions, claimMessage, type ClaimOptions } from '../inbox/claim.ts';
 import { checkedMessage, checkedText, hashPayload, invalid, type Message } from '../inbox/message.ts';
 import { runHandler } from '../inbox/processOnce.ts';
@@ -126,8 +126,7 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
 
   const fault = (error: unknown): Answer => {
     tell(error, null);
-    const hint = isOutboxError(error) ? error.hint : undefined;
-    return refusal(500, `the receiver is set up wrongly${hint === undefined ? '' : `: ${hint}`}`);
+    return refusal(500, 'the receiver is set up wrongly');
   };
   const parts = { answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault };
   return {

@@ -57,7 +57,9 @@ function innermost(error: unknown, layers: number): DriverError | undefined {
       ...layer,
       name: 'error',
       code,
-      message: String(layer['originalMessage'] ?? layer['message'] ?? ''),
+      message: [layer['originalMessage'], layer['message'], ''].find(
+        (each) => typeof each === 'string',
+      ) as string,
     };
   return error as DriverError;
 }
