@@ -65,7 +65,8 @@ export function outsideTransaction(client: unknown): string | null {
   const can = (name: string): boolean => typeof its(name) === 'function';
   if (has('totalCount') && has('idleCount') && can('connect')) return 'a pool of pg';
   if (can('createQueryRunner') && has('entityMetadatas')) return 'a DataSource of TypeORM';
-  if (has('queryRunner') && has('connection') && can('getRepository'))
+  // The manager of a transaction has its queryRunner, the one of the pool has none.
+  if (can('getRepository') && can('transaction') && (has('connection') || has('dataSource')))
     return outsideOfTypeOrm(its('queryRunner'), 'an EntityManager');
   if (can('startTransaction') && has('isTransactionActive')) return outsideOfTypeOrm(client, 'a QueryRunner');
   if (can('unsafe') && can('begin')) return 'the sql of a pool of postgres.js';

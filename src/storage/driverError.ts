@@ -23,7 +23,7 @@ const layersMax = 8;
 
 /**
  * The innermost error with a code of PostgreSQL's or the operating system's; where there is none, `error` itself. Its message is
- * without the statement, which Knex and MikroORM put in front.
+ * without what libraries put around it, such as Knex the statement.
  */
 export function driverErrorOf(error: unknown): DriverError {
   const found = innermost(error, layersMax);
@@ -74,5 +74,7 @@ export const statementEnd = '/* outbox */';
 
 function withoutStatement(message: string): string {
   const end = message.lastIndexOf(`${statementEnd} - `);
-  return end === -1 ? message : message.slice(end + statementEnd.length + 3);
+  const behind = end === -1 ? message : message.slice(end + statementEnd.length + 3);
+  // MikroORM puts behind it what the error has as fields of its own.
+  return behind.replace(/\n - (detail|hint): [\s\S]*$/, '');
 }
