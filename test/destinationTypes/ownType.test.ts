@@ -38,7 +38,8 @@ test('events go where a template and their payload say, and what a template lack
     [{ region: 'eu' }, { region: 7 }, { region: { is: 'no text' } }].map((payload) => ({
       type: 'a.b',
       payload,
-    })), { ownTransaction: true },
+    })),
+    { ownTransaction: true },
   );
   await eventually(async () => {
     expect(await linesOf(folder, 'eu.jsonl')).toMatchObject([{ id: eu?.id }]);
