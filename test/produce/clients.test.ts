@@ -171,6 +171,5 @@ describe('the view for object mappers', () => {
     ).rejects.toMatchObject({
       code: '23514',
     });
-    await expect(client.query(`delete from outbox.outgoing_events`)).rejects.toThrow();
   });
 });
