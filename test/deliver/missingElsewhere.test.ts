@@ -39,6 +39,7 @@ async function send(database: TestDatabase, count: number): Promise<void> {
   await enqueue(
     database.pool,
     Array.from({ length: count }, (_, number) => ({ type: 'order.created', payload: { number } })),
+    { ownTransaction: true },
   );
 }
 
