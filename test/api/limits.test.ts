@@ -75,7 +75,8 @@ test('requests that wait for a key held by an open transaction stop no delivery,
   const ids = await Promise.all(
     Array.from(
       { length: 20 },
-      async () => (await enqueue(database.pool, { type: 'order.free', payload: 1 })).id,
+      async () =>
+        (await enqueue(database.pool, { type: 'order.free', payload: 1 }, { ownTransaction: true })).id,
     ),
   );
   await eventually(() => expect(ids.filter((id) => receiver.of(id).length === 1)).toHaveLength(ids.length));

@@ -74,7 +74,7 @@ test('marks that no database made change nothing: every process starts, whatever
   await first.stop();
   for (const mark of junk) await keeper().signal('mark', mark);
   await startRun({ databaseUrl: database.url });
-  const { id } = await enqueue(database.pool, { type: 'a', payload: 1 });
+  const { id } = await enqueue(database.pool, { type: 'a', payload: 1 }, { ownTransaction: true });
   await eventually(() => expect(receiver.of(id)).toHaveLength(1));
   // The second process's own is the one that is remembered.
   const latest = (await marks()).at(-1)?.mark;
@@ -157,7 +157,7 @@ test.each(['deliver', 'destination', 'preparedMessage', 'housekeeping'])(
         },
       });
     }
-    const { id } = await enqueue(database.pool, { type: 'a', payload: 1 });
+    const { id } = await enqueue(database.pool, { type: 'a', payload: 1 }, { ownTransaction: true });
     await eventually(() => expect(receiver.of(id)).toHaveLength(1));
   },
 );

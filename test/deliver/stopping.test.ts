@@ -54,7 +54,11 @@ test('a stop ends while PostgreSQL is away; what was sent and not written comes 
     routes: [{ match: '*', to: [billing] }]`,
   );
   const running = await startRun({ databaseUrl: database.url.replace(host, wire.address) });
-  const { id } = await enqueue(database.pool, { type: 'order.created', payload: {} });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'order.created', payload: {} },
+    { ownTransaction: true },
+  );
   await eventually(() => expect(receiver.requests).toHaveLength(1), { interval: 2 });
   await wire.become('refuse');
   await running.stop();

@@ -192,19 +192,23 @@ test('a missing or disabled trigger and row security are named by doctor', async
 test('a dedup key outlives its event: the same content is a repeat, other content an error', async () => {
   const { pool } = await databaseWith({ billing: {} });
   const first = { type: 'order.created', payload: { total: 1 }, dedupKey: 'order-1' };
-  const { id } = await enqueue(pool, first);
+  const { id } = await enqueue(pool, first, { ownTransaction: true });
   await pool.query(
     `insert into outbox.events (type, payload, dedup_key) values ('order.created', '{"total": 2}', 'order-2')`,
   );
   // As when their day is dropped.
   await pool.query('delete from outbox.deliveries');
   await pool.query('delete from outbox.events');
-  expect(await enqueue(pool, first)).toEqual({ id, inserted: false });
-  expect(await enqueue(pool, { ...first, deliverAt: new Date(Date.now() + 60_000) })).toEqual({
+  expect(await enqueue(pool, first, { ownTransaction: true })).toEqual({ id, inserted: false });
+  expect(
+    await enqueue(pool, { ...first, deliverAt: new Date(Date.now() + 60_000) }, { ownTransaction: true }),
+  ).toEqual({
     id,
     inserted: false,
   });
-  expect(await enqueue(pool, { ...first, payload: { total: 2 }, dedupKey: 'order-2' })).toMatchObject({
+  expect(
+    await enqueue(pool, { ...first, payload: { total: 2 }, dedupKey: 'order-2' }, { ownTransaction: true }),
+  ).toMatchObject({
     inserted: false,
   });
   for (const other of [
@@ -216,18 +220,22 @@ test('a dedup key outlives its event: the same content is a repeat, other conten
     { ...first, contentType: 'application/cloudevents+json' },
     { ...first, dedupKey: 'order-2' },
   ])
-    await expect(enqueue(pool, other)).rejects.toMatchObject({ code: 'OUTBOX_EVENT_CONFLICT' });
+    await expect(enqueue(pool, other, { ownTransaction: true })).rejects.toMatchObject({
+      code: 'OUTBOX_EVENT_CONFLICT',
+    });
 });
 
 test('a dedup key of before digests were kept refuses rather than swallows', async () => {
   const { pool } = await databaseWith({ billing: {} });
   const first = { type: 'order.created', payload: { total: 1 }, dedupKey: 'order-1' };
-  await enqueue(pool, first);
+  await enqueue(pool, first, { ownTransaction: true });
   await pool.query('update outbox.event_dedup_keys set digest = null');
-  expect(await enqueue(pool, first)).toMatchObject({ inserted: false });
+  expect(await enqueue(pool, first, { ownTransaction: true })).toMatchObject({ inserted: false });
   await pool.query('delete from outbox.deliveries');
   await pool.query('delete from outbox.events');
-  await expect(enqueue(pool, first)).rejects.toMatchObject({ code: 'OUTBOX_EVENT_CONFLICT' });
+  await expect(enqueue(pool, first, { ownTransaction: true })).rejects.toMatchObject({
+    code: 'OUTBOX_EVENT_CONFLICT',
+  });
 });
 
 test('without a partition for today a producer learns what is missing and who makes it, and each of them does', async () => {
@@ -241,7 +249,9 @@ test('without a partition for today a producer learns what is missing and who ma
     ['migrate', '--json'],
   ]) {
     await pool.query(`drop table outbox."${partition}"`);
-    await expect(enqueue(pool, { type: 'order.created', payload: {} })).rejects.toMatchObject({
+    await expect(
+      enqueue(pool, { type: 'order.created', payload: {} }, { ownTransaction: true }),
+    ).rejects.toMatchObject({
       code: 'OUTBOX_PARTITION_MISSING',
       message: `outbox.events has no partition for ${today}`,
       hint: expect.stringMatching(/run .*housekeeping run .*migrate/) as string,
@@ -249,6 +259,6 @@ test('without a partition for today a producer learns what is missing and who ma
     const { stdout } = await runCli(['doctor'], { databaseUrl: database.url });
     expect(stdout).toContain('none for today');
     expect((await runCli(args, { databaseUrl: database.url })).code).toBe(0);
-    await enqueue(pool, { type: 'order.created', payload: {} });
+    await enqueue(pool, { type: 'order.created', payload: {} }, { ownTransaction: true });
   }
 });

@@ -9,7 +9,7 @@
  *   destinations: { billing: { type: http, url: '${receiver.url}', retry: { initialInterval: 100ms } } }
  *   routes: [{ match: '*', to: [billing] }]`);
  * await startRun({ databaseUrl: database.url });
- * const { id } = await enqueue(database.pool, { type: 'order.created', payload: { total: 1 } });
+ * const { id } = await enqueue(database.pool, { type: 'order.created', payload: { total: 1 } }, { ownTransaction: true });
  * await eventually(() => expect(receiver.of(id)).toHaveLength(2));
  */
 export { atEnd } from './cleanup.ts';
