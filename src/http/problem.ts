@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { isOutboxError, OutboxError, type ErrorCode } from '../errors.ts';
+import { driverErrorOf } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
 
 /** A request that is refused for what it is, whatever it asks for. */
@@ -79,7 +80,7 @@ function describe(thrown: unknown): Described {
     statusCode,
     message,
   } = (thrown ?? {}) as { code?: string; statusCode?: number; message?: string };
-  const busy = databaseBusy(code);
+  const busy = databaseBusy(driverErrorOf(thrown).code ?? '');
   if (busy !== undefined)
     return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: busy, hint: tryAgain };
   // Fastify's own: what is wrong with the request's form.

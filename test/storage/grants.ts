@@ -14,7 +14,7 @@ export interface Grants {
 const everything = `
       attempts attempts_kept audit batches circuits config_revisions dead_letters delivered deliveries
       destinations event_dedup_keys events events_kept housekeeping lanes marks message_batches
-      migrations missed_events prepared_messages producers relays retention revisions routes settings shares unrouted
+      migrations missed_events outgoing_events prepared_messages producers relays retention revisions routes settings shares unrouted
       workers`;
 
 export const grants: Readonly<Record<string, Grants>> = {
