@@ -3,11 +3,12 @@ import { nearestWord } from '../core/nearest.ts';
 import { OutboxError } from '../errors.ts';
 import { namePattern } from '../settings/shapes.ts';
 import { http } from './http/index.ts';
+import { nats } from './nats/index.ts';
 import { rabbitmq } from './rabbitmq/index.ts';
 import { reservedKeys } from './policy/keys.ts';
 import type { DestinationType } from './type.ts';
 
-const ours: readonly DestinationType[] = [http, rabbitmq];
+const ours: readonly DestinationType[] = [http, rabbitmq, nats];
 
 /** Destination types by the name that `type:` gives. */
 export class DestinationTypes {

@@ -1,9 +1,11 @@
+import { builtInTypes } from '../../src/destination/registry.ts';
 import { withLines } from './fixtures.ts';
 import { describeRefusals, invalid, type Row } from './refusals.ts';
 
 const retry = (text: string) => withLines(`retry: { ${text} }`);
 const routes = (text: string) => withLines().replace(/ {2}- \{ match[^\n]*/, text);
 const inRetry = 'destinations.billing.retry';
+const anyType = `expected ${builtInTypes.names.join(' or ')}`;
 
 const wholeFile: Row[] = [
   ['an empty file', '', invalid, 1, '', 'the file is empty'],
@@ -123,7 +125,7 @@ const keys: Row[] = [
     invalid,
     2,
     'destinations.billing.type',
-    'expected http or rabbitmq; it is missing',
+    `${anyType}; it is missing`,
   ],
   [
     'an unknown type',
@@ -131,7 +133,7 @@ const keys: Row[] = [
     invalid,
     3,
     'destinations.billing.type',
-    'expected http or rabbitmq, found the text "smtp"',
+    `${anyType}, found the text "smtp"`,
   ],
   [
     'a destination that is text',

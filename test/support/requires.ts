@@ -46,9 +46,9 @@ export const requires = {
     };
   },
 
-  /** Any program on PATH. */
+  /** Any program on PATH, or where Debian keeps servers. */
   program(name: string): string {
-    return found(onPath([name]), `${name} is not installed`);
+    return found(onPath([name]) ?? existing(`/usr/sbin/${name}`), `${name} is not installed`);
   },
 };
 

@@ -1,9 +1,8 @@
 import { describeDuration } from '../../core/duration.ts';
 import { isOutboxError } from '../../errors.ts';
-import { filled } from '../shared/failures.ts';
+import { explainedTemplate } from '../shared/explainedTemplate.ts';
 import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
 import { explainedAddress } from '../shared/serverAddress.ts';
-import { Template } from '../shared/template.ts';
 import type { DestinationType } from '../type.ts';
 import { amqplib } from './client.ts';
 import { inspectRabbitmq } from './inspect.ts';
@@ -24,7 +23,6 @@ export const rabbitmq: DestinationType<RabbitmqSettings> = {
   normalise: (input) => normaliseRabbitmq(input as RabbitmqInput),
   explain({ url, exchange, routingKey, cloudEvents, declare, retry }, { env, sample }) {
     const address = explainedAddress(url, schemes, { env });
-    const becomes = new Template(routingKey).fill(sample);
     const made = declare.exchange ?? declare.queue;
     return {
       facts: { address, exchange, routingKey, cloudEvents, declare: made },
@@ -46,7 +44,7 @@ export const rabbitmq: DestinationType<RabbitmqSettings> = {
         ['parks at once', 'no queue takes it, too large, no such exchange, no permission'],
         [
           'for example',
-          `${sample.type} with key ${sample.key} goes by routing key ${'value' in becomes ? becomes.value : filled(becomes, 'routing key')}`,
+          `${sample.type} with key ${sample.key} goes by routing key ${explainedTemplate(routingKey, sample)}`,
         ],
       ],
     };

@@ -1,0 +1,64 @@
+import { describeDuration } from '../../core/duration.ts';
+import { isOutboxError } from '../../errors.ts';
+import { explainedTemplate } from '../shared/explainedTemplate.ts';
+import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { explainedAddress } from '../shared/serverAddress.ts';
+import type { DestinationType } from '../type.ts';
+import { jetstream, transport } from './client.ts';
+import { natsKeys, normaliseNats, type NatsInput, type NatsSettings } from './keys.ts';
+import { NatsPublisher } from './publisher.ts';
+import { checkNats, schemes } from './rules.ts';
+import { prepareServer } from './server.ts';
+import { inspectNats } from './streams.ts';
+import { subjectOf, subjectsOf } from './subject.ts';
+
+/** `type: nats`: a message for each delivery, acknowledged by the JetStream stream that stored it. */
+export const nats: DestinationType<NatsSettings> = {
+  name: 'nats',
+  keys: natsKeys,
+  // Acknowledgements come in crowds: few under way would wait for each.
+  defaults: { concurrency: 500 },
+  clients: [transport, jetstream],
+  templates: ['subject'],
+  check: checkNats,
+  normalise: (input) => normaliseNats(input as NatsInput),
+  explain({ servers, subject, stream, cloudEvents, declare, retry }, { env, sample }) {
+    const address = servers.map((server) => explainedAddress(server, schemes, { env })).join(', ');
+    return {
+      facts: { address, subject, stream, cloudEvents, declare },
+      address: `${address}, subject ${subject}${stream === null ? '' : `, stream ${stream}`}`,
+      rows: [
+        ['acknowledged', 'by the stream that stored it (JetStream), or that had stored it under the same id'],
+        ...(declare ? [['made if absent', `stream ${stream!} for ${subjectsOf(subject)}`] as const] : []),
+      ],
+      answers: [
+        [
+          'unreachable',
+          `no connection, no acknowledgement or a full stream costs no attempt; tried for ${describeDuration(retry.scheduleToCloseTimeoutMs)}`,
+        ],
+        ['parks at once', 'no stream takes its subject, too large, a header that NATS cannot carry'],
+        [
+          'for example',
+          `${sample.type} with key ${sample.key} goes to subject ${explainedTemplate(subject, sample, subjectOf)}`,
+        ],
+      ],
+    };
+  },
+  problemOf(config, source) {
+    try {
+      prepareServer(config, source);
+      return null;
+    } catch (error) {
+      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
+    }
+  },
+  open(config, services) {
+    const problem = nats.problemOf(config, services);
+    if (problem !== null) return unusableSender(config.name, problem);
+    const server = prepareServer(config, services);
+    const { timeoutMs, concurrency } = config;
+    const options = { timeoutMs, concurrency, share: services.share, secrets: server.secrets };
+    return pipelinedSender(new NatsPublisher(config, server, services.connections), options);
+  },
+  inspect: inspectNats,
+};

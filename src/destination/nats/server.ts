@@ -1,0 +1,176 @@
+/** The servers a destination names, and the connection to them that all of its destinations share. */
+import type * as Jetstream from '@nats-io/jetstream';
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import type * as Transport from '@nats-io/transport-node';
+import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
+import { resolveSecret } from '../../core/secrets.ts';
+import { loadClient } from '../shared/clients.ts';
+import { refused, unreachable } from '../shared/failures.ts';
+import { errorText } from '../shared/networkErrors.ts';
+import { readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
+import { readTls } from '../shared/tls.ts';
+import type { SecretSource } from '../type.ts';
+import { jetstream, transport } from './client.ts';
+import type { NatsSettings } from './keys.ts';
+import { schemes } from './rules.ts';
+
+export interface Server {
+  readonly servers: readonly string[];
+  /** For messages: without user and password. */
+  readonly label: string;
+  readonly login: Login;
+  readonly tls: Readonly<Record<string, unknown>> | undefined;
+  readonly secrets: readonly string[];
+  /** The same for all destinations of these servers and this login. Stays in memory. */
+  readonly key: string;
+}
+
+interface Login {
+  readonly user?: string;
+  readonly pass?: string;
+  readonly token?: string;
+  readonly nkey?: string;
+  readonly creds?: string;
+}
+
+/** @throws OutboxError naming what is missing or malformed */
+export function prepareServer({ servers, auth, tls }: NatsSettings, source: SecretSource): Server {
+  const urls = servers.map((written, index) =>
+    readServerAddress(`servers[${index}]`, written, schemes, source),
+  );
+  const login = auth === null ? loginOf(urls) : readLogin(auth, source);
+  const options = readTls(
+    tls,
+    source,
+    urls.some(({ protocol }) => protocol === 'tls:'),
+  );
+  const addresses = urls.map(({ host }) => host);
+  const shown = urls.map(shownAddress);
+  const { pass, token, nkey, creds } = login;
+  return {
+    servers: addresses,
+    label: shown.length === 1 ? shown[0]! : `${shown[0]!} and ${shown.length - 1} more`,
+    login,
+    tls: options,
+    secrets: [
+      ...urls.flatMap(secretsOf),
+      ...[pass, token, nkey, creds].filter((each): each is string => each !== undefined && each.length >= 4),
+    ],
+    key: `nats ${addresses.join()} ${JSON.stringify([login, options])}`,
+  };
+}
+
+/** `nats://user:password@host`; a name alone is a token. */
+function loginOf(urls: readonly URL[]): Login {
+  const url = urls.find(({ username }) => username !== '');
+  if (url === undefined) return {};
+  const user = decodeURIComponent(url.username);
+  return url.password === '' ? { token: user } : { user, pass: decodeURIComponent(url.password) };
+}
+
+function readLogin(auth: NonNullable<NatsSettings['auth']>, source: SecretSource): Login {
+  const read = (reference: string | null) =>
+    reference === null ? undefined : (source.resolveSecret ?? resolveSecret)(reference, source.env);
+  const login = {
+    user: auth.user ?? undefined,
+    pass: read(auth.password),
+    token: read(auth.token),
+    nkey: read(auth.nkey),
+    creds: read(auth.creds),
+  };
+  return Object.fromEntries(Object.entries(login).filter(([, value]) => value !== undefined));
+}
+
+const connectTimeoutMs = 10_000;
+const pingIntervalMs = 10_000;
+
+export interface OpenConnection {
+  readonly nats: NatsConnection;
+  readonly js: JetStreamClient;
+  /** Bytes of headers and body together. */
+  readonly maxPayload: number;
+  readonly headers: () => Transport.MsgHdrs;
+  /** Makes no request by itself. */
+  readonly manager: () => Promise<JetStreamManager>;
+}
+
+/**
+ * One connection, made when it is first needed and again after it broke. The client's own reconnecting is off: it would keep what was
+ * published meanwhile and send it later, behind what was sent again.
+ */
+export class NatsLink {
+  readonly #server: Server;
+  #open: Promise<OpenConnection> | undefined;
+
+  constructor(server: Server) {
+    this.#server = server;
+  }
+
+  connected(): Promise<OpenConnection> {
+    this.#open ??= this.#connect().catch((error: unknown) => {
+      this.#open = undefined;
+      throw error;
+    });
+    return this.#open;
+  }
+
+  async close(): Promise<void> {
+    const open = await this.#open?.catch(() => undefined);
+    this.#open = undefined;
+    await open?.nats.close().catch(() => undefined);
+  }
+
+  async #connect(): Promise<OpenConnection> {
+    const client = await loadClient<typeof Transport>(transport, 'nats');
+    const streams = await loadClient<typeof Jetstream>(jetstream, 'nats');
+    const { servers, tls, label } = this.#server;
+    const options: NodeConnectionOptions = {
+      servers: [...servers],
+      name: 'temporal-outbox',
+      timeout: connectTimeoutMs,
+      pingInterval: pingIntervalMs,
+      reconnect: false,
+      noAsyncTraces: true,
+      ...this.#login(client),
+      ...(tls === undefined ? {} : { tls }),
+    };
+    let nats: NatsConnection;
+    try {
+      nats = await client.connect(options);
+    } catch (error) {
+      throw connectFailure(error, { label, client });
+    }
+    void nats.closed().then(() => (this.#open = undefined));
+    return {
+      nats,
+      js: streams.jetstream(nats),
+      maxPayload: nats.info?.max_payload ?? 1024 * 1024,
+      headers: client.headers,
+      manager: () => streams.jetstreamManager(nats, { checkAPI: false }),
+    };
+  }
+
+  #login(client: typeof Transport): Partial<NodeConnectionOptions> {
+    const { nkey, creds, ...plain } = this.#server.login;
+    if (nkey !== undefined) return { authenticator: client.nkeyAuthenticator(Buffer.from(nkey.trim())) };
+    return creds === undefined ? plain : { authenticator: client.credsAuthenticator(Buffer.from(creds)) };
+  }
+}
+
+/** A login that is not ours is the destination's fault. Everything else may be otherwise in a moment. */
+function connectFailure(
+  error: unknown,
+  { label, client }: { readonly label: string; readonly client: typeof Transport },
+): unknown {
+  const cause = (error as { readonly cause?: unknown }).cause;
+  const authorization = [error, cause].some(
+    (each) =>
+      each instanceof client.AuthorizationError || each instanceof client.UserAuthenticationExpiredError,
+  );
+  if (authorization || /authorization violation|authentication/i.test(errorText(error)))
+    return refused('access-refused', `${label} refuses the login`, { permanent: false });
+  const { code } = (cause ?? error) as { readonly code?: unknown };
+  return typeof code === 'string'
+    ? error
+    : unreachable('connection-refused', `${label}: ${errorText(error)}`);
+}

@@ -1,0 +1,70 @@
+/** The section `tls` of destinations whose protocol runs over TLS. */
+import { resolveSecret } from '../../core/secrets.ts';
+import type { KeyPath } from '../../settings/findings.ts';
+import { isMapping } from '../../settings/mapping.ts';
+import type { RuleContext } from '../../settings/ruleContext.ts';
+import { flag, secret, section } from '../../settings/shapes.ts';
+import { checkSecret } from '../../settings/values.ts';
+import type { SecretSource } from '../type.ts';
+
+export function tlsSection(when: string) {
+  return section({
+    enabled: flag().optional().describe(`Default: ${when}.`),
+    ca: secret().optional().describe('PEM of the authority, env:NAME.'),
+    cert: secret().optional().describe('PEM of our certificate, env:NAME.'),
+    key: secret().optional().describe('PEM of its key, env:NAME.'),
+    insecure: flag().optional().describe('Take any certificate. For development. Default false.'),
+  });
+}
+
+export interface TlsInput {
+  readonly enabled?: boolean | undefined;
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly insecure?: boolean | undefined;
+}
+
+/** As written: nothing in it is read yet. Null: no TLS, unless the address asks for it. */
+export interface TlsSettings {
+  readonly enabled: boolean;
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly insecure: boolean;
+}
+
+export function normaliseTls(tls: TlsInput | undefined): TlsSettings | null {
+  if (tls === undefined) return null;
+  const { enabled = true, ca = null, cert = null, key = null, insecure = false } = tls;
+  return { enabled, ca, cert, key, insecure };
+}
+
+export function checkTls(path: KeyPath, tls: unknown, context: RuleContext): void {
+  if (!isMapping(tls)) return;
+  for (const key of ['ca', 'cert', 'key']) {
+    const written = tls[key];
+    if (typeof written === 'string') checkSecret([...path, key], written, context);
+  }
+  if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
+    context.findings.problem(path, 'expected cert and key together');
+}
+
+/** What `node:tls` takes; undefined for no TLS. `asked`: the address itself asks for it. */
+export function readTls(
+  tls: TlsSettings | null,
+  source: SecretSource,
+  asked = false,
+): Readonly<Record<string, unknown>> | undefined {
+  if (tls === null) return asked ? {} : undefined;
+  if (!tls.enabled) return undefined;
+  const read = (reference: string | null) =>
+    reference === null ? undefined : (source.resolveSecret ?? resolveSecret)(reference, source.env);
+  const options = {
+    ca: read(tls.ca),
+    cert: read(tls.cert),
+    key: read(tls.key),
+    ...(tls.insecure ? { rejectUnauthorized: false } : {}),
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
