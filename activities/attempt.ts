@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
+  beginAlone,
   breakUp,
   chunk,
   forgiveRun,
@@ -29,8 +30,8 @@ export interface AttemptInput {
   readonly waitMs?: number;
 }
 
-/** Executions of one batch that may end without any outcome before it is taken for poisoned. */
-const maximumFruitless = 3;
+/** Workers that may be lost over one batch, in a row and without any outcome, before it is taken for poisoned. The last three were in its own turn. */
+const maximumFruitless = 4;
 
 /** This process lacks what it takes to send. A process that does not takes the rows; the pause keeps them from being passed on in a loop. */
 const leftToOthers: CircuitChange = { wait: { waitMs: 1_000, claimAtMost: 10_000 } };
@@ -96,7 +97,9 @@ async function attemptNow(
     const summary =
       batch.fruitless > maximumFruitless
         ? await persisted(() => reportPoison(dependencies, workflowId, batch))
-        : await attemptOpened(dependencies, opened, reachable, input.softLimitMs);
+        : batch.suspect
+          ? await attemptInTurn(dependencies, batch, reachable, input.softLimitMs)
+          : await attemptOpened(dependencies, opened, reachable, input.softLimitMs);
     return summary ?? (await summarized());
   } catch (error) {
     // This process is alive: whatever ended the run, it was not the loss of a worker.
@@ -109,6 +112,51 @@ async function attemptNow(
 async function pause({ leaving }: ActivityDependencies, ms: number): Promise<void> {
   const signal = AbortSignal.any([cancellationSignal(), leaving.asked]);
   await sleep(ms, undefined, { signal }).catch(() => cancellationSignal().throwIfAborted());
+}
+
+/**
+ * What a worker was lost over is found by trying one at a time: of two that are under way nobody could tell which it was. The others of this
+ * process wait, and nothing is charged to them. A turn ends with the first outcome that is written. Null, with nothing begun, where this is
+ * not the place to wait.
+ */
+async function attemptInTurn(
+  dependencies: ActivityDependencies,
+  batch: OpenedBatch,
+  reachable: Reachable | undefined,
+  softLimitMs: number,
+): Promise<BatchSummary | null> {
+  const { pool, leaving, processId, underWay, onProgress } = dependencies;
+  // It may take minutes, and a local activity holds signals up.
+  if (activityInfo().isLocal) return null;
+  const signal = AbortSignal.any([cancellationSignal(), leaving.asked]);
+  const persisted = <T>(work: () => Promise<T>): Promise<T> => persist(work, { signal });
+  const alone = async (endTurn: () => void): Promise<BatchSummary | null> => {
+    const begun = await persisted(() => beginAlone(pool, batch, processId));
+    if (begun === null) return null;
+    if (begun.held) return persisted(() => returnRows(pool, batch, [], null));
+    const rows = await persisted(() => loadRows(pool, batch.batchId, '0', chunk));
+    const told = (lane: string): void => {
+      endTurn();
+      onProgress(lane);
+    };
+    return attemptOpened({ ...dependencies, onProgress: told }, { batch, rows }, reachable, softLimitMs);
+  };
+  let attempting: Promise<BatchSummary | null> = Promise.resolve(null);
+  const turn = (): Promise<void> =>
+    new Promise((resolve) => {
+      attempting = alone(resolve);
+      attempting.then(
+        () => resolve(),
+        () => resolve(),
+      );
+    });
+  return heartbeating(async () => {
+    await underWay.inTurn('suspects', signal, turn).catch((error: unknown) => {
+      // It leaves: another process attempts it.
+      if (!leaving.asked.aborted || cancellationSignal().aborted) throw error;
+    });
+    return attempting;
+  });
 }
 
 async function attemptOpened(

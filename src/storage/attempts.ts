@@ -14,6 +14,8 @@ export interface OpenedBatch extends BatchRun {
   readonly configRevision: number;
   /** Nothing may be sent to its destination now: paused, or its circuit is not closed. */
   readonly held: boolean;
+  /** Workers were lost over it, or over what they did beside it: it is attempted in its turn (see {@link beginAlone}). */
+  readonly suspect: boolean;
 }
 
 export interface DeliveryRow {
@@ -124,7 +126,7 @@ export const chunk: Chunk = { rows: 500, bytes: 4 * 1024 * 1024 };
 
 /**
  * Opens the next run of the workflow's batch and loads its first rows, in one round trip; undefined when nothing is left. One process
- * that opens a batch again and again was not lost over it.
+ * that opens a batch again and again was not lost over it. Of a suspect no row is loaded.
  */
 export async function openBatch(
   db: Queryable,
@@ -134,13 +136,28 @@ export async function openBatch(
 ): Promise<OpenedRows | undefined> {
   const rows = await rowsOf<OpenedBatch & { [Column in keyof DeliveryRow]: DeliveryRow[Column] | null }>(
     db,
-    `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", o.held, ${rowColumns}
-     from outbox.open_batch($1, $4) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on true order by r.seq`,
+    `select o.batch_id as "batchId", o.run, o.lane, o.fruitless, o.config_revision as "configRevision", o.held, o.suspect, ${rowColumns}
+     from outbox.open_batch($1, $4) o left join lateral outbox.load_rows(o.batch_id, 0, $2, $3) r on not o.suspect order by r.seq`,
     [workflowId, limit, bytes, processId],
   );
   const first = rows[0];
   if (first === undefined) return undefined;
   return { batch: first, rows: first.seq === null ? [] : (rows as DeliveryRow[]) };
+}
+
+/** A suspect's turn: from now on the loss of this process counts. Null when fenced. */
+export async function beginAlone(
+  db: Queryable,
+  run: BatchRun,
+  processId: string,
+): Promise<{ readonly held: boolean } | null> {
+  return (
+    (await firstOf<{ held: boolean }>(db, 'select held from outbox.begin_alone($1, $2, $3)', [
+      run.batchId,
+      run.run,
+      processId,
+    ])) ?? null
+  );
 }
 
 /** Columns of outbox.load_rows as `r`, and what the templates of a row's destination need of its payload. */

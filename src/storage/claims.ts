@@ -130,7 +130,7 @@ export async function claimRows(
     const [{ lane, batchId, workflowId, size, lastSeq, slow, configRevision }] = ofBatch;
     if (open.has(batchId)) joined.push(joinedBy(ofBatch));
     else {
-      const batch = { batchId, run: 1, lane, fruitless: 0, configRevision, held: false };
+      const batch = { batchId, run: 1, lane, fruitless: 0, configRevision, held: false, suspect: false };
       const opened = { batch, rows: loadedOf(ofBatch) };
       batches.push({ lane, batchId, workflowId, size, lastSeq, slow, opened });
     }

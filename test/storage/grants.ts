@@ -48,7 +48,7 @@ export const grants: Readonly<Record<string, Grants>> = {
   outbox_relay: {
     functions: `
       accept_home acknowledge acknowledge_late adopt_temporal api_settings apply_discard apply_edit
-      apply_redirect apply_retry batch_summary batches_to_check bind_home bind_temporal break_up
+      apply_redirect apply_retry batch_summary batches_to_check begin_alone bind_home bind_temporal break_up
       checked_paths children_of circuit_standing circuits_to_watch claim claim_messages claim_probe
       clock_of close_circuit command_destination count_outcomes days_ahead drop_detached
       drop_message_batch drop_partition_briefly extracted filter_mode finish_attempt finish_checks

@@ -17,7 +17,7 @@ function fed(): Intakes {
 }
 
 function batchOf(lane: string, batchId = lane): OpenedBatch {
-  return { batchId, run: 1, lane, fruitless: 0, configRevision: 1, held: false };
+  return { batchId, run: 1, lane, fruitless: 0, configRevision: 1, held: false, suspect: false };
 }
 
 function joined(lane: string, ...seqs: readonly string[]): Joined {
