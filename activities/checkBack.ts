@@ -31,9 +31,11 @@ export interface CheckBackOutcome {
 /** A producer as this process reaches it. */
 export interface Reached {
   readonly config: ProducerConfig;
-  /** Never rejects; null when `signal` ended it. Null itself: this process has no such handler. */
+  /** Never rejects; null when `signal` ended it. Null itself: this process cannot ask, another has to. */
   readonly ask:
     ((question: CheckBackQuestion, signal: AbortSignal) => Promise<CheckBackOutcome | null>) | null;
+  /** Why it cannot, in words and without secrets. */
+  readonly problem?: string;
 }
 
 /** The producers of one configuration revision. */
@@ -74,7 +76,7 @@ async function askAll(
   const until = performance.now() + softLimitMs;
   const find = () => checkBacks.find(opened.producer, opened.configRevision);
   const reached = await persist(find, { signal });
-  if (reached?.ask === null) throw noHandler(reached.config);
+  if (reached?.ask === null) throw leftToOthers(reached);
   while (!signal.aborted && !leaving.asked.aborted && performance.now() < until) {
     const due = await persist(() => loadDueMessages(pool, opened.workflowId, atOnce), { signal });
     if (due.length === 0) return;
@@ -106,11 +108,10 @@ async function askOne(
     : { id, checks, ...outcome, delayMs: nextCheckDelayMs(reached.config, check) };
 }
 
-/** Another worker may have it: the activity is tried again, and no check-back is counted. */
-function noHandler({ name, checkBack }: ProducerConfig): ApplicationFailure {
-  const handler = checkBack.kind === 'handler' ? checkBack.handler : '';
+/** Another worker may have what it takes: the activity is tried again, and no check-back is counted. */
+function leftToOthers({ config: { name, checkBack }, problem }: Reached): ApplicationFailure {
   return ApplicationFailure.create({
-    type: 'NoCheckBackHandler',
-    message: `producer ${name}: this worker has no check-back handler ${handler}; give it to createWorker({ checkBacks })`,
+    type: checkBack.kind === 'handler' ? 'NoCheckBackHandler' : 'CannotCheckBack',
+    message: `this worker cannot ask producer ${name} back: ${problem ?? 'it does not say why'}`,
   });
 }

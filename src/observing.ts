@@ -267,6 +267,12 @@ function delayOf(delay: ReturnType<typeof monitorEventLoopDelay>): number {
 
 /** What the latest configuration needs and this process has not got. */
 function sendingCheck(worker: OutboxWorker): Check {
-  const lacking = [...worker.problems()].map(([name, problem]) => `${name}: ${problem}`);
-  return lacking.length === 0 ? { ok: true } : { ok: false, says: `cannot send to ${lacking.join('; to ')}` };
+  const { destinations, producers } = worker.lacking();
+  const lacking = [
+    ...[...destinations].map(([name, { problem }]) => `cannot send to ${name}: ${problem}`),
+    ...[...producers].flatMap(([name, { problem, byDesign }]) =>
+      byDesign === true ? [] : [`cannot ask ${name} back: ${problem}`],
+    ),
+  ];
+  return lacking.length === 0 ? { ok: true } : { ok: false, says: lacking.join('; ') };
 }

@@ -41,6 +41,8 @@ export interface Watched {
     readonly waitedMs: number;
     readonly says: string;
   }[];
+  /** What no worker has what it takes for: each in words. */
+  readonly nobodyCan: readonly string[];
 }
 
 export interface WatchedDestination {
@@ -65,7 +67,8 @@ export interface WatchProblem {
     | 'check-backs-late'
     | 'unrouted'
     | 'housekeeping'
-    | 'unwritten';
+    | 'unwritten'
+    | 'nobody-can';
   /** Null for what is no destination's. */
   readonly destination: string | null;
   /** Of half messages; null for what is no producer's. */
@@ -88,6 +91,7 @@ export function problemsOf(watched: Watched, limits: WatchLimits): WatchProblem[
   if (watched.relays === 0) add('relays', null, 0, 1);
   const waits = watched.unwritten.map(({ waitedMs }) => waitedMs);
   over('unwritten', null, Math.max(0, ...waits), unwrittenForMs);
+  over('nobody-can', null, watched.nobodyCan.length, 0);
   for (const { destination, lagMs, parked, retrying, heldBy, heldMs } of watched.destinations) {
     if (heldBy === 'refusals') add('paused-by-refusals', { destination }, heldMs, 0);
     else if (heldBy !== 'person') over('lag', { destination }, lagMs, limits.maxLagMs);

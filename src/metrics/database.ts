@@ -1,5 +1,6 @@
 /** What the database says: every process exports the same. */
 import type { MessageCounts } from '../storage/messages.ts';
+import { isNobodys, type LackingWork } from '../storage/lacking.ts';
 import {
   healthStates,
   holdCauses,
@@ -41,6 +42,12 @@ export function ofStanding(standing: Standing | undefined): Family[] {
       perDestination(lanes, (lane) => lane.failedProbes),
     ),
     gauge('outbox_relays', 'Relays that are alive.', one(database.relays)),
+    gauge('outbox_workers', 'Workers that are alive.', one(database.workers)),
+    gauge(
+      'outbox_workers_lacking',
+      'Workers that lack what it takes to send to a destination or to ask a producer back, and what; can: nobody, or others, who do it.',
+      lackingSamples(standing.lacking),
+    ),
     gauge('outbox_lanes', 'Lanes by whether a relay holds them.', [
       { labels: { held: 'yes' }, value: held },
       { labels: { held: 'no' }, value: standing.lanes.length - held },
@@ -111,6 +118,14 @@ function ofHalfMessages(counts: readonly MessageCounts[]): Family[] {
       samples(({ checkLateMs }) => checkLateMs / 1000),
     ),
   ];
+}
+
+function lackingSamples(lacking: readonly LackingWork[]): Sample[] {
+  return lacking.slice(0, maximumDestinations).map((work) => {
+    const { kind, name, problem } = work;
+    const can = isNobodys(work) ? 'nobody' : 'others';
+    return { labels: { kind, name, problem: problem.slice(0, 200), can }, value: work.lacking };
+  });
 }
 
 /** The most frequent types; the rest as one, named as no type of ours is. */

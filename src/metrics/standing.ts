@@ -1,4 +1,5 @@
 import { inReadOnly, type Pool } from '../storage/connect.ts';
+import { readLacking, type LackingWork } from '../storage/lacking.ts';
 import {
   readDatabaseStanding,
   readLaneStandings,
@@ -18,6 +19,7 @@ import { Latest } from './latest.ts';
 export interface Standing {
   readonly lanes: readonly LaneStanding[];
   readonly database: DatabaseStanding;
+  readonly lacking: readonly LackingWork[];
 }
 
 /** What takes a look at every row that waits, deliveries and half messages. */
@@ -47,7 +49,11 @@ export function watchStandings(pool: Pool): Standings {
       (begin) =>
         inReadOnly(pool, statementMs.standing, async (client) => {
           begin();
-          return { lanes: await readLaneStandings(client), database: await readDatabaseStanding(client) };
+          return {
+            lanes: await readLaneStandings(client),
+            database: await readDatabaseStanding(client),
+            lacking: await readLacking(client),
+          };
         }),
       { freshMs: 2_000, restFactor: 20, patienceMs: 3_000, staleMs: 60_000 },
     ),

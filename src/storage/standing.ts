@@ -63,6 +63,8 @@ export interface DatabaseStanding {
   readonly configRevision: number;
   /** Relays heard of within the last 15 seconds. */
   readonly relays: number;
+  /** Workers heard of within the last 15 seconds. */
+  readonly workers: number;
   readonly partitionsAheadDays: number;
   /** Since a pass of housekeeping last came to its end, or the schema was made. */
   readonly housekeepingAgeSeconds: number;
@@ -77,6 +79,7 @@ export async function readDatabaseStanding(db: Queryable): Promise<DatabaseStand
     db,
     `select s.config_revision as "configRevision",
             (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
+            (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds')::float8 as workers,
             outbox.days_ahead() as "partitionsAheadDays",
             (select extract(epoch from now() - ended_at) from outbox.housekeeping)::float8 as "housekeepingAgeSeconds",
             outbox.oldest_transaction_seconds() as "oldestTransactionSeconds",

@@ -8,6 +8,7 @@ import {
 import type { Environment } from '../core/secrets.ts';
 import { checkBackProblem, createHttpCheckBack, type HttpCheckBack } from '../destination/http/checkBack.ts';
 import type { Queryable } from '../storage/connect.ts';
+import type { Lack } from '../storage/lacking.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveByName } from './liveByName.ts';
 
@@ -33,6 +34,7 @@ export class LiveProducers implements CheckBacks {
   readonly #handlers: CheckBackHandlers;
   readonly #log: Log;
   readonly #live: LiveByName<ProducerConfig, Known>;
+  readonly #lacking = new Map<string, Lack>();
 
   constructor(db: Queryable, env: Environment, handlers: CheckBackHandlers, log: Log) {
     this.#env = env;
@@ -41,6 +43,8 @@ export class LiveProducers implements CheckBacks {
     this.#live = new LiveByName({
       read: async () => {
         const { revision, producers } = await readProducers(db);
+        const names = new Set(producers.map(({ name }) => name));
+        for (const name of this.#lacking.keys()) if (!names.has(name)) this.#lacking.delete(name);
         return { revision, configs: producers };
       },
       open: (config, previous) => this.#open(config, previous),
@@ -48,8 +52,18 @@ export class LiveProducers implements CheckBacks {
     });
   }
 
+  /** By producer: what this process lacks to ask by the latest configuration. */
+  get lacking(): ReadonlyMap<string, Lack> {
+    return this.#lacking;
+  }
+
   find(name: string, configRevision: number): Promise<Reached | undefined> {
     return this.#live.find(name, configRevision);
+  }
+
+  /** Reads the configuration where it is newer. */
+  async follow(configRevision: number): Promise<void> {
+    await this.#live.follow(configRevision);
   }
 
   close(): Promise<void> {
@@ -65,10 +79,11 @@ export class LiveProducers implements CheckBacks {
           { producer: config.name, problem },
           'this process cannot ask by the latest configuration: it goes on with the one before, or leaves it to another',
         );
-        return previous !== undefined && previous.ask !== null
-          ? previous
-          : { config, http: undefined, ask: null };
+        const usable = previous !== undefined && previous.ask !== null;
+        this.#lacking.set(config.name, { problem, goesOn: usable });
+        return usable ? previous : { config, http: undefined, ask: null, problem };
       }
+      this.#lacking.delete(config.name);
       const http = createHttpCheckBack(checkBack, { env: this.#env });
       return { config, http, ask: (question, signal) => http.ask(question, signal) };
     }
@@ -80,8 +95,11 @@ export class LiveProducers implements CheckBacks {
         { producer: config.name, handler: checkBack.handler },
         'no such check-back handler in this worker: another one has to ask',
       );
-      return { config, http: undefined, ask: null };
+      const problem = `no check-back handler ${checkBack.handler}; give it to createWorker({ checkBacks })`;
+      this.#lacking.set(config.name, { problem, goesOn: false, byDesign: true });
+      return { config, http: undefined, ask: null, problem };
     }
+    this.#lacking.delete(config.name);
     return {
       config,
       http: undefined,

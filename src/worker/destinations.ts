@@ -7,6 +7,7 @@ import { createSender, problemOf } from '../destination/senders.ts';
 import { Connections } from '../destination/shared/connections.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import type { Queryable } from '../storage/connect.ts';
+import type { Lack } from '../storage/lacking.ts';
 import { LiveByName } from './liveByName.ts';
 import type { Shares } from './shares.ts';
 
@@ -70,8 +71,21 @@ export class LiveDestinations implements Destinations {
     return this.#live.all.filter(({ problem }) => problem !== null).map(({ config }) => config.name);
   }
 
+  /** What this process lacks to send by the latest configuration. */
+  get lacking(): ReadonlyMap<string, Lack> {
+    const unable = new Set(this.unable);
+    return new Map(
+      [...this.problems].map(([name, problem]) => [name, { problem, goesOn: !unable.has(name) }]),
+    );
+  }
+
   find(name: string, configRevision: number): Promise<Reachable | undefined> {
     return this.#live.find(name, configRevision);
+  }
+
+  /** Reads the configuration where it is newer. */
+  async follow(configRevision: number): Promise<void> {
+    await this.#live.follow(configRevision);
   }
 
   close(): Promise<void> {

@@ -20,9 +20,14 @@ export class LiveByName<Config extends { readonly name: string }, Live extends {
 
   /** As of the given revision or a later one; undefined for a name that was removed. */
   async find(name: string, revision: number): Promise<Live | undefined> {
+    await this.follow(revision);
+    return this.#byName.get(name);
+  }
+
+  /** Reads that revision or a later one, where this is older. */
+  async follow(revision: number): Promise<void> {
     while (this.#revision < revision)
       await (this.#loading ??= this.load().finally(() => (this.#loading = undefined)));
-    return this.#byName.get(name);
   }
 
   get all(): Live[] {

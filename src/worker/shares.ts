@@ -6,6 +6,7 @@ import type { UnwrittenStanding } from '../../activities/unwritten.ts';
 import type { Share } from '../destination/shared/share.ts';
 import { repeat, type Repeated } from '../relay/repeat.ts';
 import type { Queryable } from '../storage/connect.ts';
+import { lackingText, noteLacking, nothingLacking, type Lacking } from '../storage/lacking.ts';
 import {
   giveShare,
   leaveWorker,
@@ -23,6 +24,16 @@ const marginMs = 1_000;
 /** Between questions for more: with nothing in hand, and with something. */
 const askAgainMs = { empty: 100, some: 1_000 };
 
+/** What others see of this process. */
+export interface Told {
+  /** What was answered and waits to be written. */
+  readonly unwritten: () => UnwrittenStanding | undefined;
+  /** What it lacks to send or to ask by the latest configuration. */
+  readonly lacking: () => Lacking;
+}
+
+const nothingToTell: Told = { unwritten: () => undefined, lacking: () => nothingLacking };
+
 /**
  * What this process may send at once, by destination. A process alone asks once for each destination, at its first request; from then
  * on counting is all there is to it. Slots are lent by PostgreSQL and last while heartbeats arrive.
@@ -30,19 +41,20 @@ const askAgainMs = { empty: 100, some: 1_000 };
 export class Shares {
   readonly #db: Queryable;
   readonly #log: Log;
-  readonly #unwritten: () => UnwrittenStanding | undefined;
+  readonly #told: Told;
   #toldUnwritten = false;
+  #toldLacking: string | null = null;
   readonly #id = randomUUID();
   readonly #byName = new Map<string, LocalShare>();
   readonly #stopping = new AbortController();
   #validUntil = -Infinity;
   #heartbeats: Repeated | undefined;
 
-  /** `unwritten`: what of this process waits to be written, for the heartbeat to tell. */
-  constructor(db: Queryable, log: Log, unwritten: () => UnwrittenStanding | undefined = () => undefined) {
+  /** `told`: what else a heartbeat tells. */
+  constructor(db: Queryable, log: Log, told: Told = nothingToTell) {
     this.#db = db;
     this.#log = log;
-    this.#unwritten = unwritten;
+    this.#told = told;
   }
 
   async start(): Promise<void> {
@@ -74,15 +86,26 @@ export class Shares {
   async #renew(): Promise<void> {
     const askedAt = performance.now();
     const { lost, wishes } = await renewWorker(this.#db, this.#id, `${hostname()}:${process.pid}`, ttlMs);
-    if (lost) for (const share of this.#byName.values()) share.slots = 0;
+    if (lost) {
+      for (const share of this.#byName.values()) share.slots = 0;
+      this.#toldLacking = null;
+    }
     this.#validUntil = askedAt + ttlMs - marginMs;
     for (const wish of wishes) await this.#grant(wish);
     for (const share of this.#byName.values()) share.beat();
     await this.#tellUnwritten();
+    await this.#tellLacking();
+  }
+
+  async #tellLacking(): Promise<void> {
+    const text = lackingText(this.#told.lacking());
+    if (text === this.#toldLacking) return;
+    await noteLacking(this.#db, this.#id, text);
+    this.#toldLacking = text;
   }
 
   async #tellUnwritten(): Promise<void> {
-    const standing = this.#unwritten();
+    const standing = this.#told.unwritten();
     if (standing === undefined && !this.#toldUnwritten) return;
     await noteUnwritten(this.#db, this.#id, standing);
     this.#toldUnwritten = standing !== undefined;

@@ -16,7 +16,10 @@ import { withOwnTypes, type DestinationTypes } from '../destination/registry.ts'
 import { problemOf } from '../destination/senders.ts';
 import type { DestinationType } from '../destination/type.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
+import { repeat } from '../relay/repeat.ts';
+import { readSettings } from '../storage/configuration.ts';
 import type { Pool } from '../storage/connect.ts';
+import type { Lacking } from '../storage/lacking.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { Visibility } from '../temporal/visibility.ts';
 import { checkBackProblem } from '../destination/http/checkBack.ts';
@@ -62,8 +65,8 @@ export interface OutboxWorker {
   state(): string;
   /** What was answered and waits for PostgreSQL to take it; undefined when nothing does. */
   unwritten(): UnwrittenStanding | undefined;
-  /** By destination: why this process cannot send by its latest configuration, in words and without secrets. */
-  problems(): ReadonlyMap<string, string>;
+  /** Why this process cannot send, or ask producers back, by the latest configuration. */
+  lacking(): Lacking;
   /** Destinations whose events this process leaves to others. */
   unable(): readonly string[];
   /** Resolves when the worker has stopped; rejects when it failed. */
@@ -118,9 +121,13 @@ const startHints: Readonly<Partial<Record<ErrorCode, string>>> & { readonly OUTB
 export async function createWorker(options: OutboxWorkerOptions): Promise<OutboxWorker> {
   const { pool, temporal, log, env = process.env } = options;
   const unwritten = new Unwritten(log);
-  const shares = new Shares(pool, log, () => unwritten.look());
+  const shares: Shares = new Shares(pool, log, {
+    unwritten: () => unwritten.look(),
+    lacking: () => ({ destinations: destinations.lacking, producers: checkBacks.lacking }),
+  });
   const types = withOwnTypes(options.destinationTypes);
   const destinations = new LiveDestinations(pool, { env, log, shares, types });
+  const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const configs = await destinations.load();
   const { producers } = await readProducers(pool);
   requireSendable(configs, producers, env, types);
@@ -129,7 +136,6 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     configs.map(({ name }) => name),
   );
   if (lifted.length > 0) log.info({ destinations: lifted }, 'resumed: this process has what was missing');
-  const checkBacks = new LiveProducers(pool, env, options.checkBacks ?? {}, log);
   const outcomes = new OutcomeLog(log);
   const visibility = options.visibility ?? new Visibility(temporal, log);
   const intakes = options.handover?.intakes ?? new Intakes();
@@ -171,11 +177,17 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     await shares.stop();
     throw error;
   });
+  // What it lacks is said when the configuration is applied, not when the first event of it comes.
+  const following = repeat('follow the configuration', followEveryMs, log, async () => {
+    const { configRevision } = await readSettings(pool);
+    await Promise.all([destinations.follow(configRevision), checkBacks.follow(configRevision)]);
+  });
   const finished = worker
     .run()
-    .finally(() => {
+    .finally(async () => {
       outcomes.close();
-      return Promise.all([destinations.close(), checkBacks.close()]);
+      await following.stop();
+      await Promise.all([destinations.close(), checkBacks.close()]);
     })
     .finally(() => shares.stop());
   // Whoever awaits `finished` sees a failure; until then it must not end the process as unhandled.
@@ -185,7 +197,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     destinations: configs.map(({ name }) => name),
     state: () => worker.getState(),
     unwritten: () => unwritten.standing(),
-    problems: () => destinations.problems,
+    lacking: () => ({ destinations: destinations.lacking, producers: checkBacks.lacking }),
     unable: () => destinations.unable,
     stop: async () => {
       asked.abort();
@@ -196,6 +208,8 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     },
   };
 }
+
+const followEveryMs = 5_000;
 
 const tuning = {
   // Only non-sticky pollers see new workflows, and most of ours are over after one task.

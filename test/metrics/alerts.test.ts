@@ -152,10 +152,12 @@ test('docs/metrics.md lists every metric with its labels, and no other', async (
       const { le: _bucket, ...others } = labels;
       return `${name.replace(/_(bucket|sum|count)$/, '')}{${Object.keys(others).join(',')}}`;
     });
-  // Nobody has resolved anything here.
-  expect(listed.toSorted()).toEqual(
-    [...new Set([...ours, 'outbox_resolutions_total{action,outcome}'])].toSorted(),
-  );
+  // Nobody has resolved anything here, and nobody lacks anything.
+  const absent = [
+    'outbox_resolutions_total{action,outcome}',
+    'outbox_workers_lacking{kind,name,problem,can}',
+  ];
+  expect(listed.toSorted()).toEqual([...new Set([...ours, ...absent])].toSorted());
 });
 
 test('the dashboard asks for series and labels that a real scrape has', async () => {

@@ -56,7 +56,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       heal_sequences hold_lanes home is_held keep_unsettled key_of latest_mark leave_lanes leave_worker
       lift_pauses load_claimed load_rows load_these lock_keys make_mark make_partitions may_detach
       message_batches_to_check message_state note_circuit note_command note_destination_paused
-      note_failed_probe note_paused note_unwritten oldest_transaction_seconds open_batch open_circuit
+      note_failed_probe note_lacking note_paused note_unwritten oldest_transaction_seconds open_batch open_circuit
       open_messages park_batch park_pending park_rows park_unwritten partitions_past_retention
       pause_destination prepare_revision promote_due purge ration_retries record_failures refund
       refund_signs release_batch release_keys renew_worker resolve resolve_messages retention_of

@@ -13,12 +13,14 @@ import {
   type DestinationCounts,
   type LaneStanding,
 } from '../../storage/status.ts';
+import { isNobodys, readLacking } from '../../storage/lacking.ts';
 import { readPausedWorkflows, type PausedWorkflow } from '../../storage/paused.ts';
 import { findMissedEvents, type MissedEvents } from '../../storage/missedEvents.ts';
 import { readLatestPass } from '../../storage/housekeeping.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
 import { withDatabase } from '../database.ts';
 import { refuseUsage } from '../failure.ts';
+import { lackingInWords } from '../lackingText.ts';
 import type { Colours, Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { facts, printable, table } from '../table.ts';
@@ -71,6 +73,7 @@ async function readStatus(pool: Pool) {
     pass,
     database,
     unwritten,
+    lacking,
     paused,
     missed,
   ] = await Promise.all([
@@ -85,6 +88,7 @@ async function readStatus(pool: Pool) {
     readLatestPass(pool),
     readDatabaseStanding(pool),
     readUnwritten(pool),
+    readLacking(pool),
     readPausedWorkflows(pool, pausedShown),
     findMissedEvents(pool, lookForMissedMs),
   ]);
@@ -120,6 +124,8 @@ async function readStatus(pool: Pool) {
     relays,
     /** What workers were answered and PostgreSQL does not take. */
     unwritten,
+    /** What workers have not got to send, or to ask back, by the latest configuration. */
+    lacking,
   };
 }
 
@@ -149,6 +155,10 @@ function statusText(found: Status, colours: Colours): string {
             ),
           ] as const,
       ),
+      ...found.lacking.map((work) => {
+        const text = lackingInWords(work);
+        return ['lacking', isNobodys(work) ? colours.red(text) : colours.yellow(text)] as const;
+      }),
     ],
     colours,
     '',

@@ -10,7 +10,9 @@ import { countMessages } from '../../storage/messages.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
 import { countDeliveries, countUnrouted, readUnwritten } from '../../storage/status.ts';
 import type { Pool } from '../../storage/connect.ts';
+import { isNobodys, readLacking } from '../../storage/lacking.ts';
 import { withDatabase } from '../database.ts';
+import { lackingInWords } from '../lackingText.ts';
 import type { Output } from '../output.ts';
 import { printable } from '../table.ts';
 
@@ -29,13 +31,14 @@ export async function checkStatus(out: Output, given: Partial<WatchLimits>): Pro
 }
 
 async function readWatched(pool: Pool): Promise<Watched> {
-  const [lanes, counts, unrouted, halfMessages, database, unwritten] = await Promise.all([
+  const [lanes, counts, unrouted, halfMessages, database, unwritten, lacking] = await Promise.all([
     readLaneStandings(pool),
     countDeliveries(pool),
     countUnrouted(pool, 1_000_000),
     countMessages(pool),
     readDatabaseStanding(pool),
     readUnwritten(pool),
+    readLacking(pool),
   ]);
   const byName = new Map(lanes.map((lane) => [lane.destination, lane]));
   return {
@@ -58,6 +61,7 @@ async function readWatched(pool: Pool): Promise<Watched> {
       waitedMs: Math.round(waitedMs),
       says,
     })),
+    nobodyCan: lacking.filter(isNobodys).map(lackingInWords),
   };
 }
 
@@ -97,6 +101,8 @@ function describe({ what, destination, producer, value, limit }: WatchProblem, w
       return `${where}a check-back is ${spoken(value)} late (limit ${describeDuration(limit)})`;
     case 'unwritten':
       return `PostgreSQL does not take what was answered, for ${spoken(value)}: ${printable(watched.unwritten[0]?.says ?? '')}`;
+    case 'nobody-can':
+      return watched.nobodyCan.slice(0, 2).join('; ');
     case 'housekeeping':
       return `no housekeeping for ${spoken(value)} (limit ${describeDuration(limit)})`;
   }

@@ -15,7 +15,7 @@ import { readConfigFile } from '../configFile.ts';
 import type { Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
-import { checkDestinations, checkHalfMessages, checkPaused, checkUnwritten } from './held.ts';
+import { checkDestinations, checkHalfMessages, checkLacking, checkPaused, checkUnwritten } from './held.ts';
 import {
   checkClock,
   checkDeadRows,
@@ -104,6 +104,7 @@ const schemaChecks: readonly Check[] = [
   ['parked', checkParked],
   ['destinations', checkDestinations],
   ['outcomes', checkUnwritten],
+  ['senders', checkLacking],
   ['paused workflows', checkPaused],
   ['half messages', checkHalfMessages],
   ['routing', checkRouting],

@@ -4,6 +4,8 @@ import { countMessages } from '../../storage/messages.ts';
 import { readLaneStandings } from '../../storage/standing.ts';
 import { readPausedWorkflows } from '../../storage/paused.ts';
 import { describeAge } from '../spokenTime.ts';
+import { isNobodys, readLacking } from '../../storage/lacking.ts';
+import { lackingInWords } from '../lackingText.ts';
 import { readUnwritten } from '../../storage/status.ts';
 import { printable } from '../table.ts';
 import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
@@ -69,6 +71,19 @@ export async function checkHalfMessages(db: Queryable): Promise<Finding> {
   ];
   return warn(check, firstThree(found), hints.join(' '));
 }
+
+/** A secret, a variable or a client that workers have not got: what waits for it where nobody has it, and who says so. */
+export async function checkLacking(db: Queryable): Promise<Finding> {
+  const check = 'senders';
+  const lacking = await readLacking(db);
+  if (lacking.length === 0) return ok(check, 'no worker lacks what it takes to send or to ask back');
+  const say = lacking.some(isNobodys) ? fail : warn;
+  return say(check, firstThree(lacking.map(lackingInWords)), lackingHint);
+}
+
+const lackingHint =
+  'Set it for every process that sends (run, worker), and restart them; or correct the configuration and apply it. ' +
+  'Nothing is parked or charged meanwhile.';
 
 /** What was answered and PostgreSQL does not take: kept in the workers' memory, and lost with them. */
 export async function checkUnwritten(db: Queryable): Promise<Finding> {

@@ -77,7 +77,7 @@ begin
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
-      'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
+      'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
       'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
       'lift_pauses', 'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
