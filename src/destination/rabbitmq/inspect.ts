@@ -5,6 +5,7 @@ import { Template } from '../shared/template.ts';
 import type { Inspection, Services } from '../type.ts';
 import type { RabbitmqSettings } from './keys.ts';
 import { prepareServer, RabbitmqConnection } from './server.ts';
+import { declare as makeTargets } from './targets.ts';
 
 export async function inspectRabbitmq(
   { exchange, routingKey, declare, ...settings }: DestinationConfig & RabbitmqSettings,
@@ -18,11 +19,15 @@ export async function inspectRabbitmq(
     const template = new Template(routingKey);
     if (exchange !== '') {
       await channel.checkExchange(exchange);
-      return [found(`${server.label}: exchange ${exchange} is there`)];
+      // It is there, so that nothing is made; the server says when it is of another kind.
+      await makeTargets(channel, { exchange, routingKey, declare });
+      const kind = declare.exchange === null ? '' : `, ${declare.exchange}`;
+      return [found(`${server.label}: exchange ${exchange} is there${kind}`)];
     }
     if (!template.isConstant)
       return [found(`${server.label} answers; its queues differ by event (${routingKey})`)];
     const { consumerCount } = await channel.checkQueue(routingKey);
+    await makeTargets(channel, { exchange, routingKey, declare });
     return [found(`${server.label}: queue ${routingKey} is there, ${consumerCount} consumers`)];
   } catch (error) {
     return [
@@ -48,6 +53,12 @@ function missing(
 ): Inspection {
   const { code } = error as { readonly code?: unknown };
   const what = about.exchange === '' ? `queue ${about.routingKey}` : `exchange ${about.exchange}`;
+  if (code === 406)
+    return {
+      level: 'fail',
+      found: `${about.label}: ${what} is there, and not as declare has it: ${errorText(error)}`,
+      hint: 'Write what is there under declare, or leave declare out.',
+    };
   if (code !== 404)
     return { level: 'fail', found: errorText(error), hint: 'Is the server there, and is the login its own?' };
   if (about.made !== null) return found(`${about.label}: no ${what} yet; it is made at the first event`);

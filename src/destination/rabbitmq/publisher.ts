@@ -1,7 +1,7 @@
 import type { ConfirmChannel } from 'amqplib';
 import type { OutgoingMessage, SentRequest } from '../../core/outcome.ts';
 import type { Connections, Lease } from '../shared/connections.ts';
-import { filled, refused, SendFailure, unreachable } from '../shared/failures.ts';
+import { filled, refused, requireSize, SendFailure, unreachable } from '../shared/failures.ts';
 import { errorText } from '../shared/networkErrors.ts';
 import type { Publisher } from '../shared/pipelinedSender.ts';
 import { Template } from '../shared/template.ts';
@@ -50,6 +50,8 @@ export class RabbitmqPublisher implements Publisher {
     const routingKey = this.#keyOf(message);
     const { body, options } = amqpMessage(this.#settings, message);
     const lane = await this.#openLane();
+    const { largest } = this.#lease.connection;
+    if (largest !== null) requireSize(body.length, largest, `${this.#server.label} (max_message_size)`);
     this.#requireUnblocked();
     // Its deadline passed while the connection was being made.
     if (attempt.done) return;
@@ -68,11 +70,11 @@ export class RabbitmqPublisher implements Publisher {
             if (returned !== undefined)
               reject(refused('unroutable', `${returned} (routing key ${routingKey})`));
             else if (error === null || error === undefined) resolve();
-            else reject(this.#unconfirmed(lane, error));
+            else reject(this.#unconfirmed(lane, error, body.length));
           },
         );
       } catch (error) {
-        reject(this.#unconfirmed(lane, error));
+        reject(this.#unconfirmed(lane, error, body.length));
       }
     });
   }
@@ -145,13 +147,22 @@ export class RabbitmqPublisher implements Publisher {
     try {
       await declare(channel, this.#settings);
     } catch (error) {
-      throw this.#unconfirmed(lane, error);
+      throw this.#undeclared(lane, error);
     }
     return lane;
   }
 
-  /** Why there was no confirm. */
-  #unconfirmed(lane: Lane, error: unknown): SendFailure {
+  #undeclared(lane: Lane, error: unknown): SendFailure {
+    const text = errorText(lane.closedBy ?? error);
+    if (codeOf(lane.closedBy) !== 406) return this.#unconfirmed(lane, error);
+    return refused('wrong-target', `${this.#server.label} ${this.#place()}: ${text}`, { permanent: false });
+  }
+
+  /**
+   * Why there was no confirm of a message of so many bytes. The server closes a channel for one message and with it all that are under
+   * way: what is one message's fault is no other's.
+   */
+  #unconfirmed(lane: Lane, error: unknown, bytes = 0): SendFailure {
     if (error instanceof SendFailure) return error;
     const text = errorText(lane.closedBy ?? error);
     const said = `${this.#server.label} ${this.#place()}: ${text}`;
@@ -160,11 +171,20 @@ export class RabbitmqPublisher implements Publisher {
         'not-ready',
         `${this.#server.label} ${this.#place()}: not stored by every queue (nack)`,
       );
-    const { code } = (lane.closedBy ?? {}) as { readonly code?: unknown };
+    const code = codeOf(lane.closedBy);
     if (code === 404) return refused('unknown-target', said, { permanent: false });
     if (code === 403) return refused('access-refused', said, { permanent: false });
-    if (code === 406 && /size|larger|max/i.test(text)) return refused('too-large', said);
-    if (code === 406) return refused('wrong-target', said, { permanent: false });
+    const limit = /larger than (?:configured )?max size (\d+)/.exec(text)?.[1];
+    if (limit !== undefined) {
+      this.#lease.connection.largest = Number(limit);
+      if (bytes > Number(limit)) return refused('too-large', said);
+      return unreachable('connection-reset', `${said}: the channel closed for another message`);
+    }
+    if (code === 406) return refused('rejected', said, { permanent: false });
     return unreachable('connection-reset', `${said}: the channel closed before the confirm`);
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown } | null)?.code;
 }

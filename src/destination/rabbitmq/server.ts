@@ -51,6 +51,8 @@ const heartbeatSeconds = 10;
 export class RabbitmqConnection {
   /** Why the server takes nothing at the moment (`connection.blocked`); null when it does. */
   blocked: string | null = null;
+  /** Bytes of a body that the server takes at most, learnt from its refusal; null while it refused none. */
+  largest: number | null = null;
   readonly #server: Server;
   #model: Promise<ChannelModel> | undefined;
 
@@ -98,6 +100,8 @@ export class RabbitmqConnection {
     const gone = (): void => {
       this.#model = undefined;
       this.blocked = null;
+      // It may come back with another limit.
+      this.largest = null;
     };
     model.on('close', gone);
     // `close` follows; without a listener the process would end.

@@ -15,7 +15,7 @@ import {
   unreachable,
 } from 'temporal-outbox/destination';
 
-const lineBytes = 512 * 1024;
+const lineBytes = 2 * 1024 * 1024;
 
 export default defineDestinationType({
   name: 'file',
@@ -40,6 +40,7 @@ export default defineDestinationType({
   problemOf: () => null,
   open({ folder, file, timeoutMs, concurrency }, { share }) {
     const name = new Template(file);
+    let written = Promise.resolve();
     const fileOf = (message) => {
       const found = filled(name.fill(message), 'file name');
       if (!/^[\w.-]{1,100}$/.test(found))
@@ -49,11 +50,17 @@ export default defineDestinationType({
     return pipelinedSender(
       {
         async publish(message) {
-          const line = `${JSON.stringify({ id: messageId(message.eventId, message.revision), type: message.type, payload: message.payload })}\n`;
+          const { eventId, revision, type, key, payload } = message;
+          const headers = Object.fromEntries(messageHeaders(message, { cloudEvents: null }));
+          const line = `${JSON.stringify({ id: messageId(eventId, revision), type, key, payload, headers })}\n`;
           requireSize(Buffer.byteLength(line), lineBytes, 'a line');
           const path = fileOf(message);
-          await appendFile(path, line).catch((error) => {
-            if (error.code === 'ENOENT') throw refused('unknown-target', `there is no folder ${folder}`);
+          // One after another: a long line is written in pieces, between which others would come.
+          const writing = written.then(() => appendFile(path, line));
+          written = writing.catch(() => undefined);
+          await writing.catch((error) => {
+            if (error.code === 'ENOENT')
+              throw refused('unknown-target', `there is no folder ${folder}`, { permanent: false });
             throw unreachable('not-ready', error.message);
           });
         },

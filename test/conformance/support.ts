@@ -1,0 +1,39 @@
+import { afterAll, describe, test } from 'vitest';
+import { destinationConformance, type Harness, type RowName } from '../../src/testing/conformance/index.ts';
+import { createTestDatabase, servers } from '../support/index.ts';
+import { everything, onlyWithEverything } from '../support/everything.ts';
+
+export interface Conformed {
+  /** Without OUTBOX_TEST_ALL=1 only these rows run, the rest is named as left out. Default: all run. */
+  readonly short?: readonly RowName[];
+  /** Asks for what a machine may lack, `requires.…`: called first in every test. */
+  readonly requires?: () => unknown;
+}
+
+/** The suite in vitest, on the test run's own PostgreSQL and Temporal. */
+export function conform(harness: Harness, { short, requires }: Conformed = {}): void {
+  const name = harness.name ?? harness.type.name;
+  destinationConformance(
+    {
+      describe,
+      test: (sentence, options, body) =>
+        test(sentence, options, async () => {
+          requires?.();
+          await body();
+        }),
+      after: afterAll,
+    },
+    harness,
+    {
+      ...(short === undefined || everything ? {} : { only: short }),
+      outbox: async () => {
+        const { temporalAddress, temporalNamespace } = servers();
+        const { url } = await createTestDatabase({ migrated: false });
+        return { databaseUrl: url, temporalAddress, temporalNamespace };
+      },
+    },
+  );
+  if (short !== undefined && !everything)
+    test(`destination type ${name}: the rest of the suite`, (context) =>
+      onlyWithEverything(context, 'servers of brokers, killed and cut off'));
+}
