@@ -56,6 +56,15 @@ export function collectDeadLetterId(text: string, previous: number[] | undefined
   return [...new Set(ids)];
 }
 
+/** A cause, as `dlq causes` shows it. */
+export function parseCause(text: string): string {
+  if (!/^[0-9a-f]{12}$/i.test(text))
+    throw new InvalidArgumentError(
+      'Expected the id of a cause, as dlq causes shows it: 12 digits, 0-9 and a-f.',
+    );
+  return text.toLowerCase();
+}
+
 export function parseEventId(text: string): string {
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
     throw new InvalidArgumentError('Expected an event id (a UUID).');
@@ -97,6 +106,12 @@ export function textOf(charactersMax: number): (text: string) => string {
       throw new InvalidArgumentError(`Expected a text of 1 to ${charactersMax} characters.`);
     return text;
   };
+}
+
+/** As {@link textOf}, and the empty text, which takes away what was there. */
+export function noteOf(charactersMax: number): (text: string) => string {
+  const notEmpty = textOf(charactersMax);
+  return (text) => (text === '' ? text : notEmpty(text));
 }
 
 export function collectHeader(

@@ -4,6 +4,8 @@ import {
   collectHeader,
   idsMax,
   limitMax,
+  noteOf,
+  parseCause,
   parseDeadLetterId,
   parseDestination,
   parseEventId,
@@ -13,6 +15,7 @@ import {
 } from './arguments.ts';
 import type { BulkOptions } from './dlq/bulk.ts';
 import type { EditOptions } from './dlq/edit.ts';
+import type { CauseOptions, CausesOptions } from './dlq/causes.ts';
 import type { ListOptions } from './dlq/list.ts';
 import type { RedirectOptions } from './dlq/redirect.ts';
 import type { Output } from './output.ts';
@@ -21,6 +24,7 @@ import type { SetExitCode } from './exitCode.ts';
 /** `dlq …`; what the commands do is in dlq/. */
 export function addDeadLetterCommands(dlq: Command, out: Output, setExitCode: SetExitCode): void {
   addReading(dlq, out);
+  addCauses(dlq, out);
   addBulk(dlq, out, setExitCode);
   addSingle(dlq, out, setExitCode);
 }
@@ -31,7 +35,8 @@ function addFilters(command: Command): Command {
   return command
     .option('--destination <name>', 'only those for this destination', parseDestination)
     .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
-    .option('--parked-for <reason>', 'only those parked for this reason, such as permanent', textOf(63));
+    .option('--parked-for <reason>', 'only those parked for this reason, such as permanent', textOf(63))
+    .option('--cause <id>', 'only those of this cause', parseCause);
 }
 
 function addReading(dlq: Command, out: Output): void {
@@ -42,6 +47,7 @@ function addReading(dlq: Command, out: Output): void {
     .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
     .option('--reason <reason>', 'only those parked for this reason, such as permanent', textOf(63))
     .option('--event <id>', 'only those of this event', parseEventId)
+    .option('--cause <id>', 'only those of this cause', parseCause)
     .addOption(new Option('--status <status>', 'which ones').choices(statuses).default('open'))
     .option('--limit <n>', `at most so many, up to ${limitMax}`, parseLimit, 50)
     .option('--cursor <cursor>', 'continue where the page before ended', textOf(500))
@@ -51,6 +57,26 @@ function addReading(dlq: Command, out: Output): void {
     .description('everything about one dead letter')
     .argument('<id>', 'its number', parseDeadLetterId)
     .action(async (id: number) => (await import('./dlq/show.ts')).show(out, id));
+}
+
+function addCauses(dlq: Command, out: Output): void {
+  dlq
+    .command('causes')
+    .description('why they are parked: letters of one destination, status and error together, most first')
+    .option('--destination <name>', 'only those of this destination', parseDestination)
+    .option('--all', 'also causes without an open letter')
+    .option('--limit <n>', `at most so many, up to ${limitMax}`, parseLimit, 50)
+    .action(async (options: CausesOptions) => (await import('./dlq/causes.ts')).causes(out, options));
+  dlq
+    .command('cause')
+    .description('one cause, and the note and owner that people give it')
+    .argument('<id>', 'as dlq causes shows it', parseCause)
+    .option('--note <text>', "what is known of it; '' takes it away", noteOf(1000))
+    .option('--owner <name>', "who looks after it; '' for nobody", noteOf(100))
+    .option('--actor <name>', 'who says so, for the audit (default: the user of this machine)', textOf(200))
+    .action(async (id: string, options: CauseOptions) =>
+      (await import('./dlq/causes.ts')).cause(out, id, options),
+    );
 }
 
 function addWho(command: Command): Command {

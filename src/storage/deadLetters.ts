@@ -1,5 +1,6 @@
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
+import { iso } from './isoColumn.ts';
 
 export type DeadLetterStatus = 'open' | 'resolved' | 'all';
 
@@ -11,6 +12,8 @@ export interface DeadLetterFilter {
   readonly type?: string;
   readonly reason?: string;
   readonly eventId?: string;
+  /** Id of a cause, as `dlq causes` shows it. */
+  readonly cause?: string;
 }
 
 /** One park episode of one delivery. Times are ISO 8601 in UTC. */
@@ -31,6 +34,8 @@ export interface DeadLetter {
   readonly lastStatus: number | null;
   readonly lastErrorClass: string | null;
   readonly lastError: string | null;
+  /** What letters of the same cause share; null when the event was erased, or it was resolved before there were causes. */
+  readonly cause: string | null;
   readonly parkedAt: string;
   readonly resolvedAt: string | null;
   readonly resolution: string | null;
@@ -42,13 +47,9 @@ export interface DeadLetter {
 /** Enough to send a command about it. */
 export type DeadLetterTarget = Pick<DeadLetter, 'id' | 'eventId' | 'destination' | 'workflowId'>;
 
-/** ISO 8601 in UTC, as JavaScript prints it. */
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-
 const columns = `l.id::float8 as id, l.event_id as "eventId", l.event_type as "eventType", l.destination, l.workflow_id as "workflowId",
   l.park_no as episode, l.revision, l.reason, l.attempts, l.tries, l.last_status as "lastStatus",
-  l.last_error_class as "lastErrorClass", l.last_error as "lastError", ${iso('l.parked_at')} as "parkedAt",
+  l.last_error_class as "lastErrorClass", l.last_error as "lastError", l.cause, ${iso('l.parked_at')} as "parkedAt",
   ${iso('l.resolved_at')} as "resolvedAt", l.resolution, l.resolved_by as "resolvedBy",
   l.resolution_reason as "resolutionReason", l.redirected_to as "redirectedTo"`;
 
@@ -93,6 +94,7 @@ function conditionsOf(filter: DeadLetterFilter): { conditions: string[]; values:
     conditions.push(`l.resolved_at is ${filter.status === 'open' ? '' : 'not '}null`);
   add('l.destination = ?', filter.destination);
   add('l.reason = ?', filter.reason);
+  add('l.cause = ?', filter.cause);
   add('l.event_id = ?::uuid', filter.eventId);
   add('l.event_type like ?', filter.type === undefined ? undefined : likePattern(filter.type));
   return { conditions, values };

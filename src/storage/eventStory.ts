@@ -1,8 +1,6 @@
 /** Everything the database knows of one event, for people. Times are ISO 8601 in UTC. */
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
-
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+import { iso } from './isoColumn.ts';
 
 export interface StoredEvent {
   readonly id: string;

@@ -1,4 +1,5 @@
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
+import { iso } from './isoColumn.ts';
 
 export interface AgedPartition {
   readonly parent: 'events' | 'delivered' | 'attempts';
@@ -101,6 +102,7 @@ export const purgeable = [
   'unrouted',
   'dedupKeys',
   'configRevisions',
+  'causes',
 ] as const;
 export type Purgeable = (typeof purgeable)[number];
 
@@ -150,8 +152,6 @@ export interface LatestPass<Report> {
 }
 
 export async function readLatestPass<Report>(db: Queryable): Promise<LatestPass<Report>> {
-  const iso = (column: string): string =>
-    `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
   const row = await firstOf<LatestPass<Report>>(
     db,
     `select ${iso('started_at')} as "startedAt", ${iso('finished_at')} as "finishedAt", step, report from outbox.housekeeping`,

@@ -1,8 +1,5 @@
 /** Loads no driver: producers have one of their own. */
-
-/** ISO 8601 in UTC, as JavaScript prints it. */
-export const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+import { iso } from './isoColumn.ts';
 
 /** A `MessageState` of a row `m`; `id` is the column that has its id. */
 export const messageColumns = (id: string): string =>

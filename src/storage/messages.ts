@@ -1,7 +1,8 @@
 import type { MessageState } from '../core/messageState.ts';
 import type { CheckBackAnswer, ProducerConfig } from '../core/producer.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
-import { iso, messageColumns } from './messageColumns.ts';
+import { iso } from './isoColumn.ts';
+import { messageColumns } from './messageColumns.ts';
 import type { AuditLine } from './deadLetters.ts';
 import type { ResolutionAnswer } from './resolutions.ts';
 

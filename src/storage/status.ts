@@ -1,4 +1,5 @@
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
+import { iso } from './isoColumn.ts';
 
 /** Deliveries of one destination by state. */
 export interface DestinationCounts {
@@ -56,10 +57,6 @@ export interface LaneStanding {
   /** Until when the receiver itself asked not to be called, by Retry-After; null when it did not, or that is over. */
   readonly waitUntil: string | null;
 }
-
-/** ISO 8601 in UTC, as JavaScript prints it. */
-const iso = (value: string): string =>
-  `to_char(${value} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /** One index probe per destination, whatever waits there. */
 export async function readLanes(db: Queryable): Promise<LaneStanding[]> {

@@ -12,7 +12,7 @@ export interface Grants {
 }
 
 const everything = `
-      attempts attempts_kept audit batches circuits config_revisions dead_letters delivered deliveries
+      attempts attempts_kept audit batches circuits causes config_revisions dead_letters delivered deliveries
       destinations event_dedup_keys events events_kept housekeeping lanes marks message_batches
       migrations missed_events outgoing_events prepared_messages producers relays retention revisions routes settings shares unrouted
       workers`;
@@ -39,7 +39,7 @@ export const grants: Readonly<Record<string, Grants>> = {
     functions: `
       accept_home adopt_temporal apply_config bind_home bind_temporal checked_paths days_ahead enqueue
       enqueue_all enqueue_events erase events_of_key filter_mode home make_mark may_detach message_state
-      oldest_transaction_seconds partitions_past_retention prepare_revision resolve_messages retention_of
+      note_cause oldest_transaction_seconds partitions_past_retention prepare_revision resolve_messages retention_of
       route_missed routing_known_since seconds_since sequences_behind settle_restored uuid7 uuid7_time
       workflow_prefix`,
     reads: everything,
@@ -49,7 +49,7 @@ export const grants: Readonly<Record<string, Grants>> = {
     functions: `
       accept_home acknowledge acknowledge_late adopt_temporal api_settings apply_discard apply_edit
       apply_redirect apply_retry batch_summary batches_to_check begin_alone bind_home bind_temporal break_up
-      checked_paths children_of circuit_standing circuits_to_watch claim claim_messages claim_probe
+      cause_id cause_text checked_paths children_of circuit_standing circuits_to_watch claim claim_messages claim_probe
       clock_of close_circuit command_destination count_outcomes days_ahead drop_detached
       drop_message_batch drop_partition_briefly extracted filter_mode finish_attempt finish_checks
       finish_detach finish_probe forget_messages forgive_run give_back give_share half_open have_circuit
@@ -70,6 +70,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       'audit: INSERT(action, actor, command_id, destination, event_id, events, message, outcome, reason, via, workflow_id)',
       'batches: DELETE, INSERT, UPDATE',
       'circuits: INSERT, UPDATE',
+      'causes: INSERT',
       'dead_letters: INSERT, UPDATE',
       'delivered: INSERT',
       'deliveries: DELETE, INSERT, UPDATE',

@@ -15,6 +15,7 @@ export interface BulkOptions extends WhoOptions {
   readonly destination?: string;
   readonly type?: string;
   readonly parkedFor?: string;
+  readonly cause?: string;
   readonly all?: boolean;
   readonly yes?: boolean;
 }
@@ -47,11 +48,12 @@ export async function bulk(
 }
 
 /** Undefined when no filter was given. `--all` is the filter that matches everything open. */
-function filterOf({ destination, type, parkedFor, all }: BulkOptions): DeadLetterFilter | undefined {
+function filterOf({ destination, type, parkedFor, cause, all }: BulkOptions): DeadLetterFilter | undefined {
   const fields = {
     ...(destination === undefined ? {} : { destination }),
     ...(type === undefined ? {} : { type }),
     ...(parkedFor === undefined ? {} : { reason: parkedFor }),
+    ...(cause === undefined ? {} : { cause }),
   };
   if (Object.keys(fields).length === 0 && all !== true) return undefined;
   return { status: 'open', ...fields };
@@ -68,7 +70,7 @@ function refuseUnclear(
   if (!named && filter === undefined) {
     refuseUsage(
       `${action} what?`,
-      `dlq ${action} ID…, or a filter: --destination, --type, --parked-for, or --all; with --yes.`,
+      `dlq ${action} ID…, or a filter: --destination, --type, --parked-for, --cause, or --all; with --yes.`,
     );
   }
   if (options.all === true && filter !== undefined && Object.keys(filter).length > 1)

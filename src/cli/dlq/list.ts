@@ -11,6 +11,7 @@ export interface ListOptions {
   readonly type?: string;
   readonly reason?: string;
   readonly event?: string;
+  readonly cause?: string;
   readonly status: 'open' | 'resolved' | 'all';
   readonly limit: number;
   readonly cursor?: string;
@@ -40,13 +41,14 @@ export async function list(out: Output, options: ListOptions): Promise<void> {
   });
 }
 
-function filterOf({ status, destination, type, reason, event }: ListOptions): DeadLetterFilter {
+function filterOf({ status, destination, type, reason, event, cause }: ListOptions): DeadLetterFilter {
   return {
     status,
     ...(destination === undefined ? {} : { destination }),
     ...(type === undefined ? {} : { type }),
     ...(reason === undefined ? {} : { reason }),
     ...(event === undefined ? {} : { eventId: event }),
+    ...(cause === undefined ? {} : { cause }),
   };
 }
 

@@ -97,6 +97,7 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ['parked', `${shortTime(details.parkedAt)} UTC, ${details.reason}`],
     ['tries', `${details.tries}, ${details.attempts} of them charged`],
     ['last answer', printable(lastWords(details))],
+    ...(details.cause === null ? [] : [['cause', details.cause] as [string, string]]),
     ['resolved', resolved],
     ['delivery', details.delivery ?? 'gone'],
     ...(details.blocks === null ? [] : [['blocks', blocksText(details.blocks)] as [string, string]]),

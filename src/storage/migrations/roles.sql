@@ -47,7 +47,7 @@ begin
   end loop;
   grant insert, update, delete on outbox.deliveries, outbox.batches, outbox.lanes, outbox.relays,
     outbox.workers, outbox.shares, outbox.prepared_messages, outbox.message_batches to outbox_relay;
-  grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.revisions to outbox_relay;
+  grant insert on outbox.delivered, outbox.attempts, outbox.dead_letters, outbox.causes, outbox.revisions to outbox_relay;
   -- All but the number, the time and the login.
   grant insert (actor, via, workflow_id, action, event_id, destination, events, outcome, message, reason, command_id) on outbox.audit
     to outbox_relay;
@@ -70,11 +70,11 @@ begin
     ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'enqueue_events', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
-      'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths']),
+      'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
-      'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'return_tails', 'circuits_to_watch',
+      'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
       'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
