@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { keepHouse } from '../../src/housekeeping/pass.ts';
 import { connect } from '../../src/storage/connect.ts';
 import { atEnd, quietLog } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { walkMainPaths } from './mainPaths.ts';
 import { directStage, olderStage, pooledStage } from './stages.ts';
 
@@ -31,6 +32,19 @@ test(
     await walkMainPaths(
       await directStage([
         `do $$ begin execute format('alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`,
+      ]),
+    );
+  },
+  patience,
+);
+
+test(
+  'with serializable as the database’s default isolation',
+  async (context) => {
+    onlyWithEverything(context);
+    await walkMainPaths(
+      await directStage([
+        `do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', current_database()); end $$`,
       ]),
     );
   },
