@@ -3,6 +3,7 @@ import type { Pace } from '../src/core/askedToWait.ts';
 import type { DestinationConfig } from '../src/core/destination.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
+import type { Evidence } from './evidence.ts';
 import type { OutcomeLog } from './outcomeLog.ts';
 import type { UnderWay } from './underWay.ts';
 import type { Unwritten } from './unwritten.ts';
@@ -78,6 +79,8 @@ export interface ActivityDependencies {
   readonly processId: string;
   readonly underWay: UnderWay;
   readonly unwritten: Unwritten;
+  /** Of this process: which outcomes PostgreSQL takes while it refuses others. */
+  readonly evidence: Evidence;
   /** Told when rows of a lane went back to it. */
   readonly onReturned: (lane: string) => void;
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */

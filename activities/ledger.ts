@@ -17,7 +17,8 @@ import { inShort, mayBeAboutRow } from '../src/storage/errors.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { judgeAttempt, type NotedFailure } from './judgeAttempt.ts';
-import { persist, persistAnyhow, persistApart, type Patience } from './persist.ts';
+import { persist, persistAnyhow, persistApart, type Patience, type Refused } from './persist.ts';
+import { settleRefused, type Alone } from './refused.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 /**
@@ -138,6 +139,7 @@ export class Ledger {
       if (!mayBeAboutRow(error)) throw error;
       return (await this.#acknowledgeApart(last)) ? this.#anyhow(0, finish([])) : null;
     });
+    if (summary !== null && last.length > 0) this.#dependencies.evidence.taken(this.#kind('delivered'));
     await failpoint('after-finish');
     if (summary !== null) this.#dependencies.telemetry.settled(this.#run.lane, 'delivered', last.length);
     return summary;
@@ -157,12 +159,11 @@ export class Ledger {
     if (failures.length === 0) return true;
     const rows = failures.map(({ row }) => row);
     await failpoint('before-failures');
-    const { pool } = this.#dependencies;
     const ok = await this.#timed(() =>
       persistApart(
         rows,
-        (some) => recordFailures(pool, this.#run, some),
-        (row, error) => this.#failAlone(row, error),
+        (some) => this.#recordFailures(some),
+        (refused) => this.#failBare(refused),
         this.#patience,
       ),
     );
@@ -239,31 +240,78 @@ export class Ledger {
   }
 
   #acknowledgeApart(seqs: readonly string[]): Promise<boolean> {
-    const { pool, keepDelivered } = this.#dependencies;
     return this.#timed(() =>
       persistApart(
         seqs,
-        (some) => acknowledge(pool, this.#run, some, keepDelivered),
-        (seq, error) => this.#parkAlone(seq, 'It was delivered', error),
+        (some) => this.#acknowledge(some),
+        (refused, since) =>
+          this.#parkRefused(
+            'delivered',
+            refused.map((each) => ({ ...each, seq: each.row, what: 'It was delivered' })),
+            since,
+            (seq) => this.#acknowledge([seq]),
+          ),
         this.#patience,
       ),
     );
   }
 
-  /** What cannot be said of this one failure is left out; if nothing at all can be, a person decides. */
-  async #failAlone(row: FailureRow, error: unknown): Promise<boolean> {
-    const { pool } = this.#dependencies;
-    const plain = { ...row, message: `PostgreSQL did not take the answer: ${inShort(error)}`, excerpt: null };
-    const { address: _address, headers: _headers, ...bare } = plain;
-    return persist(() => recordFailures(pool, this.#run, [bare]), { ...this.#patience, count: 1 }).catch(
-      (again: unknown) => {
-        if (!mayBeAboutRow(again)) throw again;
-        return this.#parkAlone(row.seq, `It failed (${row.errorClass})`, again);
-      },
+  async #acknowledge(seqs: readonly string[]): Promise<boolean> {
+    const { pool, keepDelivered, evidence } = this.#dependencies;
+    const ok = await acknowledge(pool, this.#run, seqs, keepDelivered);
+    if (ok) evidence.taken(this.#kind('delivered'));
+    return ok;
+  }
+
+  async #recordFailures(rows: readonly FailureRow[]): Promise<boolean> {
+    const { pool, evidence } = this.#dependencies;
+    const ok = await recordFailures(pool, this.#run, rows);
+    if (ok) evidence.taken(this.#kind('failed'));
+    return ok;
+  }
+
+  /** What cannot be said of these failures is left out; if nothing at all can be, a person decides. */
+  #failBare(refused: readonly Refused<FailureRow>[]): Promise<boolean> {
+    const bare = refused.map(({ row, error }) => {
+      const plain = {
+        ...row,
+        message: `PostgreSQL did not take the answer: ${inShort(error)}`,
+        excerpt: null,
+      };
+      const { address: _address, headers: _headers, ...rest } = plain;
+      return rest;
+    });
+    return persistApart(
+      bare,
+      (some) => this.#recordFailures(some),
+      (again, since) =>
+        this.#parkRefused(
+          'failed',
+          again.map((each) => ({ ...each, seq: each.row.seq, what: `It failed (${each.row.errorClass})` })),
+          since,
+          (row) => this.#recordFailures([row]),
+        ),
+      this.#patience,
     );
   }
 
-  /** It is not sent again by itself, and the others do not wait for it. */
+  #kind(outcome: 'delivered' | 'failed'): string {
+    return `${outcome} ${this.#run.lane}`;
+  }
+
+  #parkRefused<Row>(
+    outcome: 'delivered' | 'failed',
+    refused: readonly Alone<Row>[],
+    since: number,
+    write: (row: Row) => Promise<boolean>,
+  ): Promise<boolean> {
+    return settleRefused(
+      { ...this.#dependencies, patience: this.#patience },
+      { kind: this.#kind(outcome), refused, since, write },
+      (seq, what, error) => this.#parkAlone(seq, what, error),
+    );
+  }
+
   #parkAlone(seq: string, what: string, error: unknown): Promise<boolean> {
     const { pool, log } = this.#dependencies;
     const message = `${what}, and PostgreSQL does not take that: ${inShort(error)}`;
@@ -295,9 +343,10 @@ export class Ledger {
     const write = (some: readonly LateSuccessRow[]): Promise<boolean> =>
       acknowledgeLate(pool, this.#run, some, keepDelivered);
     // That it was delivered matters more than how.
-    const alone = ({ seq }: LateSuccessRow): Promise<boolean> => this.#acknowledgeApart([seq]);
+    const refused = (rows: readonly Refused<LateSuccessRow>[]): Promise<boolean> =>
+      this.#acknowledgeApart(rows.map(({ row: { seq } }) => seq));
     await this.#settle(late.length, () =>
-      this.#timed(() => persistApart(late, write, alone, this.#patience)),
+      this.#timed(() => persistApart(late, write, refused, this.#patience)),
     );
   }
 

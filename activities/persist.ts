@@ -24,6 +24,7 @@ export interface Patience {
 export async function persist<T>(
   write: () => Promise<T>,
   { signal, unwritten, count = 0 }: Patience,
+  believed = believedAfter,
 ): Promise<T> {
   const waiting = unwritten?.wait(count);
   let isWritten = false;
@@ -35,7 +36,7 @@ export async function persist<T>(
         isWritten = true;
         return written;
       } catch (error) {
-        if (mayBeAboutRow(error) ? ++aboutRow >= believedAfter : !isOfServer(error)) throw error;
+        if (mayBeAboutRow(error) ? ++aboutRow >= believed : !isOfServer(error)) throw error;
         if (signal.aborted) throw error;
         waiting?.failed(error);
         if (isSequenceBehind(error)) delayMs = firstDelayMs;
@@ -62,23 +63,42 @@ export async function persistAnyhow<T>(write: () => Promise<T>, patience: Patien
   }
 }
 
+/** A row that PostgreSQL refuses, alone too. */
+export interface Refused<Row> {
+  readonly row: Row;
+  readonly error: unknown;
+  /** When it was refused last, performance.now(). */
+  readonly at: number;
+}
+
 /**
  * Writes all rows with one statement, or, where PostgreSQL takes exception to one of them, in halves until that one stands alone; what is to
- * become of it `alone` decides. Answers false as soon as one write does (fenced).
+ * become of those `refused` decides, when the others were tried. `since`: when they were first refused. Answers false as soon as one write does (fenced).
  */
 export async function persistApart<Row>(
   rows: readonly Row[],
   write: (rows: readonly Row[]) => Promise<boolean>,
-  alone: (row: Row, error: unknown) => Promise<boolean>,
+  refused: (rows: readonly Refused<Row>[], since: number) => Promise<boolean>,
   patience: Patience,
 ): Promise<boolean> {
-  try {
-    return await persist(() => write(rows), { ...patience, count: rows.length });
-  } catch (error) {
-    if (!mayBeAboutRow(error) || patience.signal.aborted) throw error;
-    if (rows.length <= 1) return rows.length === 0 || alone(rows[0] as Row, error);
-    const middle = Math.ceil(rows.length / 2);
-    const first = await persistApart(rows.slice(0, middle), write, alone, patience);
-    return first && (await persistApart(rows.slice(middle), write, alone, patience));
-  }
+  const apart: Refused<Row>[] = [];
+  let since: number | undefined;
+  const take = async (some: readonly Row[]): Promise<boolean> => {
+    try {
+      // Tried again as a whole only.
+      const tries = since === undefined ? believedAfter : 1;
+      return await persist(() => write(some), { ...patience, count: some.length }, tries);
+    } catch (error) {
+      if (!mayBeAboutRow(error) || patience.signal.aborted) throw error;
+      const at = performance.now();
+      since ??= at;
+      const [row] = some;
+      if (row === undefined) return true;
+      if (some.length === 1) return apart.push({ row, error, at }) > 0;
+      const middle = Math.ceil(some.length / 2);
+      return (await take(some.slice(0, middle))) && (await take(some.slice(middle)));
+    }
+  };
+  if (!(await take(rows))) return false;
+  return since === undefined || apart.length === 0 || refused(apart, since);
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { Acknowledged } from '../../activities/acknowledged.ts';
+import { Evidence } from '../../activities/evidence.ts';
 import { createActivities, OutcomeLog, type Log } from '../../activities/index.ts';
 import { UnderWay } from '../../activities/underWay.ts';
 import { Unwritten, type UnwrittenStanding } from '../../activities/unwritten.ts';
@@ -164,6 +165,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       processId: randomUUID(),
       underWay: new UnderWay(),
       unwritten,
+      evidence: new Evidence(),
       hasSearchAttributes: () => visibility.lookForAttributes(),
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       openIntake: (batch) => intakes.open(pool, batch),

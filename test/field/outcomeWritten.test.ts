@@ -15,6 +15,8 @@ interface Trigger {
   readonly begin: (stage: FieldStage) => Promise<() => Promise<void>>;
   /** PostgreSQL's own words, as /readyz has them. */
   readonly says: RegExp;
+  /** One of its kind is tried anyway. */
+  readonly rare?: true;
 }
 
 /** Somebody's trigger on a table of ours, failing with a code; only for the relay, not for who sets the stage. */
@@ -101,7 +103,76 @@ const triggers: readonly Trigger[] = [
     says: /unheard of/,
     begin: failing('delivered', 'Z9Z9Z', 'unheard of'),
   },
+  {
+    name: 'a trigger refuses every row, each as if it were about that row (P0001)',
+    says: /not today/,
+    begin: failing('delivered', 'P0001', 'not today'),
+  },
+  {
+    name: 'a constraint is violated by every row (23514)',
+    says: /violates/,
+    rare: true,
+    begin: failing('delivered', '23514', 'new row violates check constraint'),
+  },
+  {
+    name: 'what was acknowledged cannot be removed (58030)',
+    says: /could not read block/,
+    rare: true,
+    begin: failing('deliveries', '58030', 'could not read block 7', 'delete'),
+  },
+  {
+    name: 'serialization fails for everybody (40001)',
+    says: /could not serialize/,
+    rare: true,
+    begin: failing('delivered', '40001', 'could not serialize access'),
+  },
+  {
+    name: 'the whole database is read-only by default, and connections end',
+    says: /read-only/,
+    begin: async ({ database, role }) => {
+      const set = async (value: string): Promise<void> => {
+        await database.rows(
+          `do $$ begin execute format('alter database %I set default_transaction_read_only = ${value}', current_database()); end $$`,
+        );
+        await terminate(database, role);
+      };
+      await set('on');
+      return () => set('off');
+    },
+  },
+  {
+    name: 'our connections are ended again and again, and one table is locked',
+    says: /outcomes wait to be written|terminat|cannot use PostgreSQL/i,
+    rare: true,
+    begin: async ({ database, role }) => {
+      const locker = await stranger(database);
+      await locker.query('begin; lock table outbox.delivered in access exclusive mode');
+      const over = new AbortController();
+      const ending = (async () => {
+        for (; !over.signal.aborted; await sleep(300)) await terminate(database, role);
+      })();
+      return async () => {
+        over.abort();
+        await ending;
+        await locker.query('rollback');
+      };
+    },
+  },
+  {
+    name: 'the role has no connection left (53300)',
+    says: /too many connections/,
+    rare: true,
+    begin: async ({ database, role }) => {
+      await database.rows(`alter role ${role} connection limit 0`);
+      await terminate(database, role);
+      return async () => void (await database.rows(`alter role ${role} connection limit -1`));
+    },
+  },
 ];
+
+async function terminate(database: FieldStage['database'], role: string): Promise<void> {
+  await database.rows('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role]);
+}
 
 /** Trouble for so long, while events are written; red meanwhile, green afterwards, each event sent once. */
 async function weather({ name, settings, billing, begin, says }: Trigger, forMs: number, perSecond: number) {
@@ -128,7 +199,7 @@ async function weather({ name, settings, billing, begin, says }: Trigger, forMs:
 }
 
 describe('each event is sent once and delivered, none is parked, /readyz says why meanwhile', () => {
-  test.for(triggers)('while $name', async (trigger) => {
+  test.for(triggers.filter(({ rare }) => rare !== true))('while $name', async (trigger) => {
     await weather(trigger, 4_000, 20);
   });
 });
