@@ -55,6 +55,10 @@ export const errorCatalogue = {
     when: 'the database has no outbox schema, or an older one than this version needs',
     exitCode: 1,
   },
+  OUTBOX_ROW_SECURITY: {
+    when: 'row-level security is on for tables of ours, and no policy lets this role see a row of them',
+    exitCode: 1,
+  },
   OUTBOX_SCHEMA_NEWER: { when: 'the database was migrated by a newer version of this package', exitCode: 1 },
   OUTBOX_TEMPORAL_UNREACHABLE: {
     when: 'the Temporal server cannot be reached or refuses the credentials',

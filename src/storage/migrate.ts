@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { OutboxError } from '../errors.ts';
 import { firstOf, inTransaction, rowsOf, type Pool, type Queryable } from './connect.ts';
+import { requireVisibleRows } from './structure.ts';
 import { readMigrationsIn, type Migration } from './migrationFiles.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
@@ -68,8 +69,9 @@ async function versionOf(db: Queryable): Promise<number> {
   return row?.version ?? 0;
 }
 
-/** @throws OutboxError OUTBOX_SCHEMA_MISSING or OUTBOX_SCHEMA_NEWER unless the schema is exactly this version's. */
+/** @throws OutboxError OUTBOX_SCHEMA_MISSING or OUTBOX_SCHEMA_NEWER unless the schema is exactly this version's, OUTBOX_ROW_SECURITY */
 export async function requireSchema(db: Queryable): Promise<void> {
+  await requireVisibleRows(db);
   const newest = (await readMigrations()).at(-1)?.version ?? 0;
   const [present] = await rowsOf<{ present: boolean }>(
     db,

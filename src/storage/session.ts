@@ -22,6 +22,11 @@ const fixed: Readonly<Record<string, string>> = {
   extra_float_digits: '1',
   standard_conforming_strings: 'on',
   check_function_bodies: 'on',
+  array_nulls: 'on',
+  quote_all_identifiers: 'off',
+  transform_null_equals: 'off',
+  exit_on_error: 'off',
+  'plpgsql.extra_errors': 'none',
   plan_cache_mode: 'auto',
   // An acknowledgement that a crash of the server takes back is an event sent twice. A default other than `off` is the
   // administrator's choice of how many servers have it, and stays.

@@ -3,32 +3,9 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { connect, inTransaction, rowsOf } from '../../src/storage/connect.ts';
 import { applyTestConfig, eventually } from '../support/index.ts';
+import { hostile } from './hostileDefaults.ts';
 import { startPooler } from './pooler.ts';
 import { expectOnceEach, openField, produce } from './stage.ts';
-
-/** One at a time would take minutes, and together they are worse. `transaction_timeout`: PostgreSQL 17 and later. */
-const hostile = [
-  `default_transaction_isolation = 'serializable'`,
-  `default_transaction_read_only = on`,
-  `default_transaction_deferrable = on`,
-  `statement_timeout = '300ms'`,
-  `lock_timeout = '100ms'`,
-  `idle_in_transaction_session_timeout = '1s'`,
-  `idle_session_timeout = '1s'`,
-  `transaction_timeout = '500ms'`,
-  `DateStyle = 'German, DMY'`,
-  `IntervalStyle = 'sql_standard'`,
-  `TimeZone = 'Asia/Kolkata'`,
-  `search_path = 'nowhere'`,
-  `row_security = off`,
-  `bytea_output = 'escape'`,
-  `extra_float_digits = -5`,
-  `client_encoding = 'LATIN1'`,
-  `synchronous_commit = off`,
-  `standard_conforming_strings = off`,
-  `enable_indexscan = off`,
-  `enable_seqscan = off`,
-];
 
 test.for(['repeatable read', 'serializable'])(
   'with %s as the default isolation plain and keyed events are delivered',
@@ -74,7 +51,7 @@ test('under the worst defaults of a producer its events are written and routed',
   const stage = await openField();
   const { database } = stage;
   await database.rows(`grant outbox_producer to ${stage.role}`);
-  for (const setting of hostile.filter((each) => !/read_only|timeout/.test(each)))
+  for (const setting of hostile.filter((each) => !/read_only|timeout|exit_on_error/.test(each)))
     await database.rows(`alter role ${stage.role} set ${setting}`);
   const producer = new pg.Client(stage.url);
   producer.on('error', () => undefined);

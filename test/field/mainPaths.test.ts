@@ -5,6 +5,7 @@ import { keepHouse } from '../../src/housekeeping/pass.ts';
 import { connect } from '../../src/storage/connect.ts';
 import { atEnd, quietLog } from '../support/index.ts';
 import { onlyWithEverything } from '../support/everything.ts';
+import { hostile } from './hostileDefaults.ts';
 import { walkMainPaths } from './mainPaths.ts';
 import { directStage, olderStage, pooledStage } from './stages.ts';
 
@@ -47,6 +48,17 @@ test(
         `do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', current_database()); end $$`,
       ]),
     );
+  },
+  patience,
+);
+
+test(
+  'under the worst defaults that a database can have',
+  async (context) => {
+    onlyWithEverything(context);
+    const set = (setting: string): string =>
+      `do $$ begin execute format('alter database %I set ', current_database()) || $s$${setting}$s$; end $$`;
+    await walkMainPaths(await directStage(hostile.map(set)));
   },
   patience,
 );

@@ -2,8 +2,10 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { applyConfig, type AppliedConfig } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { migrate } from '../../storage/migrate.ts';
+import { rowSecurityHint, tablesUnderRowSecurity } from '../../storage/structure.ts';
 import { checkFilters, readConfigFile } from '../configFile.ts';
 import { withDatabase } from '../database.ts';
+import { firstThree } from '../doctor/finding.ts';
 import type { Output } from '../output.ts';
 import { systemUser } from '../systemUser.ts';
 
@@ -19,6 +21,11 @@ export async function migrateCommand(out: Output, options: MigrateOptions): Prom
     async (pool) => {
       const report = await migrate(pool);
       const applied = file === undefined ? null : await applyFile(pool, file);
+      const hidden = (await tablesUnderRowSecurity(pool)).filter(({ policies }) => policies === 0);
+      if (hidden.length > 0)
+        out.warn(
+          `row-level security is on for ${firstThree(hidden.map(({ name }) => name))}, with no policy for our roles. ${rowSecurityHint}`,
+        );
       const { from, to } = report;
       const skipped = applied === null && options.skipConfig !== true;
       out.result({ schema: report, config: applied }, () =>

@@ -2,7 +2,7 @@
 import type { Pool, Queryable } from '../../storage/connect.ts';
 import { findMissedEvents } from '../../storage/missedEvents.ts';
 import { sequencesBehind } from '../../storage/sequences.ts';
-import { readRoutingTrigger, tablesUnderRowSecurity } from '../../storage/structure.ts';
+import { readRoutingTrigger, rowSecurityHint, tablesUnderRowSecurity } from '../../storage/structure.ts';
 import { printable } from '../table.ts';
 import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
 
@@ -67,9 +67,7 @@ export async function checkRowSecurity(db: Queryable): Promise<Finding> {
   if (tables.length === 0) return ok(check, 'off for our tables');
   const hidden = tables.filter(({ policies }) => policies === 0);
   const names = (list: typeof tables): string => firstThree(list.map(({ name }) => name));
-  const hint =
-    'Switch it off (alter table … disable row level security, for each): who may do what is granted by role. Or give outbox_relay, outbox_operator, outbox_producer and outbox_migrator a policy each, using (true) with check (true).';
   return hidden.length > 0
-    ? fail(check, `on, with no policy that lets our roles see a row: ${names(hidden)}`, hint)
-    : warn(check, `on, and only as good as its policies: ${names(tables)}`, hint);
+    ? fail(check, `on, with no policy that lets our roles see a row: ${names(hidden)}`, rowSecurityHint)
+    : warn(check, `on, and only as good as its policies: ${names(tables)}`, rowSecurityHint);
 }

@@ -7,7 +7,7 @@ import { answerStartOf } from './answerStart.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from '../shared/cancellations.ts';
 import { checkTarget } from './check.ts';
-import { connectionAgeMs, guardedConnector } from './connector.ts';
+import { connectionAgeMs, guardedConnector, type Resolve } from './connector.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { describeRequest } from './describe.ts';
 import { impossibleOutcome } from './outcomes.ts';
@@ -21,6 +21,14 @@ const keepAliveMaximumMs = 30_000;
 /** Headers of an answer; above it the answer is unusable. Servers stop at 8 to 64 kB themselves. */
 const responseHeaderBytes = 128 * 1024;
 
+export interface HttpServices extends TargetSource {
+  readonly share: Share;
+  /** After so long a connection is renewed, between two requests. Default {@link connectionAgeMs}. */
+  readonly connectionAgeMs?: number;
+  /** In place of the system's resolver, for tests. */
+  readonly resolve?: Resolve;
+}
+
 /**
  * Sends over at most `config.concurrency` connections, one request at a time on each, and no more at once than this process's
  * share; further messages wait in order and their deadline starts when their turn comes. Never rejects.
@@ -28,13 +36,10 @@ const responseHeaderBytes = 128 * 1024;
  * A connection that the receiver closed while idle is replaced unnoticed. One that breaks after a request was written
  * and before an answer came is `unreachable` (`connection-reset`), reused or not: nobody can know what was processed.
  */
-export function createHttpSender(
-  config: HttpDestinationConfig,
-  services: TargetSource & { readonly share: Share },
-): Sender {
+export function createHttpSender(config: HttpDestinationConfig, services: HttpServices): Sender {
   const prepared = prepareTarget(config, services);
   return 'target' in prepared
-    ? new HttpSender(prepared.target, services.share)
+    ? new HttpSender(prepared.target, services)
     : unusableSender(config, prepared.problem);
 }
 
@@ -61,19 +66,25 @@ class HttpSender implements Sender, AttemptOwner {
   private second = 0;
   private timestamp = '';
   private readonly share: Share;
+  private readonly connectionAgeMs: number;
   /** While others are told that they may begin, their lists are not yet in order. */
   private readonly pumpSoon = (): void => queueMicrotask(() => this.pump());
 
-  constructor(target: HttpTarget, share: Share) {
+  constructor(
+    target: HttpTarget,
+    { share, resolve, connectionAgeMs: ageMs = connectionAgeMs }: HttpServices,
+  ) {
     const { config } = target;
     this.target = target;
     this.share = share;
+    this.connectionAgeMs = ageMs;
     const { probeUrl } = target;
     this.check = probeUrl === null ? null : (signal) => checkTarget(target, probeUrl, signal);
     this.deadlines = new Deadlines<Attempt>(config.timeoutMs);
     const connect = guardedConnector({
       allowPrivate: config.network.allowPrivate,
       timeoutMs: config.timeoutMs,
+      ...(resolve === undefined ? {} : { resolve }),
     });
     this.newClient = (slot) =>
       new Client(target.origin, {
@@ -189,7 +200,8 @@ class HttpSender implements Sender, AttemptOwner {
     }
     const nowMs = performance.now();
     // Nothing is under way on it now.
-    if (slot.answer !== null && nowMs - slot.openedAtMs > connectionAgeMs) void this.renew(slot).destroy();
+    if (slot.answer !== null && nowMs - slot.openedAtMs > this.connectionAgeMs)
+      void this.renew(slot).destroy();
     attempt.begin(slot, nowMs);
     this.deadlines.add(attempt, nowMs);
     slot.client.dispatch(request, attempt);
