@@ -5,10 +5,11 @@ import { namePattern } from '../settings/shapes.ts';
 import { http } from './http/index.ts';
 import { nats } from './nats/index.ts';
 import { rabbitmq } from './rabbitmq/index.ts';
+import { sqs } from './sqs/index.ts';
 import { reservedKeys } from './policy/keys.ts';
 import type { DestinationType } from './type.ts';
 
-const ours: readonly DestinationType[] = [http, rabbitmq, nats];
+const ours: readonly DestinationType[] = [http, rabbitmq, nats, sqs];
 
 /** Destination types by the name that `type:` gives. */
 export class DestinationTypes {

@@ -77,7 +77,17 @@ function isExecutable(path: string): boolean {
   }
 }
 
+const imported = new Map<string, boolean>();
+
+/** Asked once: importing takes Python a second. */
 function imports(python: string, modules: readonly string[]): boolean {
+  const question = [python, ...modules].join(' ');
+  const known = imported.get(question) ?? canImport(python, modules);
+  imported.set(question, known);
+  return known;
+}
+
+function canImport(python: string, modules: readonly string[]): boolean {
   try {
     const program = modules.map((module) => `import ${module}`).join('\n');
     execFileSync(python, ['-c', program], { stdio: 'ignore', timeout: 30_000 });

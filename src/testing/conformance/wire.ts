@@ -59,16 +59,16 @@ export async function openWire(target: () => string): Promise<Wire> {
     client.on('data', (bytes: Buffer) => {
       if (!passes('request')) return;
       sent += bytes.length;
-      toServer(bytes);
+      toServer.write(bytes);
       count(bytes);
     });
     upstream.on('data', (bytes: Buffer) => {
       if (!passes('reply')) return;
-      toClient(bytes);
+      toClient.write(bytes);
       count(bytes);
     });
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroy());
+    client.on('close', () => toServer.end());
+    upstream.on('close', () => toClient.end());
   });
   const keep = (socket: Socket): Socket => {
     open.add(socket);
@@ -110,20 +110,33 @@ export async function openWire(target: () => string): Promise<Wire> {
   };
 }
 
+interface Delayed {
+  write(bytes: Buffer): void;
+  /** Ends the connection, after all that was written before. */
+  end(): void;
+}
+
 /** Writes to a socket after the delay of the moment; what came first goes first, whatever the delay has become. */
-function inOrder(to: Socket, delayMs: () => number): (bytes: Buffer) => void {
-  const waiting: { readonly at: number; readonly bytes: Buffer }[] = [];
+function inOrder(to: Socket, delayMs: () => number): Delayed {
+  const waiting: { readonly at: number; readonly go: () => void }[] = [];
   const release = (): void => {
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       const leftMs = next.at - performance.now();
       if (leftMs > 0) return void setTimeout(release, leftMs);
       waiting.shift();
-      if (!to.destroyed) to.write(next.bytes);
+      next.go();
     }
   };
-  return (bytes) => {
-    if (waiting.length === 0 && delayMs() === 0) return void to.write(bytes);
-    waiting.push({ at: performance.now() + delayMs(), bytes });
+  const later = (go: () => void): void => {
+    if (waiting.length === 0 && delayMs() === 0) return go();
+    waiting.push({ at: performance.now() + delayMs(), go });
     if (waiting.length === 1) release();
+  };
+  return {
+    write: (bytes) =>
+      later(() => {
+        if (!to.destroyed) to.write(bytes);
+      }),
+    end: () => later(() => to.destroySoon()),
   };
 }

@@ -7,7 +7,7 @@ import { event, events } from '../stage.ts';
 export const hotKey: Row = {
   async play(play) {
     const topic = await play.server.topic();
-    const opened = play.open(topic);
+    const opened = play.open(topic, { policy: { timeout: '30s' } });
     const others = Array.from({ length: 50 }, (_, number) => event({ key: `other-${number}` }));
     const messages = [...events(1_000, { key: 'hot' }), ...others];
     await settle(play, opened, messages);

@@ -1,0 +1,68 @@
+import { describeDuration } from '../../core/duration.ts';
+import { isOutboxError } from '../../errors.ts';
+import { explainedTemplate } from '../shared/explainedTemplate.ts';
+import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { explainedAddress } from '../shared/serverAddress.ts';
+import type { DestinationType } from '../type.ts';
+import { sqsClient } from './client.ts';
+import { inspectSqs } from './inspect.ts';
+import { normaliseSqs, sqsKeys, type SqsInput, type SqsSettings } from './keys.ts';
+import { groupId } from './message.ts';
+import { SqsPublisher } from './publisher.ts';
+import { prepareQueue, schemes } from './queue.ts';
+import { checkSqs } from './rules.ts';
+
+/** `type: sqs`: a message for each delivery, ten a request, acknowledged by the answer for each. */
+export const sqs: DestinationType<SqsSettings> = {
+  name: 'sqs',
+  keys: sqsKeys,
+  // Fifty requests of ten at once.
+  defaults: { concurrency: 500 },
+  clients: [sqsClient],
+  templates: ['group'],
+  check: checkSqs,
+  normalise: (input) => normaliseSqs(input as SqsInput),
+  explain({ queueUrl, region, group, cloudEvents, credentials, retry }, { env, sample }) {
+    const address = explainedAddress(queueUrl, schemes, { env });
+    const isFifo = address.endsWith('.fifo');
+    const groups = group ?? (isFifo ? '{key}' : null);
+    return {
+      facts: { address, region, group: groups, cloudEvents, fifo: isFifo },
+      address,
+      rows: [
+        ['acknowledged', 'by the answer for each message: SQS has stored it'],
+        ['login', credentials === null ? 'what the AWS SDK finds' : 'credentials'],
+      ],
+      answers: [
+        [
+          'unreachable',
+          `no connection, throttling or 5xx costs no attempt; tried for ${describeDuration(retry.scheduleToCloseTimeoutMs)}`,
+        ],
+        ['parks at once', 'what SQS calls the sender’s fault: too large, empty, characters outside XML'],
+        [
+          'for example',
+          groups === null
+            ? `${sample.type} with key ${sample.key} goes in no group`
+            : `${sample.type} with key ${sample.key} goes in group ${explainedTemplate(groups, sample, groupId)}`,
+        ],
+      ],
+    };
+  },
+  problemOf(config, source) {
+    try {
+      prepareQueue(config, source);
+      return null;
+    } catch (error) {
+      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
+    }
+  },
+  open(config, services) {
+    const problem = sqs.problemOf(config, services);
+    if (problem !== null) return unusableSender(config.name, problem);
+    const queue = prepareQueue(config, services);
+    const { timeoutMs, concurrency } = config;
+    const options = { timeoutMs, concurrency, share: services.share, secrets: queue.secrets };
+    return pipelinedSender(new SqsPublisher(config, queue, timeoutMs, services.connections), options);
+  },
+  inspect: inspectSqs,
+};
