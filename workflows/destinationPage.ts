@@ -1,8 +1,9 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { DestinationStanding } from '../activities/index.ts';
 import type { DestinationAction } from '../src/core/command.ts';
+import { markdownText as plain } from '../src/core/markdown.ts';
 import type { CommandLine } from './contract.ts';
-import { commandLog, plain, utc } from './page.ts';
+import { commandLog, utc } from './page.ts';
 
 /** The Markdown a person reads on the page of a destination's workflow: what is the matter, since when, what happens next, what to send. */
 export function showDestination(

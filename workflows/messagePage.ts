@@ -1,7 +1,8 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { MessageSummary, OpenMessage } from '../activities/index.ts';
+import { markdownText as plain } from '../src/core/markdown.ts';
 import type { CommandLine } from './contract.ts';
-import { commandLog, plain, utc } from './page.ts';
+import { commandLog, utc } from './page.ts';
 
 /** The Markdown a person reads on the page of a `preparedMessage` workflow. Ids and types only: contents stay in PostgreSQL. */
 export function showMessages(summary: MessageSummary, lines: readonly CommandLine<string>[]): void {

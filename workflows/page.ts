@@ -1,4 +1,5 @@
 import { isoTime } from '../src/core/isoTime.ts';
+import { markdownText as plain } from '../src/core/markdown.ts';
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { BatchSummary, HeldDelivery } from '../activities/index.ts';
 import type { CommandLine } from './contract.ts';
@@ -122,15 +123,4 @@ function cli({ rows }: BatchSummary, workflowId: string): string {
 
 function count(deliveries: number): string {
   return deliveries === 1 ? '1 delivery' : `${deliveries} deliveries`;
-}
-
-/**
- * Names come from rows and commands that anybody may have written: nothing in them may end a cell, start Markdown or make a
- * link. Underscores inside words start nothing, and names are full of them.
- */
-export function plain(text: string): string {
-  return text
-    .slice(0, 300)
-    .replace(/[\r\n]+/g, ' ')
-    .replace(/[\\`*[\]<>|!#~]/g, '\\$&');
 }

@@ -1,4 +1,5 @@
 import type { SplitOff } from '../activities/index.ts';
+import { markdownText } from '../src/core/markdown.ts';
 import { attributesFor } from './attributes.ts';
 import { attributesNow } from './attributesNow.ts';
 import type { DeliverInput } from './contract.ts';
@@ -16,9 +17,16 @@ export async function startSplitOff(
       ensureChild<DeliverInput>('deliver', {
         workflowId: single.workflowId,
         args: [{ lane: single.lane, firstAttempt: 'activity', timeoutMs, searchAttributes }],
-        staticSummary: single.eventType === null ? single.lane : `${single.eventType} → ${single.lane}`,
+        staticSummary: summaryOf(single),
         ...(searchAttributes ? { typedSearchAttributes: attributesFor(single) } : {}),
       }),
     ),
   );
 }
+
+/** The server takes 400 bytes, and an escape has six for one: with more, the workflow could not be started. */
+function summaryOf({ eventType, lane }: SplitOff): string {
+  return eventType === null ? lane : `${markdownText(eventType, summaryCharacters)} → ${lane}`;
+}
+
+const summaryCharacters = 48;

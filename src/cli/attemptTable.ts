@@ -1,7 +1,8 @@
 import type { RecordedAttempt } from '../storage/deadLetters.ts';
 import type { Colours } from './output.ts';
 import { shortTime } from './spokenTime.ts';
-import { cut, printable, table } from './table.ts';
+import { printable } from '../core/printable.ts';
+import { cut, table } from './table.ts';
 
 /** The history of one delivery, an attempt a line. */
 export function attemptTable(attempts: readonly RecordedAttempt[], colours: Colours): string {

@@ -1,5 +1,7 @@
 import { CommanderError } from 'commander';
+import { jsonText, printable, printableLines } from '../core/printable.ts';
 import { OutboxError, errorCatalogue } from '../errors.ts';
+import { ConfigError } from '../settings/findings.ts';
 import { coloursFor } from './output.ts';
 
 /** What a command ends with when some of its work was refused or failed; everything about it was already said. */
@@ -26,7 +28,7 @@ export function reportError(error: unknown, { asJson, env, usage }: ReportOption
   const { code, message, hint, exitCode } = describe(error);
   const shown = withoutSecrets({ code, message, hint: hint ?? null }, env);
   const reminder = code === 'OUTBOX_USAGE' && usage !== null ? `${usage}\n` : '';
-  process.stderr.write(asJson ? `${JSON.stringify({ error: shown })}\n` : asText(shown) + reminder);
+  process.stderr.write(asJson ? `${jsonText({ error: shown })}\n` : asText(shown, linesOf(error)) + reminder);
   return exitCode;
 }
 
@@ -35,7 +37,7 @@ function reportUsage(error: CommanderError, asJson: boolean): number {
   if (error.exitCode === 0) return 0;
   if (asJson) {
     const message = error.message.replace(/^error: /, '');
-    process.stderr.write(`${JSON.stringify({ error: { code: 'OUTBOX_USAGE', message, hint: null } })}\n`);
+    process.stderr.write(`${jsonText({ error: { code: 'OUTBOX_USAGE', message, hint: null } })}\n`);
   }
   return 2;
 }
@@ -66,10 +68,19 @@ function describe(error: unknown): Described {
   return { code: 'OUTBOX_UNEXPECTED', message: `${name}${message}`, exitCode: 1 };
 }
 
-function asText({ code, message, hint }: { code: string; message: string; hint: string | null }): string {
+type Shown = { readonly code: string; readonly message: string; readonly hint: string | null };
+
+function asText({ code, message, hint }: Shown, show: (message: string) => string): string {
   const colours = coloursFor(process.stderr);
-  const help = hint === null ? '' : `  ${colours.dim(hint)}\n`;
-  return `${colours.red('error')} ${colours.bold(code)} ${message}\n${help}`;
+  const help = hint === null ? '' : `  ${colours.dim(printable(hint))}\n`;
+  return `${colours.red('error')} ${colours.bold(code)} ${show(message)}\n${help}`;
+}
+
+/** Those that are made of lines of ours keep them; anybody's words are one line. */
+function linesOf(error: unknown): (message: string) => string {
+  const severalLines =
+    error instanceof ConfigError || (error instanceof OutboxError && error.code === 'OUTBOX_SERVER_START');
+  return severalLines ? printableLines : printable;
 }
 
 /** Our messages hold no secret; those of drivers and servers are not ours. */

@@ -2,7 +2,7 @@ import type { Log } from '../../activities/index.ts';
 import { redactorFor } from '../core/redact.ts';
 import { logLevels, type LogLevel } from './logLevels.ts';
 import { coloursFor } from './output.ts';
-import { printable } from './table.ts';
+import { printable, printableJson } from '../core/printable.ts';
 
 /** One JSON object a line for machines; on a terminal, one line a person can read. Secrets of the environment are hidden in both. */
 export async function createLog(stream: NodeJS.WriteStream, level: LogLevel = 'info'): Promise<Log> {
@@ -14,7 +14,7 @@ export async function createLog(stream: NodeJS.WriteStream, level: LogLevel = 'i
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    hooks: { streamWrite: redact },
+    hooks: { streamWrite: (line: string) => printableJson(redact(line)) },
   };
   const logger = pino(options, stream);
   return {
@@ -37,7 +37,8 @@ function linesFor(stream: NodeJS.WriteStream, level: LogLevel, redact: (text: st
       const time = colours.dim(new Date().toISOString().slice(11, 23));
       const rest = Object.entries(fields)
         .map(
-          ([key, value]) => `${key}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`,
+          ([key, value]) =>
+            `${printable(key)}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`,
         )
         .join(' ');
       const line = `${time} ${paint[name](name.padEnd(5))} ${printable(message)} ${colours.dim(rest)}\n`;

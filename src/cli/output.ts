@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { jsonText, printable, printableLines, printablePaintedLines } from '../core/printable.ts';
 
 export type Colours = ReturnType<typeof pc.createColors>;
 
@@ -20,10 +21,19 @@ export function createOutput(json: boolean): Output {
   return {
     json,
     colours,
-    result: (value, text) => void process.stdout.write(json ? `${JSON.stringify(value)}\n` : text(colours)),
-    note: (line) => void process.stderr.write(`${errorColours.dim(line)}\n`),
-    warn: (line) => void process.stderr.write(`${errorColours.yellow('warning')} ${line}\n`),
+    result: (value, text) =>
+      void process.stdout.write(json ? `${jsonText(value)}\n` : onScreen(text(colours), colours)),
+    note: (line) => void process.stderr.write(`${errorColours.dim(printable(line))}\n`),
+    warn: (line) => void process.stderr.write(`${errorColours.yellow('warning')} ${printable(line)}\n`),
   };
+}
+
+/**
+ * Whatever a text was made of, no control code but ours reaches a terminal. That a line of it is not forged is up to those who make
+ * the text: they put what is foreign through `printable`, `table` and `facts`.
+ */
+export function onScreen(text: string, colours: Colours): string {
+  return colours.isColorSupported ? printablePaintedLines(text) : printableLines(text);
 }
 
 export function coloursFor(stream: NodeJS.WriteStream, json = false): Colours {

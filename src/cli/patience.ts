@@ -6,7 +6,7 @@ import { connect, rowsOf, type Pool } from '../storage/connect.ts';
 import { didBreakUnderWay } from '../storage/errors.ts';
 import type { Output } from './output.ts';
 import { describeAge } from './spokenTime.ts';
-import { printable } from './table.ts';
+import { printable } from '../core/printable.ts';
 
 const everyMs = 500;
 /** Shorter is no wait. */

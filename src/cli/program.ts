@@ -30,6 +30,7 @@ import { addRouteCommands } from './routesProgram.ts';
 import { addInboxCommands } from './inboxProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
+import { printable, printableLines } from '../core/printable.ts';
 import { version } from '../version.ts';
 
 export function createProgram(asJson: boolean, setExitCode: SetExitCode): Command {
@@ -66,11 +67,20 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   );
   forAll(program, (command) => {
     command.exitOverride().showHelpAfterError().allowExcessArguments(false);
-    if (asJson) command.configureOutput({ writeErr: () => undefined });
+    command.configureOutput({
+      writeErr: asJson ? () => undefined : (text) => void process.stderr.write(printableLines(text)),
+      outputError: (text, write) => write(mistake(text)),
+    });
     if (command.commands.length === 0)
       command.addOption(new Option('--json', 'for programs: JSON on stdout, errors as JSON on stderr'));
   });
   return program;
+}
+
+/** What was typed may come from anywhere: its line breaks are escaped, that before Commander's own suggestion stays. */
+function mistake(text: string): string {
+  const [, message = '', suggestion = ''] = /^([^]*?)(\n\(Did you mean [^\n]*\?\))?\n*$/.exec(text) ?? [];
+  return `${printable(message)}${suggestion}\n`;
 }
 
 const environmentHelp = `

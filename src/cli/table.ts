@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { printablePainted } from '../core/printable.ts';
 import type { Colours } from './output.ts';
 
 export interface Column<T> {
@@ -7,9 +8,9 @@ export interface Column<T> {
   readonly value: (row: T) => string;
 }
 
-/** Columns as wide as their widest cell, two spaces apart; ends with a line break. */
+/** Columns as wide as their widest cell, two spaces apart, a row a line whatever is in it; ends with a line break. */
 export function table<T>(columns: readonly Column<T>[], rows: readonly T[], colours: Colours): string {
-  const cells = rows.map((row) => columns.map((column) => column.value(row)));
+  const cells = rows.map((row) => columns.map((column) => printablePainted(column.value(row))));
   const widths = columns.map(({ title }, index) =>
     Math.max(width(title), ...cells.map((line) => width(line[index] ?? ''))),
   );
@@ -37,16 +38,9 @@ export function facts(
   colours: Colours,
   indent = '  ',
 ): string {
-  const longest = Math.max(...lines.map(([label]) => label.length));
-  return lines.map(([label, value]) => `${indent}${colours.dim(label.padEnd(longest))}  ${value}\n`).join('');
-}
-
-/** Names and messages come from rows and receivers that anybody may have written: nothing in them may steer a terminal. */
-export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    ' ',
-  );
+  const shown = lines.map(([label, value]) => [printablePainted(label), printablePainted(value)] as const);
+  const longest = Math.max(...shown.map(([label]) => label.length));
+  return shown.map(([label, value]) => `${indent}${colours.dim(label.padEnd(longest))}  ${value}\n`).join('');
 }
 
 export function cut(text: string, length: number): string {

@@ -6,7 +6,7 @@ import { builtInTypes, type DestinationTypes } from './registry.ts';
 import { missingClient } from './shared/clients.ts';
 import { Connections } from './shared/connections.ts';
 import { errorText } from './shared/networkErrors.ts';
-import { printable } from './shared/printable.ts';
+import { printable } from '../core/printable.ts';
 import { wholeShare } from './shared/share.ts';
 import type { DestinationType, SecretSource, Services } from './type.ts';
 

@@ -1,8 +1,15 @@
+import { printable } from '../core/printable.ts';
 import { isOutboxError, OutboxError } from '../errors.ts';
 
 /** OUTBOX_SERVER_START with what the server printed last. */
 export function startError(message: string, lastLines: readonly string[], hint?: string): OutboxError {
-  const output = lastLines.length === 0 ? '' : `\n${lastLines.slice(-12).join('\n')}`;
+  const output =
+    lastLines.length === 0
+      ? ''
+      : `\n${lastLines
+          .slice(-12)
+          .map((line) => printable(line))
+          .join('\n')}`;
   return new OutboxError('OUTBOX_SERVER_START', `${message}.${output}`, hint === undefined ? {} : { hint });
 }
 

@@ -1,3 +1,5 @@
+import { printable } from '../core/printable.ts';
+
 /** What a process answers when it is asked how it is. Never a secret: the answers go to whoever can reach the port. */
 export interface Check {
   readonly ok: boolean;
@@ -36,10 +38,15 @@ async function settled(look: Look, inWords: (error: unknown) => string): Promise
     );
   });
   try {
-    return await Promise.race([late, (async () => look())()]);
+    return inOneLine(await Promise.race([late, (async () => look())()]));
   } catch (error) {
-    return { ok: false, says: inWords(error) };
+    return inOneLine({ ok: false, says: inWords(error) });
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** It may hold words of servers, and names of other processes. */
+function inOneLine(check: Check): Check {
+  return check.says === undefined ? check : { ...check, says: printable(check.says, 500) };
 }

@@ -1,6 +1,7 @@
 /** Errors as application/problem+json (RFC 9457), with our code. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { jsonText } from '../core/printable.ts';
 import { isOutboxError, OutboxError, type ErrorCode } from '../errors.ts';
 import { driverErrorOf } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
@@ -42,7 +43,7 @@ export function sendProblem(reply: FastifyReply, thrown: unknown): number {
           : {},
     )
     .type('application/problem+json')
-    .send(JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, detail, code, hint }));
+    .send(jsonText({ type: 'about:blank', title: STATUS_CODES[status], status, detail, code, hint }));
   return status;
 }
 

@@ -1,4 +1,5 @@
 /** What reading outbox.yaml turned up: problems, which refuse the file, and warnings, which do not. */
+import { jsonText, printable } from '../core/printable.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
 
 /** Keys and list positions from the top of the file: `['destinations', 'billing', 'timeout']`. */
@@ -47,13 +48,14 @@ function describeProblems(file: string, problems: readonly ConfigProblem[]): str
   const lines = problems.slice(0, problemsPrinted).map((problem) => `  ${describeFinding(problem)}`);
   const more = problems.length - problemsPrinted;
   if (more > 0) lines.push(`  … and ${more} more`);
-  return [`${file} is refused, ${count}:`, ...lines].join('\n');
+  return [`${printable(file)} is refused, ${count}:`, ...lines].join('\n');
 }
 
 /** One line: `outbox.yaml:7:14  destinations.billing.timeout: expected …`. */
 export function describeFinding(finding: ConfigWarning): string {
   const place = `${finding.file}:${finding.line}:${finding.column}`;
-  return finding.key === '' ? `${place}  ${finding.message}` : `${place}  ${finding.key}: ${finding.message}`;
+  const about = finding.key === '' ? '' : `${finding.key}: `;
+  return printable(`${place}  ${about}${finding.message}`);
 }
 
 /** `retry.schedule[2]`; names that are not plain words are quoted and cut. */
@@ -69,10 +71,7 @@ export function printKey(path: KeyPath): string {
 
 /** A value as a message may show it: escaped and cut. Not for anything that may hold a secret. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text).replace(
-    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return jsonText(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
 export interface Place {

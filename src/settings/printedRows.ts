@@ -1,4 +1,5 @@
 /** Labelled rows for people, as `config explain` prints them. */
+import { printable } from '../core/printable.ts';
 
 export type Row = readonly [label: string, text: string];
 
@@ -7,8 +8,10 @@ const textWidth = 80;
 
 /** A title and its rows, long texts wrapped. */
 export function printRows(title: string, rows: readonly Row[]): string {
-  const lines = rows.map(([label, text]) => `  ${label.padEnd(labelWidth)}${wrap(text)}`);
-  return [title, ...lines].join('\n');
+  const lines = rows.map(
+    ([label, text]) => `  ${printable(label).padEnd(labelWidth)}${wrap(printable(text))}`,
+  );
+  return [printable(title), ...lines].join('\n');
 }
 
 /** Stays on one line. */

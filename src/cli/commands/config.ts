@@ -5,6 +5,7 @@ import { ownDestinationTypes } from '../destinationTypes.ts';
 import { inspectDestinations, type InspectedDestination } from '../doctor/destinations.ts';
 import { checkFilters, readConfigFile, type FilterMode } from '../configFile.ts';
 import { withDatabase } from '../database.ts';
+import { printable } from '../../core/printable.ts';
 import type { Colours, Output } from '../output.ts';
 import { table } from '../table.ts';
 import { OutboxError } from '../../errors.ts';
@@ -43,7 +44,7 @@ export async function check(
   };
   out.result(value, (colours) => {
     const counts = `${value.destinations} destinations, ${value.routes} routes`;
-    const head = `${colours.green('ok')} ${source.path}: ${counts}\n${onlineText(online, colours)}`;
+    const head = `${colours.green('ok')} ${printable(source.path)}: ${counts}\n${onlineText(online, colours)}`;
     if (filters === null) {
       const any = config.routes.some(({ where }) => where !== null);
       return any ? `${head}filters were not checked: OUTBOX_DATABASE_URL is not set\n` : head;
@@ -63,7 +64,7 @@ function onlineText(online: readonly InspectedDestination[] | null, colours: Col
     { title: 'FOUND', value: ({ found }: InspectedDestination) => found },
   ];
   const hints = online.flatMap(({ hint, destination }) =>
-    hint === null ? [] : [`${destination}: ${hint}\n`],
+    hint === null ? [] : [`${destination}: ${printable(hint)}\n`],
   );
   return `\n${table(columns, online, colours)}${hints.length === 0 ? '' : `\n${hints.join('')}`}`;
 }

@@ -8,9 +8,10 @@ import type { DeadLetter } from '../../storage/deadLetters.ts';
 import { AlreadyReported } from '../failure.ts';
 import { listenForInterruption, type Interruption } from '../interruption.ts';
 import { silentLog } from '../log.ts';
-import type { Output } from '../output.ts';
+import { onScreen, type Output } from '../output.ts';
 import { defaultPorts } from '../ports.ts';
-import { facts, printable } from '../table.ts';
+import { jsonText, printable } from '../../core/printable.ts';
+import { facts } from '../table.ts';
 import { workflowLink } from '../temporalUi.ts';
 import { routeTemporalLog } from '../temporalRuntime.ts';
 
@@ -32,7 +33,7 @@ export async function demo(out: Output, options: DemoOptions): Promise<void> {
   const interruption = listenForInterruption(() => out.note('stopping …'));
   routeTemporalLog(silentLog);
   const stream = out.json ? process.stderr : process.stdout;
-  const say = (line: string): void => void stream.write(`${line}\n`);
+  const say = (line: string): void => void stream.write(`${onScreen(line, out.colours)}\n`);
   const stage = await openStage({
     log: silentLog,
     onProgress: out.note,
@@ -74,7 +75,7 @@ async function resolveItself({ out, say, stage, placed, parked }: Tour): Promise
   const check = await checkDemo(stage.pool, placed, stage.receiver.receipts);
   say(`\n${verdict(check, out)}`);
   // The last line on stdout, with and without --json.
-  process.stdout.write(`${JSON.stringify(check.counts)}\n`);
+  process.stdout.write(`${jsonText(check.counts)}\n`);
   if (check.problems.length > 0) throw new AlreadyReported(1);
 }
 
@@ -138,7 +139,8 @@ function receiptText({ body, status, signatureHolds }: Receipt, { colours }: Out
 }
 
 function verdict({ counts, problems }: DemoCheck, { colours }: Output): string {
-  if (problems.length > 0) return problems.map((problem) => `${colours.red('wrong')} ${problem}`).join('\n');
+  if (problems.length > 0)
+    return problems.map((problem) => `${colours.red('wrong')} ${printable(problem)}`).join('\n');
   return (
     `${colours.green('Checked')} in the tables and at the receiver: all ${counts.committed} committed events arrived, each taken ` +
     `exactly once, signed, byte for byte; none of the ${counts.rolledBack} rolled back did.`

@@ -7,7 +7,8 @@ import { checkFilters, readConfigFile } from '../configFile.ts';
 import { listenForInterruption } from '../interruption.ts';
 import { createLog } from '../log.ts';
 import type { Output } from '../output.ts';
-import { cut, facts, printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { cut, facts } from '../table.ts';
 import { routeTemporalLog } from '../temporalRuntime.ts';
 import { defaultPorts } from '../ports.ts';
 

@@ -1,3 +1,4 @@
+import { printable } from '../../core/printable.ts';
 import type { Output } from '../output.ts';
 import { table } from '../table.ts';
 import { checkDatabase } from '../doctor/database.ts';
@@ -31,7 +32,7 @@ export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1
       { title: 'FOUND', value: ({ found }: Finding) => found },
     ];
     const hints = findings.flatMap(({ hint, check }) =>
-      hint === null ? [] : [`${colours.bold(check)}: ${hint}\n`],
+      hint === null ? [] : [`${colours.bold(check)}: ${printable(hint)}\n`],
     );
     return table(columns, findings, colours) + (hints.length === 0 ? '' : `\n${hints.join('')}`);
   });

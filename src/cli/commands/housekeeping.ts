@@ -13,7 +13,8 @@ import { withDatabase } from '../database.ts';
 import { silentLog } from '../log.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { facts, printable, table } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { facts, table } from '../table.ts';
 import { connectForCommand } from '../temporal.ts';
 
 /** `housekeeping run`: one pass, here and now. */

@@ -6,6 +6,7 @@ import { rowSecurityHint, tablesUnderRowSecurity } from '../../storage/structure
 import { checkFilters, readConfigFile } from '../configFile.ts';
 import { withDatabase } from '../database.ts';
 import { firstThree } from '../doctor/finding.ts';
+import { printable } from '../../core/printable.ts';
 import type { Output } from '../output.ts';
 import { systemUser } from '../systemUser.ts';
 
@@ -52,6 +53,6 @@ export async function applyFile(pool: Pool, file: LoadedConfig): Promise<Applied
 }
 
 export function describeApplied(applied: AppliedConfig, path: string): string {
-  if (!applied.changed) return `${path} is applied already, as revision ${applied.revision}`;
-  return `${path} applied as revision ${applied.revision}: ${applied.destinations ?? 0} destinations, ${applied.routes ?? 0} routes`;
+  if (!applied.changed) return `${printable(path)} is applied already, as revision ${applied.revision}`;
+  return `${printable(path)} applied as revision ${applied.revision}: ${applied.destinations ?? 0} destinations, ${applied.routes ?? 0} routes`;
 }

@@ -2,7 +2,7 @@ import { findMissedEvents, routeMissedEvents } from '../../storage/missedEvents.
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
 import { systemUser } from '../systemUser.ts';
-import { printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
 
 export interface RouteMissedCommand {
   readonly dryRun?: boolean;

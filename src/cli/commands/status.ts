@@ -23,7 +23,8 @@ import { refuseUsage } from '../failure.ts';
 import { lackingInWords } from '../lackingText.ts';
 import type { Colours, Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
-import { facts, printable, table } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { facts, table } from '../table.ts';
 
 const blockedKeysShown = 20;
 const pausedShown = 20;

@@ -14,7 +14,7 @@ import { isNobodys, readLacking } from '../../storage/lacking.ts';
 import { withDatabase } from '../database.ts';
 import { lackingInWords } from '../lackingText.ts';
 import type { Output } from '../output.ts';
-import { printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
 
 /** `status --check`: one line, 0 or 1, as monitors ask for it. */
 export async function checkStatus(out: Output, given: Partial<WatchLimits>): Promise<0 | 1> {

@@ -4,7 +4,8 @@ import { countDeliveries, readLanes, type LaneStanding } from '../../storage/sta
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { cut, printable, table } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { cut, table } from '../table.ts';
 
 interface ListedDestination {
   readonly destination: string;

@@ -1,5 +1,6 @@
 import { sendDestinationCommand } from '../../circuit/command.ts';
 import type { DestinationAction } from '../../core/command.ts';
+import { printable } from '../../core/printable.ts';
 import { readDestinations, readSettings } from '../../storage/configuration.ts';
 import { OutboxError } from '../../errors.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
@@ -47,7 +48,9 @@ export async function operate(
     }
   });
   out.result({ action, destination, outcome, message, events }, (colours) =>
-    outcome === 'done' ? `${colours.green('done')} ${message}\n` : `${colours.red('refused')} ${message}\n`,
+    outcome === 'done'
+      ? `${colours.green('done')} ${printable(message)}\n`
+      : `${colours.red('refused')} ${printable(message)}\n`,
   );
   return outcome === 'done' ? 0 : 1;
 }

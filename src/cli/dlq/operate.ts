@@ -1,4 +1,5 @@
 import { createOperator, type Operator, type Resolved } from '../../deadletter/operator.ts';
+import { printable } from '../../core/printable.ts';
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
@@ -80,15 +81,15 @@ export function reportResolved(out: Output, action: string, resolved: readonly R
   out.result(value, (colours) => {
     if (resolved.length === 0) return '';
     const lines = failed.map(
-      ({ target, outcome, message }) => `${colours.red(outcome)} ${idText(target)}: ${message}\n`,
+      ({ target, outcome, message }) => `${colours.red(outcome)} ${idText(target)}: ${printable(message)}\n`,
     );
     const [first] = resolved;
     const summary =
       resolved.length === 1 && first?.outcome === 'done'
-        ? `${colours.green('done')} ${idText(first.target)}: ${first.message}\n`
+        ? `${colours.green('done')} ${idText(first.target)}: ${printable(first.message)}\n`
         : `${done} of ${resolved.length} done\n`;
     const hints = new Set(
-      failed.flatMap(({ error }) => (error?.hint === undefined ? [] : [`  ${error.hint}\n`])),
+      failed.flatMap(({ error }) => (error?.hint === undefined ? [] : [`  ${printable(error.hint)}\n`])),
     );
     const text = [...lines, ...[...hints].map((hint) => colours.dim(hint))].join('');
     return resolved.length === 1 && done === 0 ? text : text + summary;

@@ -15,7 +15,8 @@ import { readBlockedKeys } from '../../storage/status.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { facts, printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { facts } from '../table.ts';
 import { workflowLink } from '../temporalUi.ts';
 
 type Details = Awaited<ReturnType<typeof readDetails>>;
@@ -144,7 +145,9 @@ function eventText({ event }: Details, colours: Colours): string {
 }
 
 function section(title: string, lines: readonly string[], colours: Colours): string {
-  return lines.length === 0 ? '' : `${colours.bold(title)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  return lines.length === 0
+    ? ''
+    : `${colours.bold(title)}\n${lines.map((line) => `  ${printable(line)}\n`).join('')}`;
 }
 
 function episodeText(episode: DeadLetter): string {

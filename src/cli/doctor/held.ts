@@ -7,7 +7,7 @@ import { describeAge } from '../spokenTime.ts';
 import { isNobodys, readLacking } from '../../storage/lacking.ts';
 import { lackingInWords } from '../lackingText.ts';
 import { readUnwritten } from '../../storage/status.ts';
-import { printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
 import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
 
 const outageLongMs = 60_000;

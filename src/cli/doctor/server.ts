@@ -16,7 +16,7 @@ import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/
 import { readDatabaseStanding } from '../../storage/standing.ts';
 import { ownDestinationTypes } from '../destinationTypes.ts';
 import { describeAge } from '../spokenTime.ts';
-import { printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
 import { inspectDestinations } from './destinations.ts';
 import { firstThree, ok, warn, type Finding } from './finding.ts';
 

@@ -2,8 +2,8 @@
 import type { Pool, Queryable } from '../../storage/connect.ts';
 import { findMissedEvents } from '../../storage/missedEvents.ts';
 import { sequencesBehind } from '../../storage/sequences.ts';
+import { printable } from '../../core/printable.ts';
 import { readRoutingTrigger, rowSecurityHint, tablesUnderRowSecurity } from '../../storage/structure.ts';
-import { printable } from '../table.ts';
 import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
 
 export async function checkSequences(db: Queryable): Promise<Finding> {

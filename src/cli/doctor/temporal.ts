@@ -11,7 +11,7 @@ import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectPatiently, patiently } from '../patience.ts';
 import { connectForCommand } from '../temporal.ts';
-import { printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
 import { checkOrigin } from './origin.ts';
 

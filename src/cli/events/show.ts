@@ -7,7 +7,8 @@ import { attemptTable } from '../attemptTable.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { cut, facts, printable, table } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { cut, facts, table } from '../table.ts';
 
 type Story = Awaited<ReturnType<typeof readStory>>;
 
@@ -59,7 +60,9 @@ function storyText(story: Story, colours: Colours): string {
     eventText(story, colours),
     section('deliveries', story.deliveries, colours, (rows) => table(deliveryColumns, rows, colours)),
     ...story.attempts.map(({ destination, attempts }) =>
-      section(`attempts at ${destination}`, attempts, colours, (rows) => attemptTable(rows, colours)),
+      section(`attempts at ${printable(destination)}`, attempts, colours, (rows) =>
+        attemptTable(rows, colours),
+      ),
     ),
     section('dead letters', story.deadLetters, colours, (rows) => lines(rows.map(deadLetterText))),
     section('edits', story.revisions, colours, (rows) => lines(rows.map(revisionText))),
@@ -104,7 +107,7 @@ function section<Row>(
 }
 
 function lines(texts: readonly string[]): string {
-  return texts.map((text) => `  ${text}\n`).join('');
+  return texts.map((text) => `  ${printable(text)}\n`).join('');
 }
 
 type Delivery = Story['deliveries'][number];

@@ -3,7 +3,8 @@ import { listMessages, type MessageStatus } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { cut, printable, table } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { cut, table } from '../table.ts';
 
 export interface ListOptions {
   readonly status: MessageStatus;

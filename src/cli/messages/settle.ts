@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageAction } from '../../core/command.ts';
+import { printable } from '../../core/printable.ts';
 import { OutboxError } from '../../errors.ts';
 import { readMessageState, resolveMessages } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
@@ -50,7 +51,9 @@ export async function settle(
     eventId: state?.eventId ?? null,
   };
   out.result(value, (colours) =>
-    outcome === 'done' ? `${colours.green('done')} ${message}\n` : `${colours.red('refused')} ${message}\n`,
+    outcome === 'done'
+      ? `${colours.green('done')} ${printable(message)}\n`
+      : `${colours.red('refused')} ${printable(message)}\n`,
   );
   return outcome === 'done' ? 0 : 1;
 }

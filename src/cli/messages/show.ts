@@ -4,7 +4,8 @@ import { readMessageAudit, readMessageContent, readMessageState } from '../../st
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { facts, printable } from '../table.ts';
+import { printable } from '../../core/printable.ts';
+import { facts } from '../table.ts';
 
 const auditLines = 20;
 

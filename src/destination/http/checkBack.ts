@@ -8,7 +8,8 @@ import {
 } from '../../core/producer.ts';
 import { classifyError } from './classify.ts';
 import { connectionAgeMs, guardedConnector } from './connector.ts';
-import { excerptOf, printable, redact } from '../shared/printable.ts';
+import { printable } from '../../core/printable.ts';
+import { excerptOf, redact } from '../shared/printable.ts';
 import { signatures } from './signature.ts';
 import { prepareEndpoint, type Endpoint, type TargetSource } from './target.ts';
 

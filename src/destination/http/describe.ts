@@ -1,7 +1,8 @@
 /** A request as the history of attempts tells it: where it went and with which headers, without what must stay secret. */
 import { secretName } from '../../core/secrets.ts';
 import type { OutgoingMessage, SentRequest } from '../../core/outcome.ts';
-import { printable, redact } from '../shared/printable.ts';
+import { printable } from '../../core/printable.ts';
+import { redact } from '../shared/printable.ts';
 import { buildRequest } from './request.ts';
 import { confidentialName, type HttpTarget } from './target.ts';
 

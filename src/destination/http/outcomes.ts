@@ -8,7 +8,8 @@ import {
   type UnreadableErrorClass,
 } from './classify.ts';
 import { placeOf } from './location.ts';
-import { excerptOf, printable, redact } from '../shared/printable.ts';
+import { printable } from '../../core/printable.ts';
+import { excerptOf, redact } from '../shared/printable.ts';
 import { parseRetryAfter } from './retryAfter.ts';
 import type { HttpTarget } from './target.ts';
 

@@ -4,7 +4,8 @@ import { Cancellations } from './cancellations.ts';
 import { Deadlines, type Expiring } from './deadlines.ts';
 import { SendFailure } from './failures.ts';
 import { errorText, networkErrorClass } from './networkErrors.ts';
-import { printable, redact } from './printable.ts';
+import { printable } from '../../core/printable.ts';
+import { redact } from './printable.ts';
 import type { Share } from './share.ts';
 import { WaitingLine } from './waitingLine.ts';
 

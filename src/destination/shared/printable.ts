@@ -1,26 +1,7 @@
-/** Text of strangers made safe for a terminal, a log line and a page: nothing in it moves the cursor or the eye. */
+/** What of an answer is kept and shown: escaped, cut, without secrets. */
+import { printable } from '../../core/printable.ts';
 
-// Controls, formatting (the bidirectional marks are among them), private use, surrogates without a partner,
-// unassigned code points, and the line and paragraph separators.
-const unprintable = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}]/u;
-
-const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-
-/** One printable line of at most `maximum` characters; an escape is never cut in two. */
-export function printable(text: string, maximum: number): string {
-  let line = '';
-  for (const character of text) {
-    const piece = unprintable.test(character) ? escapeCharacter(character) : character;
-    if (line.length + piece.length > maximum) break;
-    line += piece;
-  }
-  return line;
-}
-
-function escapeCharacter(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  return shortEscapes[character] ?? `\\u{${code.toString(16)}}`;
-}
+export { printable };
 
 const signature = /v1a?,[A-Za-z0-9+/]{43}[A-Za-z0-9+/=]*/g;
 
