@@ -28,9 +28,18 @@ export interface CliSource {
 
 const goNames: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
+/** SHA-256 of what is taken. */
+export interface Pinned {
+  readonly archives: readonly string[];
+  /** Of the release's list of sums, for what is not among them. */
+  readonly list: string;
+}
+
 export interface OfficialAddresses {
   readonly archive: string;
   readonly checksums: string;
+  /** Of somebody else's release without them, what its list says counts. */
+  readonly pinned?: Pinned;
 }
 
 function officialAddresses(): OfficialAddresses {
@@ -41,22 +50,23 @@ function officialAddresses(): OfficialAddresses {
   return {
     archive: `https://temporal.download/cli/archive/${version}?platform=${platform}&arch=${arch}`,
     checksums: `https://github.com/temporalio/cli/releases/download/${version}/checksums.txt`,
+    pinned: { archives: archiveSums, list: listSum },
   };
 }
 
 /** An unreachable host must cost seconds, a slow one must leave time for the other sources. */
 const officialLimits = { connectMs: 4_000, totalMs: 150_000 };
 
-/** The official archive over HTTPS, and its published SHA-256 where that can be had. */
+/** The official archive, pinned by SHA-256. */
 export function officialDownload(addresses?: OfficialAddresses): CliSource {
   return {
     name: 'official download',
     version: temporalCliVersion,
     fetch: async ({ to, onProgress }) => {
-      const { archive: address, checksums } = addresses ?? officialAddresses();
+      const from = addresses ?? officialAddresses();
       onProgress(`Fetching the Temporal CLI ${temporalCliVersion} (official download)`);
-      const archive = await download(address, onProgress);
-      await checkPublishedSum(archive, checksums, onProgress);
+      const archive = await download(from.archive, onProgress);
+      await checkSum(archive, from);
       const file = isZip(archive)
         ? await fileFromZip(archive, 'temporal.exe')
         : await fileFromTarGz(archive, 'temporal');
@@ -90,20 +100,30 @@ async function download(address: string, onProgress: (line: string) => void): Pr
   }
 }
 
-/** A wrong sum is an error. No sum to compare with is said, and the archive trusted as its HTTPS host is. */
-async function checkPublishedSum(
-  archive: Buffer,
-  address: string,
-  onProgress: (line: string) => void,
-): Promise<void> {
-  const list = await download(address, () => undefined).catch(() => null);
-  if (list === null) {
-    onProgress('  its published checksums cannot be reached; relying on HTTPS');
-    return;
-  }
-  if (!list.toString('utf8').toLowerCase().includes(sha256(archive))) {
+/** SHA-256 of the archives of 1.9.1, of each platform and architecture as the release's own list has them; for Windows as .tar.gz, and as .zip. */
+const archiveSums: readonly string[] = [
+  '09a0326a51db84d02735e53542b9ebd8c4758daf47482a9ab0abce15844e60d5', // linux amd64
+  '6c57c352d52fc3df34412376fd9ba6f74b7e3ace8e426e6cba8600156d36a145', // linux arm64
+  '48cdd6c84c56e27ae8e4d9a47052b89289a9c552dee029b49dd312c6fb72873f', // darwin amd64
+  '41e0425378fcb4fb5766340b97435e20fe47bbff2d7bf644ec2d51f7662b7c56', // darwin arm64
+  '42637464c337a3da203fbd4e8c688e4b2d511fd42bd19c337c0422e923a7b619', // windows amd64, .tar.gz
+  'babb65844835045c91fb98930fe10b81de28db80c8c609180473d2c0b18c7589', // windows amd64, .zip
+  'cfdfe43e69a2261191148294b1f7e3a7088ef8d3dc1ab1909b115b1784b6c6fe', // windows arm64, .tar.gz
+];
+
+/** Of that list itself, for the archive that is not among those above: windows arm64, .zip. */
+const listSum = 'cc22cb0df0a9bab358500dce212616e8622b0649df68317d9858867d7dc69bd2';
+
+/** What a host, a proxy or a mirror answers and is not pinned is not executed; nor is what no list could be had for. */
+async function checkSum(archive: Buffer, { checksums, pinned }: OfficialAddresses): Promise<void> {
+  const sum = sha256(archive);
+  if (pinned?.archives.includes(sum) === true) return;
+  const list = await download(checksums, () => undefined).catch(() => null);
+  if (list === null) throw new Error('its SHA-256 is not a pinned one, and the published ones cannot be had');
+  if (pinned !== undefined && sha256(list) !== pinned.list)
+    throw new Error('its SHA-256 is not a pinned one, nor is that of the list of the published ones');
+  if (!list.toString('utf8').toLowerCase().includes(sum))
     throw new Error('its SHA-256 is not among the published ones');
-  }
 }
 
 /**

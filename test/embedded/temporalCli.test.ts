@@ -11,6 +11,7 @@ import {
   officialDownload,
   temporalCliVersion,
   type CliSource,
+  type Pinned,
 } from '../../src/embedded/temporalCliSources.ts';
 import { temporaryFolder } from './support.ts';
 
@@ -149,6 +150,27 @@ test('the official archive is unpacked when its checksum is a published one, and
     'official download',
   );
   await expect(find(await serve(`${'0'.repeat(64)}  x\n`))).rejects.toThrow('not among the published ones');
+});
+
+test('of the release only what is pinned is taken: an archive by its sum, or by a list whose own sum is pinned', async () => {
+  const archive = tarGz({ LICENSE: 'free', temporal: fakeCli() });
+  const sumOf = (what: Buffer | string): string => createHash('sha256').update(what).digest('hex');
+  const list = `${sumOf(archive)}  temporal_cli_1.9.1_windows_arm64.zip\n`;
+  const [archiveUrl, listUrl] = [await serve(archive), await serve(list)];
+  const find = async (pinned: Pinned, checksums = listUrl): Promise<string> => {
+    const sources = [officialDownload({ archive: archiveUrl, checksums, pinned })];
+    return (await findTemporalCli({ cacheDir: await temporaryFolder(), sources, env })).source;
+  };
+  const other = '0'.repeat(64);
+  expect(await find({ archives: [sumOf(archive)], list: other }, 'http://127.0.0.1:9/')).toBe(
+    'official download',
+  );
+  expect(await find({ archives: [other], list: sumOf(list) })).toBe('official download');
+  // Whoever can put another archive there can put another list there.
+  await expect(find({ archives: [other], list: other })).rejects.toThrow('not a pinned one');
+  await expect(find({ archives: [other], list: sumOf(list) }, 'http://127.0.0.1:9/')).rejects.toThrow(
+    'cannot be had',
+  );
 });
 
 test('an official host that does not answer is given up after seconds', { timeout: 20_000 }, async () => {
