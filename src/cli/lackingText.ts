@@ -1,5 +1,5 @@
+import { printable } from '../core/printable.ts';
 import { isNobodys, type LackingWork } from '../storage/lacking.ts';
-import { printable } from './table.ts';
 
 /** One line: `nobody can send to billing: environment variable X is not set`. */
 export function lackingInWords(work: LackingWork): string {

@@ -39,12 +39,14 @@ export type FastifyReceiver = (
 ) => Promise<void>;
 
 export interface FastifyParts {
+  /** What there is to say before the body is read; null when it is worth reading. */
+  readonly judge: (method: string, headers: HeaderSource) => Answer | null;
   readonly answer: (request: ReceiverRequest) => Promise<Answer>;
   readonly maxBodyBytes: number;
   readonly methods: readonly string[];
 }
 
-export function fastifyPlugin({ answer, maxBodyBytes, methods }: FastifyParts): FastifyReceiver {
+export function fastifyPlugin({ judge, answer, maxBodyBytes, methods }: FastifyParts): FastifyReceiver {
   return async (instance, { path = '/' }) => {
     // Encapsulated: the rest of the application keeps its parsers.
     instance.removeAllContentTypeParsers();
@@ -56,6 +58,10 @@ export function fastifyPlugin({ answer, maxBodyBytes, methods }: FastifyParts): 
     instance.route({
       method: [...methods],
       url: path,
+      onRequest: async ({ method, headers }: Request, reply: Reply) => {
+        const unfit = judge(method, headers);
+        return unfit === null ? undefined : give(reply, unfit);
+      },
       handler: async ({ method, headers, body }: Request, reply: Reply) => {
         const bytes = body instanceof Uint8Array ? body : new Uint8Array();
         return give(reply, await answer({ method, headers, body: bytes }));

@@ -16,10 +16,12 @@ interface BodyReader {
   cancel(): Promise<void>;
 }
 
-export function fetchHandler({ answer, maxBodyBytes, tooLarge, fault }: ListenerParts) {
+export function fetchHandler({ judge, answer, maxBodyBytes, tooLarge, fault }: ListenerParts) {
   return async (request: FetchRequest): Promise<Response> => {
     try {
       const { method, headers } = request;
+      const unfit = judge(method, headers);
+      if (unfit !== null) return responseOf(unfit);
       const body = await readBody(request, maxBodyBytes);
       return responseOf(body === null ? tooLarge : await answer({ method, headers, body }));
     } catch (error) {

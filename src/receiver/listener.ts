@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from './answers.ts';
 import { readBody } from './body.ts';
+import type { HeaderSource } from './headers.ts';
 import type { ReceiverRequest } from './request.ts';
 
 export interface ListenerParts {
+  /** What there is to say before the body is read; null when it is worth reading. */
+  readonly judge: (method: string, headers: HeaderSource) => Answer | null;
   readonly answer: (request: ReceiverRequest) => Promise<Answer>;
   readonly maxBodyBytes: number;
   readonly tooLarge: Answer;
@@ -14,8 +17,11 @@ export interface ListenerParts {
 /** How long a sender that was answered 413 may go on sending before the connection is cut. */
 const lingerMs = 2_000;
 
-export function nodeListener({ answer, maxBodyBytes, tooLarge, fault }: ListenerParts) {
+export function nodeListener({ judge, answer, maxBodyBytes, tooLarge, fault }: ListenerParts) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { method = '', headers } = request;
+    const unfit = judge(method, headers);
+    if (unfit !== null) return refuse(request, response, unfit, maxBodyBytes);
     let body: Uint8Array | null;
     try {
       body = await readBody(request, maxBodyBytes);
@@ -25,7 +31,6 @@ export function nodeListener({ answer, maxBodyBytes, tooLarge, fault }: Listener
       return;
     }
     if (body === null) return refuseRest(request, response, tooLarge);
-    const { method = '', headers } = request;
     give(response, await answer({ method, headers, body }));
   };
 }
@@ -33,6 +38,14 @@ export function nodeListener({ answer, maxBodyBytes, tooLarge, fault }: Listener
 function give(response: ServerResponse, { status, headers, body }: Answer): void {
   if (response.destroyed || response.headersSent) return;
   response.writeHead(status, headers).end(body ?? undefined);
+}
+
+/** A body that is known to be short is let pass, and the connection kept: the sender has better requests to send over it. */
+function refuse(request: IncomingMessage, response: ServerResponse, answer: Answer, bytesMax: number): void {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  const isShort = encoding === undefined && Number(length ?? 0) <= bytesMax;
+  if (isShort || request.complete) return give(response, answer);
+  refuseRest(request, response, answer);
 }
 
 /** What is still under way is discarded, for a while: a connection cut at once could lose the answer. */

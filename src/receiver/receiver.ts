@@ -1,6 +1,7 @@
 /** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PoolClient } from 'pg';
+import { printable } from '../core/printable.ts';
 import type { OutboxError } from '../errors.ts';
 import { checkedClaimOptions, claimMessage, type ClaimOptions } from '../inbox/claim.ts';
 import { checkedMessage, checkedText, hashPayload, invalid, type Message } from '../inbox/message.ts';
@@ -12,7 +13,7 @@ import { headerOf, type HeaderSource } from './headers.ts';
 import { nodeListener } from './listener.ts';
 import { ReceivedMessage } from './message.ts';
 import type { ReceiverRequest } from './request.ts';
-import { createVerifier } from './signature.ts';
+import { createHeaderJudge, createVerifier } from './signature.ts';
 import { inTransaction, type ReceiverClient, type ReceiverPool } from './transaction.ts';
 
 export interface ReceiverOptions<Client extends ReceiverClient = PoolClient> extends ClaimOptions {
@@ -76,10 +77,9 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
   assertCount('maxInFlight', maxInFlight);
   checkedClaimOptions({ wait, onRevision });
   if (!isolations.includes(isolation)) throw invalid('isolation', isolations.join(' or '), isolation);
-  const verify = createVerifier(
-    options.secrets,
-    options.toleranceSeconds === undefined ? {} : { toleranceSeconds: options.toleranceSeconds },
-  );
+  const { toleranceSeconds = 300 } = options;
+  const verify = createVerifier(options.secrets, { toleranceSeconds });
+  const judgeSigned = createHeaderJudge({ toleranceSeconds });
   const tell = teller(options.onError);
   hearIdleErrors(pool, tell);
   let inFlight = 0;
@@ -100,6 +100,18 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     } catch (error) {
       if (isFault(error)) tell(error, received.webhookId);
       return answerTo(error, during);
+    }
+  };
+
+  /** Null when its body is worth reading. */
+  const judge = (method: string, headers: HeaderSource): Answer | null => {
+    const unfit = judgeForm(method, headers) ?? judgeLength(headers, maxBodyBytes);
+    if (unfit !== null) return unfit;
+    try {
+      judgeSigned(headers);
+      return null;
+    } catch (error) {
+      return answerTo(error, 'claim');
     }
   };
 
@@ -128,12 +140,12 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     tell(error, null);
     return refusal(500, 'the receiver is set up wrongly');
   };
-  const parts = { answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault };
+  const parts = { judge, answer, maxBodyBytes, tooLarge: tooLarge(maxBodyBytes), fault };
   return {
     answer,
     listener: nodeListener(parts),
     fetch: fetchHandler(parts),
-    fastify: fastifyPlugin({ answer, maxBodyBytes, methods }),
+    fastify: fastifyPlugin({ judge, answer, maxBodyBytes, methods }),
   };
 }
 
@@ -148,6 +160,14 @@ function judgeForm(method: string, headers: HeaderSource): Answer | null {
   const isJson = /^application\/([\w.!#$&^-]+\+)?json$/.test(type.trim());
   const isUtf8 = parameters.every((each) => !/^\s*charset\s*=/.test(each) || /=\s*"?utf-8"?\s*$/.test(each));
   return isJson && isUtf8 ? null : refusal(415, 'expected application/json in UTF-8');
+}
+
+/** Before the body: what is announced. HTTP servers refuse most of it themselves. */
+function judgeLength(headers: HeaderSource, bytesMax: number): Answer | null {
+  const length = headerOf(headers, 'content-length');
+  if (length === undefined) return null;
+  if (!/^\d+$/.test(length)) return refusal(400, 'expected content-length to be a number of bytes');
+  return Number(length) > bytesMax ? tooLarge(bytesMax) : null;
 }
 
 function tooLarge(bytesMax: number): Answer {
@@ -175,7 +195,9 @@ function teller(onError: NonNullable<ReceiverOptions['onError']> | undefined): T
 function report(error: unknown, webhookId: string | null): void {
   const { message = String(error), hint } = (error ?? {}) as Partial<OutboxError>;
   const advice = hint === undefined ? '' : ` ${hint}`;
-  process.stderr.write(`receiver: message ${webhookId ?? '(unknown)'}: ${message}.${advice}\n`);
+  process.stderr.write(
+    `receiver: message ${printable(webhookId ?? '(unknown)', 300)}: ${printable(`${message}.${advice}`, 1000)}\n`,
+  );
 }
 
 /** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */

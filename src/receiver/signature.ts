@@ -31,12 +31,32 @@ export type Verify = (headers: HeaderSource, body: string | Uint8Array) => Verif
  */
 export function createVerifier(secrets: readonly string[], options: VerifierOptions = {}): Verify {
   const keys = keysOf(secrets);
+  const judge = createHeaderJudge(options);
+  return (headers, body) => {
+    const { id, timestamp, signatures } = judge(headers);
+    if (!isSigned(keys, `${id}.${timestamp}.`, body, signatures)) throw unmatched();
+    return { id, timestamp: Number(timestamp) };
+  };
+}
+
+interface SignedHeaders {
+  readonly id: string;
+  readonly timestamp: string;
+  /** The `v1` ones that can be any. */
+  readonly signatures: readonly Buffer[];
+}
+
+/**
+ * What can be said of a request before its body is there: whether it can be signed at all. Throws OUTBOX_SIGNATURE_INVALID; a stranger
+ * is refused by it without a byte of his body in memory.
+ */
+export function createHeaderJudge(options: VerifierOptions = {}): (headers: HeaderSource) => SignedHeaders {
   const { toleranceSeconds = 300, now = Date.now } = options;
   if (typeof toleranceSeconds !== 'number' || !(toleranceSeconds > 0) || toleranceSeconds > 86_400) {
     throw invalid('toleranceSeconds', 'at most 86400', toleranceSeconds);
   }
-  return (headers, body) => {
-    const [id, timestamp, signatures] = (['id', 'timestamp', 'signature'] as const).map((name) =>
+  return (headers) => {
+    const [id, timestamp, given] = (['id', 'timestamp', 'signature'] as const).map((name) =>
       required(headers, `webhook-${name}`),
     ) as [string, string, string];
     // A dot in the id would let the border between id, timestamp and body be moved under the same signature.
@@ -49,10 +69,21 @@ export function createVerifier(secrets: readonly string[], options: VerifierOpti
         aheadSeconds > 0 ? 'webhook-timestamp lies in the future' : 'webhook-timestamp is too old',
       );
     }
-    if (!isSigned(keys, `${id}.${timestamp}.`, body, signatures))
-      throw refused('no signature matches one of the secrets');
-    return { id, timestamp: seconds };
+    const signatures = given
+      .split(' ')
+      .filter((entry) => entry.startsWith('v1,'))
+      .map((entry) => Buffer.from(entry.slice('v1,'.length)))
+      .filter(({ length }) => length === signatureLength);
+    if (signatures.length === 0) throw unmatched();
+    return { id, timestamp, signatures };
   };
+}
+
+/** Of 32 bytes in base64. */
+const signatureLength = 44;
+
+function unmatched(): OutboxError {
+  return refused('no signature matches one of the secrets');
 }
 
 function keysOf(secrets: readonly string[]): KeyObject[] {
@@ -75,18 +106,14 @@ function isSigned(
   keys: readonly KeyObject[],
   prefix: string,
   body: string | Uint8Array,
-  signatures: string,
+  given: readonly Buffer[],
 ): boolean {
-  const given = signatures
-    .split(' ')
-    .filter((entry) => entry.startsWith('v1,'))
-    .map((entry) => Buffer.from(entry.slice('v1,'.length)));
   let matches = false;
   for (const key of keys) {
     // As text: base64 decoders take several spellings for one signature.
     const expected = Buffer.from(createHmac('sha256', key).update(prefix).update(body).digest('base64'));
     for (const each of given) {
-      if (each.length === expected.length && timingSafeEqual(each, expected)) matches = true;
+      if (timingSafeEqual(each, expected)) matches = true;
     }
   }
   return matches;

@@ -17,7 +17,7 @@ import {
   startTcpProxy,
 } from '../support/index.ts';
 import { repository, startProcess } from './process.ts';
-import { deliver, post, secret, signed } from './stage.ts';
+import { answerToHead, deliver, post, secret, signed } from './stage.ts';
 
 const execute = promisify(execFile);
 
@@ -99,6 +99,28 @@ print(json.dumps({"invoices": [row[0] for row in db.execute("select body from in
   const url = `http://127.0.0.1:${port}/hooks`;
   expect((await post(url, { body: '{}', headers: signed(uuid7(), '{ }') })).status).toBe(401);
   expect((await post(url, { body: '{}' })).status).toBe(401);
+
+  // What would have it wait for a body that never ends, or for one of a stranger, is answered by its head.
+  const good = { ...signed(uuid7(), '{}'), 'content-length': '2' };
+  for (const [wrong, status] of [
+    [{ 'content-length': '-1' }, 411],
+    [{ 'content-length': '+2' }, 411],
+    [{ 'content-length': '²' }, 411],
+    [{ 'content-length': '2, 3' }, 411],
+    [{ 'content-length': undefined }, 411],
+    [{ 'content-length': undefined, 'transfer-encoding': 'chunked' }, 411],
+    [{ 'transfer-encoding': 'chunked' }, 411],
+    [{ 'content-length': '2', 'Content-Length': '3' }, 411],
+    [{ 'content-length': '9999999' }, 413],
+    [{ 'content-length': '1'.repeat(400) }, 413],
+    [{ 'webhook-signature': undefined }, 401],
+  ] as const)
+    expect([wrong, await answerToHead(url, { ...good, ...wrong })]).toEqual([
+      wrong,
+      expect.stringMatching(new RegExp(`^HTTP/1.1 ${status} `)),
+    ]);
+  expect((await post(url, { headers: signed(uuid7(), 'no JSON'), body: 'no JSON' })).status).toBe(422);
+  expect((await deliver(url, uuid7())).status).toBe(204);
 }, 90_000);
 
 const byNumber = (a: object, b: object): number =>

@@ -8,7 +8,7 @@ import { classifyStatus } from '../../src/destination/http/classify.ts';
 import { createReceiver, Refusal, type ReceiverOptions } from '../../src/receiver/index.ts';
 import { consumerDatabase, deferred, effect, uuid7, type ConsumerDatabase } from '../inbox/fixtures.ts';
 import { atEnd, createTestDatabase, eventually, startTcpProxy } from '../support/index.ts';
-import { deliver, post, secret, servers, signed, type Answered } from './stage.ts';
+import { answerToHead, deliver, post, secret, servers, signed, type Answered } from './stage.ts';
 
 let database: ConsumerDatabase;
 const faults: unknown[] = [];
@@ -123,6 +123,30 @@ describe.each(Object.keys(servers))('%s', (kind) => {
     expect((await post(url, { headers: { 'content-type': 'application/json' } })).status).toBe(401);
     expect([404, 405]).toContain((await post(url, { method: 'GET' })).status);
     expect([404, 405]).toContain((await post(url, { method: 'DELETE' })).status);
+  });
+});
+
+// express.raw() has read it before we are asked.
+describe.each(Object.keys(servers).filter((kind) => !kind.includes('express.raw')))('%s', (kind) => {
+  test('answers a stranger, and what is too long, before a byte of the body', async () => {
+    const url = await serve({}, kind);
+    const good = { ...signed(uuid7(), '{}'), 'content-length': '1000000' };
+    for (const [wrong, status] of [
+      [{ 'webhook-id': undefined }, 401],
+      [{ 'webhook-signature': undefined }, 401],
+      [{ 'webhook-signature': 'v1,short v1a,other' }, 401],
+      [{ 'webhook-timestamp': '1' }, 401],
+      [{ 'webhook-timestamp': 'now' }, 401],
+      [{ 'content-type': 'text/plain' }, 415],
+      [{ 'content-length': '3000000' }, 413],
+      [{ 'content-length': '-1' }, 400],
+      [{ 'content-length': undefined, 'transfer-encoding': 'chunked', 'webhook-id': undefined }, 401],
+    ] as const)
+      expect([wrong, await answerToHead(url, { ...good, ...wrong })]).toEqual([
+        wrong,
+        expect.stringMatching(new RegExp(`^HTTP/1.1 ${status} `)),
+      ]);
+    expect((await deliver(url, uuid7())).status).toBe(204);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Receivers on real servers of each kind, with a consumer's database behind them. */
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import express from 'express';
 import fastify from 'fastify';
 import { signatures, signingKey } from '../../src/destination/http/signature.ts';
@@ -44,6 +44,27 @@ export const servers: Readonly<Record<string, Serve>> = {
     return listen(app);
   },
 };
+
+/** The beginning of the answer to a head whose body never comes; what is undefined is left out of the head. */
+export async function answerToHead(
+  url: string,
+  headers: Readonly<Record<string, string | undefined>>,
+): Promise<string> {
+  const { port } = new URL(url);
+  const socket = connect(Number(port), '127.0.0.1');
+  const lines = Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${value}\r\n`],
+  );
+  socket.write(`POST /hooks HTTP/1.1\r\nhost: 127.0.0.1\r\n${lines.join('')}\r\n`);
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      socket.once('data', (bytes) => resolve(bytes.toString().split('\r\n')[0] ?? '')).once('error', reject);
+      socket.once('close', () => reject(new Error('closed without an answer')));
+    });
+  } finally {
+    socket.destroy();
+  }
+}
 
 export interface Post {
   readonly body?: string | Uint8Array;

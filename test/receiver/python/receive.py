@@ -24,14 +24,18 @@ def once(key: str, body: bytes) -> bool:
 
 class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 30  # seconds without a byte: whoever sends none holds no thread
 
     def do_POST(self) -> None:
         self.close_connection = True  # until the body is read: what follows it could not be told apart
-        length = self.headers.get("content-length", "")
+        lengths = self.headers.get_all("content-length", [])
+        length = lengths[0] if len(lengths) == 1 else ""
         if not (length.isascii() and length.isdigit()) or "transfer-encoding" in self.headers:
             return self.answer(411)  # read(-1) would wait for the end of the connection; the sender always says how long
         if len(length) > 9 or int(length) > largest:
             return self.answer(413)
+        if not all(self.headers.get(f"webhook-{name}") for name in ("id", "timestamp", "signature")):
+            return self.answer(401)  # before a byte of it is in memory
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             return None  # it broke off: there is nobody to answer
@@ -41,6 +45,8 @@ class Receiver(BaseHTTPRequestHandler):
             webhook.verify(body, headers)
         except WebhookVerificationError:
             return self.answer(401)
+        except ValueError:  # signed, and no JSON
+            return self.answer(422)
         try:
             once(headers["webhook-id"], body)  # signed; idempotency-key is not
         except sqlite3.OperationalError:  # locked, or away: costs the message nothing
