@@ -89,6 +89,15 @@ test('a body that is too long is 413, said or not how long it is', async () => {
   expect((await receiver.fetch(streamed)).status).toBe(413);
 });
 
+test('a stranger is refused before a byte of his body is read', async () => {
+  let asked = 0;
+  const body = new ReadableStream({ pull: () => void asked++ }, { highWaterMark: 0 });
+  const { 'webhook-signature': _left, ...headers } = headersOf('m-8', '{}');
+  const init = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+  expect((await receiver.fetch(new Request('http://a.example', init))).status).toBe(401);
+  expect(asked).toBe(0);
+});
+
 test('a body that something else has read says what to do', async () => {
   const request = requestOf('m-7', '{}');
   await request.json();
