@@ -25,8 +25,8 @@ test('a type, an actor and a reason that are Markdown, HTML or addresses are let
       .map((frame) =>
         frame
           .locator('a[href*="evil"], img[src="x"], img[src*="evil"], :is(h1, h2, h3):has-text("FORGED")')
-          .evaluateAll((found) => found.map((each) => each.outerHTML)),
+          .count(),
       ),
   );
-  expect(made.flat()).toEqual([]);
+  expect(made.every((count) => count === 0)).toBe(true);
 });
