@@ -41,7 +41,7 @@ export const errorCatalogue = {
   },
   OUTBOX_INTERRUPTED: { when: 'a command was interrupted before it was done', exitCode: 1 },
   OUTBOX_POSTGRES_TLS: {
-    when: 'the certificate of PostgreSQL is not trusted, or not of the host that was asked for',
+    when: 'PostgreSQL is not to be had over TLS as its address asks: the certificate is not trusted or of another host, a file cannot be read, or it offers no TLS',
     exitCode: 3,
   },
   OUTBOX_DATABASE_URL_INVALID: { when: 'the address of PostgreSQL cannot be read', exitCode: 3 },

@@ -106,6 +106,17 @@ function isUntrusted(code: string): boolean {
   return /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA)/.test(code);
 }
 
+/** What is wrong with TLS besides the certificate; null where it is something else. The codes and words are those of Node and `pg`. */
+function tlsTrouble(error: unknown): string | null {
+  const { code = '', message = '', syscall, path } = (error ?? {}) as NodeJS.ErrnoException;
+  // `pg` reads the files that the URL names; it opens no other.
+  if (syscall === 'open' && path !== undefined) return `${path} cannot be read (${code})`;
+  if (/^ERR_(OSSL|SSL|TLS)_|^EPROTO$/.test(code)) return `no TLS connection could be made: ${message}`;
+  return /server does not support SSL|error establishing an SSL/i.test(message)
+    ? 'the server does not offer TLS, which the address asks for'
+    : null;
+}
+
 /**
  * Turns what `pg` throws into an {@link OutboxError} where we know what it means; anything else stays as it is.
  * `where` names the server without its password.
@@ -130,6 +141,13 @@ export function explainDatabaseError(error: unknown, where: string): unknown {
     return new OutboxError('OUTBOX_POSTGRES_TLS', `the certificate of ${where} is refused: ${message}`, {
       cause: error,
       hint: 'With a CA of your own: sslmode=verify-full&sslrootcert=FILE in the URL, or NODE_EXTRA_CA_CERTS=FILE; without any check: uselibpqcompat=true&sslmode=require, or sslmode=no-verify.',
+    });
+  }
+  const tls = tlsTrouble(error);
+  if (tls !== null) {
+    return new OutboxError('OUTBOX_POSTGRES_TLS', `${where}: ${tls}`, {
+      cause: error,
+      hint: 'Look at sslmode and sslrootcert in OUTBOX_DATABASE_URL; where no encryption is wanted, sslmode=disable.',
     });
   }
   if (code === '3F000' || code === '42P01' || code === '42883') {
