@@ -13,7 +13,10 @@ test('migrate, check and maintain work on the database of the option or the envi
   const first = json(
     await offline(['inbox', 'migrate', '--database-url', url, '--retention', '40d', '--json']),
   );
-  expect(first).toMatchObject({ from: 0, applied: ['0001-messages.sql', '0002-rights.sql'] });
+  expect(first).toMatchObject({
+    from: 0,
+    applied: ['0001-messages.sql', '0002-rights.sql', '0003-own-lock.sql'],
+  });
   const again = await runCli(['inbox', 'migrate'], { databaseUrl: url });
   expect(again.stdout).toMatch(/nothing to do/);
   const checked = json(await runCli(['inbox', 'check', '--json'], { databaseUrl: url }));

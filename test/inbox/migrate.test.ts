@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { maintainInbox, migrateInbox, processOnce } from '../../src/inbox/index.ts';
+import { inTransaction } from '../../src/storage/connect.ts';
+import { takeHouseLock } from '../../src/storage/housekeeping.ts';
 import { atEnd, createTestDatabase, uniqueName } from '../support/index.ts';
 import { consumerDatabase, day, uuid7 } from './fixtures.ts';
 
@@ -93,4 +95,12 @@ test('inbox and outbox live in one database, and know nothing of each other', as
     `select 1 from pg_proc where pronamespace = 'outbox_inbox'::regnamespace and prosrc ~ 'outbox\\.'`,
   );
   expect(dependencies).toEqual([]);
+  // A pass of housekeeping takes minutes: a consumer that needs a new week meanwhile makes it.
+  await inTransaction(database.pool, async (client) => {
+    expect(await takeHouseLock(client)).toBe(true);
+    const made = await database.rows<{ made: number }>(
+      `select outbox_inbox.make_partitions(now() + interval '60 days') as made`,
+    );
+    expect(made[0]?.made).toBeGreaterThan(0);
+  });
 });
