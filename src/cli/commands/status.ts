@@ -174,7 +174,11 @@ function statusText(found: Status, colours: Colours): string {
   return `${head}\n${body}${blocked}${pausedText(found.pausedWorkflows, colours)}${half}${lost}${missedText(found.missed, colours)}`;
 }
 
-function missedText({ events, byType }: MissedEvents, colours: Colours): string {
+function missedText({ events, byType, since }: MissedEvents, colours: Colours): string {
+  if (since === null)
+    return colours.dim(
+      '\nwhether events were written past the trigger is not known: delivered rows are not kept\n',
+    );
   if (events === 0) return '';
   const types = byType.map(({ type, events: count }) => `  ${printable(type)}  ${count}\n`).join('');
   return `\n${colours.yellow('events written past the trigger; temporal-outbox routes route-missed')}\n${types}`;
