@@ -2,6 +2,8 @@ import { stripVTControlCharacters } from 'node:util';
 import { printablePainted } from '../core/printable.ts';
 import type { Colours } from './output.ts';
 
+export { printable } from '../core/printable.ts';
+
 export interface Column<T> {
   readonly title: string;
   readonly align?: 'left' | 'right';

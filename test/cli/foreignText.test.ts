@@ -119,6 +119,7 @@ const commands: readonly (readonly [words: string, args: () => readonly string[]
   ['dlq list', () => ['dlq', 'list', '--status', 'all'], true],
   ['dlq show', () => ['dlq', 'show', letterId], true],
   ['dlq show of a resolved one', () => ['dlq', 'show', resolvedLetterId], true],
+  ['dlq causes', () => ['dlq', 'causes', '--all'], false],
   ['dlq retry of a resolved one', () => ['dlq', 'retry', resolvedLetterId], true],
   ['dlq edit of a resolved one', () => ['dlq', 'edit', resolvedLetterId, '--payload', '{}'], true],
   ['dlq redirect of a resolved one', () => ['dlq', 'redirect', resolvedLetterId, '--to', 'away'], true],
@@ -156,6 +157,17 @@ describe('what others wrote steers no terminal and forges no line', () => {
       expect(tamedProblem(stdout)).toBeNull();
       expect(JSON.stringify(JSON.parse(stdout))).toContain(JSON.stringify(hostile).slice(1, -1));
     }
+  });
+
+  test('dlq cause, with a note and an owner that are hostile', async () => {
+    const listed = await runCli(['dlq', 'causes', '--all', '--json'], { databaseUrl: database.url });
+    const { items } = JSON.parse(listed.stdout) as { items: { id: string | null }[] };
+    const id = items.find((item) => item.id !== null)?.id ?? '';
+    const note = hostile.slice(0, 95);
+    const args = ['dlq', 'cause', id, '--note', note, '--owner', note, '--actor', note];
+    const { stdout, stderr } = await runCli(args, { databaseUrl: database.url });
+    expect(tamedProblem(stdout + stderr)).toBeNull();
+    expect(stdout).toContain('evil');
   });
 
   test('with a worker, what a command came to', async () => {

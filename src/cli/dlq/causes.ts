@@ -53,7 +53,7 @@ export async function cause(out: Output, id: string, options: CauseOptions): Pro
 }
 
 function causeText(one: CauseWithLetters, colours: Colours): string {
-  const title = `cause ${one.id}: ${one.destination}, ${one.status ?? one.class}`;
+  const title = `cause ${one.id}: ${one.destination}, ${one.status ?? printable(one.class)}`;
   const lines: [string, string][] = [
     ['says', saysOf(one)],
     ['open', `${one.open}${spanOf(one)}`],
