@@ -42,7 +42,6 @@ export function printablePaintedLines(text: string): string {
   return text.split('\n').map(printablePainted).join('\n');
 }
 
- 
 const paint = /(\u001b\[\d{1,2}m)/;
 
 /** JSON in one line: the same value for whoever parses it, and nothing that a terminal would act on. */
