@@ -39,7 +39,7 @@ async function send(url: string, count: number): Promise<{ database: TestDatabas
     database,
     `
     destinations:
-      billing: { type: http, url: '${url}', circuit: { probeAfter: 300ms, maximumProbeInterval: 1s },
+      billing: { type: http, url: '${url}', timeout: 1s, circuit: { probeAfter: 300ms, maximumProbeInterval: 1s },
         retry: { initialInterval: 50ms, backoffCoefficient: 1, maximumAttempts: 3 } }
     routes: [{ match: '*', to: [billing] }]`,
   );
@@ -70,6 +70,10 @@ test.each([
   ['too many headers', `HTTP/1.1 200 OK\r\n${`x: ${'a'.repeat(1_000)}\r\n`.repeat(200)}\r\n`, false],
   ['half an answer', 'HTTP/1.1 200 OK\r\n', true],
   ['another protocol', '220 mail.example ESMTP\r\n', true],
+  ['half a head, and then silence,', 'HTTP/1.1 200 OK\r\nx-', false],
+  ['a version that is none', 'HTTP/7.3 200 OK\r\ncontent-length: 0\r\n\r\n', false],
+  ['a switch of protocols', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n', false],
+  ['a length below zero', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n', false],
 ])(
   '%s is charged: each event is sent as often as its policy says, and then parked with the reason',
   async (_, bytes, end) => {

@@ -39,7 +39,10 @@ describe('the deadline of an attempt', () => {
       socket.on('close', () => clearInterval(timer));
     });
     const startedAtMs = performance.now();
-    expect(await deliverTo(receiver.url, { timeoutMs: 200 })).toMatchObject({ errorClass: 'timeout' });
+    expect(await deliverTo(receiver.url, { timeoutMs: 200 })).toMatchObject({
+      kind: 'refused',
+      errorClass: 'invalid-response',
+    });
     expect(performance.now() - startedAtMs).toBeLessThan(500);
   });
 

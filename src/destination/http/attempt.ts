@@ -3,7 +3,7 @@ import type { Client, Dispatcher } from 'undici';
 import type { OutgoingMessage, SendOutcome } from '../../core/outcome.ts';
 import type { AnswerStart } from './answerStart.ts';
 import type { Expiring } from '../shared/deadlines.ts';
-import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
+import { answeredOutcome, failedOutcome, timeoutOutcome, unfinishedOutcome } from './outcomes.ts';
 import { excerptBytes } from '../shared/printable.ts';
 import type { HttpTarget } from './target.ts';
 
@@ -111,6 +111,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Expiring<Attempt> {
   expire(): void {
     if (!this.isSettled) {
       if (this.status !== 0) this.settleByStatus(false);
+      else if (this.begun) this.settle(unfinishedOutcome(this.owner.target, this.elapsedMs()));
       else this.settle(timeoutOutcome(this.owner.target, this.endConnection !== null, this.elapsedMs()));
     }
     this.stop();

@@ -9,7 +9,7 @@
  * | 429, 502, 503, 504 | unreachable |
  * | any other status | refused, to be tried again |
  * | no answer (network, timeout) | unreachable |
- * | an answer that is not HTTP, or broke off in its head | refused, to be tried again: it was answered |
+ * | an answer that is not HTTP, or broke off or stopped in its head | refused, to be tried again: it was answered |
  * | address refused by the network policy, bad configuration, illegal header | refused, permanent |
  */
 

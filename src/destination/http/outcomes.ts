@@ -85,6 +85,12 @@ export function timeoutOutcome(target: HttpTarget, connected: boolean, durationM
   return { kind: 'unreachable', ...withoutStatus('timeout', text, durationMs) };
 }
 
+/** A part of an answer came, and no more in time: the receiver has the event. */
+export function unfinishedOutcome(target: HttpTarget, durationMs: number): SendOutcome {
+  const why = `its head did not end within ${target.config.timeoutMs} ms`;
+  return unreadableOutcome(target, 'invalid-response', why, durationMs);
+}
+
 function withoutStatus(errorClass: string, message: string, durationMs: number): FailureDetails {
   return { errorClass, message, status: null, retryAfterMs: null, excerpt: null, durationMs };
 }
