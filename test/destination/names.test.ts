@@ -1,12 +1,12 @@
 /** The look-up is given, as a real one would need a resolv.conf of its own; what rations it is what runs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Names, type Ask } from '../../src/destination/http/names.ts';
+import { lookupsAtOnce, Names, type Ask } from '../../src/destination/http/names.ts';
 
 const options = { threads: 4, unknownAtOnce: 2, slowMs: 20 };
 
 /** Names that begin with `dead` never answer; the others do at once. Keeps what is under way. */
-function stage() {
+function stage(given = options) {
   const underWay = new Set<string>();
   let most = 0;
   const ask: Ask = (name, found) => {
@@ -18,7 +18,7 @@ function stage() {
       found(null, [{ address: '127.0.0.1', family: 4 }]);
     });
   };
-  const names = new Names(ask, options);
+  const names = new Names(ask, given);
   const find = (name: string): Promise<string> =>
     new Promise((resolve) => names.find(name, (_, addresses) => resolve(addresses[0]?.address ?? '')));
   return { underWay, most: () => most, find };
@@ -32,6 +32,17 @@ test('names that do not answer never take all threads, and hold up no name that 
   expect(underWay.size).toBe(3);
   for (let round = 0; round < 50; round++) expect(await find('healthy.example')).toBe('127.0.0.1');
   expect(most()).toBe(4);
+});
+
+test('libuv lends half of its threads to look-ups: with its four, one is for doubtful names and one for the others', async () => {
+  expect([undefined, '', '1', '2', '5', '16'].map(lookupsAtOnce)).toEqual([2, 2, 1, 1, 3, 8]);
+  const { find, underWay, most } = stage({ threads: lookupsAtOnce(undefined), unknownAtOnce: 1, slowMs: 20 });
+  await find('healthy.example');
+  for (let number = 0; number < 20; number++) void find(`dead${number}.example`);
+  await sleep(100);
+  expect(underWay.size).toBe(1);
+  for (let round = 0; round < 50; round++) expect(await find('healthy.example')).toBe('127.0.0.1');
+  expect(most()).toBe(2);
 });
 
 test('a name that is not known yet waits for one dead name to show itself, not for all of them to end', async () => {

@@ -6,7 +6,7 @@ export type Found = (error: Error | null, addresses: LookupAddress[]) => void;
 export type Ask = (hostname: string, found: Found) => void;
 
 export interface NamesOptions {
-  /** Look-ups at once. `dns.lookup` holds one of libuv's threads for as long as it takes. One of them is for quick names alone. */
+  /** Look-ups that run at once: each holds one of libuv's threads for as long as it takes. One of them is for quick names alone. */
   readonly threads: number;
   /** Of these, for names that were never asked for, until they turn out to be slow. */
   readonly unknownAtOnce: number;
@@ -14,8 +14,15 @@ export interface NamesOptions {
   readonly slowMs: number;
 }
 
-/** libuv has 4 threads unless told otherwise, when the process starts. */
-const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? '') || 4;
+/**
+ * libuv has 4 threads unless told otherwise when the process starts, and lends half of them to look-ups (`slow_work_thread_threshold`): with
+ * two under way a third waits for one of them, though a thread is idle.
+ */
+export function lookupsAtOnce(poolSize: string | undefined): number {
+  return Math.floor(((Number(poolSize ?? '') || 4) + 1) / 2);
+}
+
+const threads = lookupsAtOnce(process.env['UV_THREADPOOL_SIZE']);
 /** Names are forgotten, oldest first, above so many. */
 const knownNames = 10_000;
 
