@@ -6,10 +6,11 @@ import { http } from './http/index.ts';
 import { nats } from './nats/index.ts';
 import { rabbitmq } from './rabbitmq/index.ts';
 import { sqs } from './sqs/index.ts';
+import { temporal } from './temporal/index.ts';
 import { reservedKeys } from './policy/keys.ts';
 import type { DestinationType } from './type.ts';
 
-const ours: readonly DestinationType[] = [http, rabbitmq, nats, sqs];
+const ours: readonly DestinationType[] = [http, rabbitmq, nats, sqs, temporal];
 
 /** Destination types by the name that `type:` gives. */
 export class DestinationTypes {

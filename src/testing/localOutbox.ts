@@ -99,9 +99,15 @@ async function deliver(
     log: log ?? { debug: nothing, info: nothing, warn: nothing, error: nothing },
     // Both stores are our own: when Temporal's was lost, the rows know what to do.
     adopt: true,
-    ...(env === undefined ? {} : { env }),
+    env: withOwnTemporal(env ?? process.env, temporal),
     ...(destinationTypes === undefined ? {} : { destinationTypes }),
   });
+}
+
+/** Destinations of type temporal without an address mean the Temporal of this process: the one started here. */
+function withOwnTemporal(env: Environment, { address, namespace }: Servers['temporal']): Environment {
+  const others = Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_'));
+  return { ...Object.fromEntries(others), TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
 }
 
 const nothing = (): void => undefined;

@@ -1,5 +1,6 @@
 /** type: rabbitmq against a real server. */
-import { connect } from 'amqplib';
+import { connect, type Channel } from 'amqplib';
+import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { explainConfig } from '../../src/config/explain.ts';
 import { parseConfig } from '../../src/config/load.ts';
@@ -10,7 +11,8 @@ import { createSender } from '../../src/destination/senders.ts';
 import { Connections } from '../../src/destination/shared/connections.ts';
 import { message } from '../destination/support/fixtures.ts';
 import { isInstalled, startRabbitmq, type TestRabbitmq } from '../support/brokers/rabbitmq.ts';
-import { atEnd, requires, uniqueName } from '../support/index.ts';
+import { atEnd, eventually, requires, spawnRun, uniqueName } from '../support/index.ts';
+import { folderWith } from '../cli/commands.ts';
 import { problemsIn } from './support.ts';
 
 const { signal } = new AbortController();
@@ -136,6 +138,76 @@ test('fifty destinations on one server are one connection, closed with the last 
   await Promise.all(senders.map((sender) => sender.close()));
   expect(connections.size).toBe(0);
 });
+
+test('a full queue that rejects publishes costs no attempt, and takes messages again once there is room', async () => {
+  const { url } = rabbitmq();
+  const queue = uniqueName('full');
+  await onServer(url, (channel) =>
+    channel.assertQueue(queue, { arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } }),
+  );
+  const sender = open(url, ["exchange: ''", `routingKey: ${queue}`]);
+  expect(await sender.send(numbered(1), signal)).toMatchObject({ kind: 'acknowledged' });
+  expect(await sender.send(numbered(2), signal)).toMatchObject({
+    ...{ kind: 'unreachable', errorClass: 'not-ready' },
+    message: expect.stringContaining('not stored by every queue (nack)') as string,
+  });
+  expect(await readBack(url, queue)).toMatchObject([{ id: numbered(1).eventId }]);
+  expect(await sender.send(numbered(2), signal)).toMatchObject({ kind: 'acknowledged' });
+});
+
+test(
+  'dev with a wrong exchange name says so in words, and the event arrives once the exchange is there',
+  { timeout: 180_000 },
+  async () => {
+    const { url } = rabbitmq();
+    const exchange = uniqueName('orders');
+    const text = fileWith(`exchange: ${exchange}`, 'retry: { initialInterval: 300ms, maximumInterval: 1s }');
+    const cwd = await folderWith({
+      'outbox.yaml': text.replace('routes: []', "routes: [{ match: '*', to: [stock] }]"),
+    });
+    const dev = spawnRun({ databaseUrl: '', args: ['dev', '--json'], cwd, env: { RABBIT_URL: url } });
+    const { databaseUrl } = await eventually(
+      () => JSON.parse(dev.stdout().split('\n')[0] ?? '') as { databaseUrl: string },
+      { timeout: 90_000 },
+    );
+    await eventually(() =>
+      expect(dev.stderr()).toContain(`there is no exchange ${exchange}. Correct the name`),
+    );
+    const client = new pg.Client(databaseUrl);
+    await client.connect();
+    atEnd(() => client.end());
+    const { rows } = await client.query<{ id: string }>(
+      `insert into outbox.events (type, payload) values ('order.created', '{"n": 1}') returning id`,
+    );
+    await eventually(async () => {
+      const attempts = await client.query('select error_class, message from outbox.attempts limit 1');
+      expect(attempts.rows).toMatchObject([
+        {
+          error_class: 'unknown-target',
+          message: expect.stringContaining(`no exchange '${exchange}'`) as string,
+        },
+      ]);
+    });
+    const queue = uniqueName('queue');
+    await onServer(url, async (channel) => {
+      await channel.assertExchange(exchange, 'topic');
+      await channel.assertQueue(queue);
+      await channel.bindQueue(queue, exchange, '#');
+    });
+    await eventually(async () => expect(await readBack(url, queue)).toMatchObject([{ id: rows[0]?.id }]), {
+      timeout: 60_000,
+      interval: 500,
+    });
+    await client.end();
+    await dev.kill('SIGTERM');
+  },
+);
+
+async function onServer(url: string, work: (channel: Channel) => Promise<unknown>): Promise<void> {
+  const connection = await connect(url);
+  await work(await connection.createChannel());
+  await connection.close();
+}
 
 test('config check --online and doctor say whether exchange or queue is there', async () => {
   const { url } = rabbitmq();

@@ -2,6 +2,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ownDestinationTypes } from '../destinationTypes.ts';
 import { parseConfig, type LoadedConfig } from '../../config/load.ts';
+import type { OutboxConfig } from '../../core/destination.ts';
+import { withOwnTypes } from '../../destination/registry.ts';
+import { inspectDestinations } from '../doctor/destinations.ts';
 import { startLocalOutbox, type LocalOutbox } from '../../testing/localOutbox.ts';
 import { checkFilters, readConfigFile } from '../configFile.ts';
 import { listenForInterruption } from '../interruption.ts';
@@ -39,6 +42,7 @@ export async function dev(out: Output, options: DevOptions): Promise<void> {
     });
     try {
       if (!interruption.signal.aborted) sayReady(out, outbox, file?.source.path, options.data);
+      if (file !== undefined) void sayWhatIsMissing(out, file.config);
       await Promise.race([outbox.failed, interruption.requested]);
     } finally {
       await outbox.stop();
@@ -78,6 +82,14 @@ function sayReady(
       `\nTry:\n  psql '${databaseUrl}' -c "insert into outbox.events (type, payload) values ('order.created', '{\\"order\\": 1}')"\n` +
       `  OUTBOX_DATABASE_URL='${databaseUrl}' temporal-outbox status\n\nCtrl-C stops everything.\n\n`,
   );
+}
+
+/** What destinations name and their servers do not have: here it is a slip of the pen more often than an outage. */
+async function sayWhatIsMissing(out: Output, { destinations }: OutboxConfig): Promise<void> {
+  const types = withOwnTypes(await ownDestinationTypes());
+  const inspections = await inspectDestinations(destinations, types, process.env);
+  for (const { destination, level, found, hint } of inspections)
+    if (level !== 'ok') out.note(printable(`${destination}: ${found}. ${hint ?? ''}`));
 }
 
 /** Without a file, something that can be seen to work. */

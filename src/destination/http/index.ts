@@ -1,6 +1,7 @@
 import type { DestinationType } from '../type.ts';
 import type { HttpSettings } from './config.ts';
 import { explainHttp } from './explain.ts';
+import { inspectHttp } from './inspect.ts';
 import { httpCircuitKeys, httpKeys, httpRetryKeys, type HttpInput } from './keys.ts';
 import { normaliseHttp } from './normalise.ts';
 import { checkHttp } from './rules.ts';
@@ -21,4 +22,5 @@ export const http: DestinationType<HttpSettings> = {
     return 'problem' in prepared ? prepared.problem : null;
   },
   open: (config, services) => createHttpSender(config, services),
+  inspect: inspectHttp,
 };

@@ -39,6 +39,6 @@ export function structuredBody(message: OutgoingMessage): string {
   return `${attributes.slice(0, -1)},"data":${data}}`;
 }
 
-function isJson(contentType: string): boolean {
+export function isJson(contentType: string): boolean {
   return /^[^/;\s]+\/(?:[^;\s]+\+)?json\s*(?:;|$)/i.test(contentType);
 }

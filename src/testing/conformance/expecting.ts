@@ -53,11 +53,13 @@ export async function settle(
   opened: Opened,
   messages: readonly OutgoingMessage[],
 ): Promise<void> {
-  const deadline = Date.now() + play.patienceMs;
+  let deadline = Date.now() + play.patienceMs;
   let left = [...messages];
   for (let attempt = 1; left.length > 0; attempt++) {
     const sent = left.map((message) => ({ ...message, attempt: message.attempt + attempt - 1 }));
     const outcomes = await Promise.all(sent.map((message) => opened.send(message)));
+    // As long as some get through it is not stuck, only slow.
+    if (outcomes.some(({ kind }) => kind === 'acknowledged')) deadline = Date.now() + play.patienceMs;
     left = left.filter((_, index) => {
       const outcome = outcomes[index]!;
       if (outcome.kind === 'acknowledged') return false;

@@ -43,7 +43,7 @@ async function topicsOf({ server }: Play) {
 export const stopping: Row = {
   async play(play) {
     const topic = await play.server.topic();
-    const opened = play.open(topic);
+    const opened = play.open(topic, { policy: { timeout: '15s' } });
     const messages = events(200);
     const sending = messages.map((message) => opened.send(message));
     let closed = false;

@@ -40,7 +40,7 @@ export const cutAfterTheConfirm: Row = {
   wire: true,
   async play(play) {
     const topic = await play.server.topic();
-    const opened = play.open(topic);
+    const opened = play.open(topic, { policy: { timeout: '15s' } });
     const confirmed = events(100);
     for (const outcome of await Promise.all(confirmed.map((message) => opened.send(message))))
       expectAcknowledged(outcome);
