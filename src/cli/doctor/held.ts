@@ -27,7 +27,7 @@ export async function checkDestinations(db: Queryable): Promise<Finding> {
   return warn(
     check,
     firstThree(named),
-    'temporal-outbox destinations list says why. A circuit closes by itself when the receiver answers; a pause ends by destinations resume.',
+    'temporal-outbox destinations list says why. A circuit closes by itself when the destination answers; a pause ends by destinations resume.',
   );
 }
 

@@ -18,7 +18,7 @@ export async function counting(): Promise<number[]> {
   const numbers: number[] = [];
   setHandler(paid, ({ data }) => void numbers.push(data.n));
   setHandler(add, ({ data }) => numbers.push(data.n), {
-    validator: ({ data }) => {
+    validator: ({ data }: Event) => {
       if (data.n < 0) throw new Error('expected a number of zero or more');
     },
   });
