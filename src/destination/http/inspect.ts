@@ -1,4 +1,5 @@
 /** Whether the receiver is there: by `circuit.probeUrl` where there is one, else by a connection, without a request that it would act on. */
+import type { SendOutcome } from '../../core/outcome.ts';
 import { showUrl } from '../../core/shownUrl.ts';
 import type { Inspection, Services } from '../type.ts';
 import { checkTarget } from './check.ts';
@@ -21,8 +22,7 @@ async function answers(target: HttpTarget, probeUrl: URL): Promise<Inspection> {
   const outcome = await checkTarget(target, probeUrl, new AbortController().signal);
   const shown = showUrl(probeUrl, target.config.circuit.probeUrl ?? '').withoutQuery;
   if (outcome.kind === 'acknowledged') return found(`GET ${shown} answers ${outcome.status}`);
-  const said = 'message' in outcome ? outcome.message : 'no answer';
-  return failed(said, 'Is circuit.probeUrl right, and is the receiver well?');
+  return notThere(outcome, 'Is circuit.probeUrl right, and is the receiver well?');
 }
 
 async function connects(target: HttpTarget): Promise<Inspection> {
@@ -37,15 +37,17 @@ async function connects(target: HttpTarget): Promise<Inspection> {
     });
   });
   if (error === null) return found(`${host} takes connections; what it answers is seen with the first event`);
-  const outcome = failedOutcome(target, error, 0);
-  return failed(
-    'message' in outcome ? outcome.message : error.message,
-    'Is the address right, and is the receiver up?',
-  );
+  return notThere(failedOutcome(target, error, 0), 'Is the address right, and is the receiver up?');
 }
 
 function found(text: string): Inspection {
   return { level: 'ok', found: text, hint: null };
+}
+
+/** A receiver that is down comes back by itself, and its events wait: only what never reaches it is a fault. */
+function notThere(outcome: SendOutcome, hint: string): Inspection {
+  const said = 'message' in outcome ? outcome.message : 'no answer';
+  return { level: outcome.kind === 'refused' ? 'fail' : 'warn', found: said, hint };
 }
 
 function failed(text: string, hint: string): Inspection {
