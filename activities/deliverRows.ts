@@ -1,4 +1,5 @@
 import { KeyChains } from '../src/core/keyChains.ts';
+import { isJsonType } from '../src/core/mediaType.ts';
 import { retryDecision } from '../src/core/retry.ts';
 import { waitsForProof, type FailedOutcome } from '../src/core/circuit.ts';
 import type { OutgoingMessage } from '../src/core/outcome.ts';
@@ -195,7 +196,7 @@ function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['conf
     source: row.source,
     subject: row.subject,
     contentType: row.contentType,
-    payload: row.payload,
+    payload: bodyOf(row),
     headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
     ...(row.extracted === null ? {} : { extracted: row.extracted }),
     // Only CloudEvents asks for it.
@@ -204,6 +205,13 @@ function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['conf
     },
     attempt: row.tries + 1,
   };
+}
+
+/** Of a JSON string whose content type is not JSON its characters: a CSV would not be one in quotes. */
+function bodyOf({ payload, payloadBytes, contentType }: DeliveryRow): string | Uint8Array {
+  if (payloadBytes !== null) return payloadBytes;
+  if (payload === null) throw new Error('it has no payload');
+  return payload.startsWith('"') && !isJsonType(contentType) ? (JSON.parse(payload) as string) : payload;
 }
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({});

@@ -74,6 +74,9 @@ export class Supply {
 function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
   if (rows.length === chunk.rows) return true;
   // UTF-8 takes at most three bytes for a UTF-16 unit. An event that is gone has no payload.
-  const bytes = rows.reduce((sum, row) => sum + (row.type === null ? 0 : row.payload.length * 3), 0);
+  const bytes = rows.reduce(
+    (sum, { payload, payloadBytes }) => sum + (payloadBytes?.length ?? (payload?.length ?? 0) * 3),
+    0,
+  );
   return bytes >= chunk.bytes;
 }

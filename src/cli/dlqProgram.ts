@@ -112,6 +112,8 @@ function addSingle(dlq: Command, out: Output, setExitCode: SetExitCode): void {
     .argument('<id>', 'its number', parseDeadLetterId)
     .option('-p, --payload <json>', 'the new payload, kept digit for digit')
     .option('-f, --file <file>', 'read the new payload from a file, - for stdin')
+    .option('--payload-file <file>', 'of an event of bytes the new ones: those of a file, - for stdin')
+    .option('--payload-base64 <text>', 'of an event of bytes the new ones, in base64')
     .option('-H, --header <name=value>', 'set a header; repeatable, the others stay', collectHeader);
   addWho(edit).action(async (id: number, options: EditOptions) =>
     setExitCode(await (await import('./dlq/edit.ts')).edit(out, id, options)),

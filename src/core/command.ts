@@ -3,6 +3,7 @@
  * forgiving in form and strict in meaning; it never throws, because an exception in a signal handler would fail or
  * block the workflow that holds somebody's order.
  */
+import { isBase64 } from './base64.ts';
 import { durationExpected, parseDuration } from './duration.ts';
 
 export const resolutionActions = ['retry', 'edit', 'redirect', 'discard'] as const;
@@ -21,6 +22,8 @@ export interface ResolutionInput {
   readonly commandId?: string;
   /** `edit`: the new payload, any JSON value. It stays in the workflow's history; the CLI sends `revision` instead. */
   readonly payload?: unknown;
+  /** `edit` of an event of bytes: the new ones, in base64. */
+  readonly payloadBase64?: string;
   /** `edit`: the new headers, an object of strings. */
   readonly headers?: Readonly<Record<string, string>>;
   /** `edit`: the number of a revision already stored in PostgreSQL. */
@@ -63,7 +66,7 @@ export interface ParsedDestinationCommand extends ParsedCommand<DestinationActio
 
 const allowed: Record<ResolutionAction | MessageAction | DestinationAction, readonly string[]> = {
   retry: ['event', 'all', 'actor', 'reason', 'commandId'],
-  edit: ['event', 'all', 'actor', 'reason', 'commandId', 'payload', 'headers', 'revision'],
+  edit: ['event', 'all', 'actor', 'reason', 'commandId', 'payload', 'payloadBase64', 'headers', 'revision'],
   redirect: ['event', 'all', 'actor', 'reason', 'commandId', 'to'],
   discard: ['event', 'all', 'actor', 'reason', 'commandId'],
   commit: ['event', 'all', 'actor', 'reason', 'commandId'],
@@ -111,6 +114,7 @@ export function parseCommand<Action extends ResolutionAction | MessageAction | D
     ...(event === undefined ? {} : { events: (Array.isArray(event) ? event : [event]) as string[] }),
     ...(given['all'] === true ? { all: true } : {}),
     ...('payload' in given ? { payload: given['payload'] } : {}),
+    ...('payloadBase64' in given ? { payloadBase64: given['payloadBase64'] as string } : {}),
     ...('headers' in given ? { headers: given['headers'] as Record<string, string> } : {}),
     ...('revision' in given ? { revision: given['revision'] as number } : {}),
     ...('to' in given ? { to: given['to'] as string } : {}),
@@ -160,8 +164,10 @@ function eventProblem(event: unknown): string | null {
 }
 
 function editProblem(given: Record<string, unknown>): string | null {
-  const { headers, revision } = given;
+  const { headers, revision, payloadBase64 } = given;
   if ('payload' in given && given['payload'] === undefined) return '"payload" is empty';
+  if (payloadBase64 !== undefined && !(typeof payloadBase64 === 'string' && isBase64(payloadBase64)))
+    return '"payloadBase64" is a text in base64';
   if (headers !== undefined && !isObjectOfStrings(headers))
     return '"headers" is an object whose values are strings';
   if (revision !== undefined && !(Number.isSafeInteger(revision) && (revision as number) > 1)) {

@@ -1,4 +1,4 @@
-/** One delivery as it is handed to a destination. Payload and headers are the text PostgreSQL holds. */
+/** One delivery as it is handed to a destination. */
 export interface OutgoingMessage {
   readonly eventId: string;
   readonly destination: string;
@@ -11,8 +11,11 @@ export interface OutgoingMessage {
   readonly source: string | null;
   readonly subject: string | null;
   readonly contentType: string;
-  /** The body, byte for byte as PostgreSQL prints it. */
-  readonly payload: string;
+  /**
+   * The body, to be sent as it is. A text: the JSON as PostgreSQL prints it, or, under a content type that is not JSON, the characters of a JSON
+   * string. Bytes: those of an event that was written with `payload_bytes`.
+   */
+  readonly payload: string | Uint8Array;
   /** The event's own headers; they never replace those this package sets. */
   readonly headers: Readonly<Record<string, string>>;
   /** What PostgreSQL found under the destination's `paths`, by path: null where there is no text, number or boolean. Absent without paths. */

@@ -58,13 +58,13 @@ export function outboxApi({ url, token, timeoutMs = 10_000 }: OutboxApiOptions):
   };
 }
 
-/** The payload goes in as its text: parsing and printing would round integers beyond 2^53. */
+/** The payload goes in as its text: parsing and printing would round integers beyond 2^53. Bytes are among the other fields, in base64. */
 function bodyOf({ payloadText, deliverAt, ...rest }: CheckedMessage): string {
   const fields = JSON.stringify({
     ...rest,
     ...(deliverAt === undefined ? {} : { deliverAt: deliverAt.toISOString() }),
   });
-  return `${fields.slice(0, -1)},"payload":${payloadText}}`;
+  return payloadText === undefined ? fields : `${fields.slice(0, -1)},"payload":${payloadText}}`;
 }
 
 /** An answer of ours names the code; anything else came from something in between. */

@@ -5,6 +5,7 @@ import type { OutboxApi } from './api.ts';
 import {
   assertMessageId,
   checkMessage,
+  type CheckedMessage,
   type HalfMessage,
   type PreparedMessage,
   type SettledMessage,
@@ -22,8 +23,14 @@ export type MessageClient = SqlClient | OutboxApi;
  *   yours, and the check-back ends it
  */
 export async function prepareMessage(client: MessageClient, message: HalfMessage): Promise<PreparedMessage> {
-  const checked = checkMessage(message);
-  return isApi(client) ? client.prepareMessage(checked) : sql.prepareMessage(client, checked);
+  return prepareChecked(client, checkMessage(message));
+}
+
+export async function prepareChecked(
+  client: MessageClient,
+  message: CheckedMessage,
+): Promise<PreparedMessage> {
+  return isApi(client) ? client.prepareMessage(message) : sql.prepareMessage(client, message);
 }
 
 /**

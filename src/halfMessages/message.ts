@@ -1,7 +1,13 @@
 import { randomFillSync } from 'node:crypto';
 import type { MessageStateName } from '../core/messageState.ts';
 import { OutboxError } from '../errors.ts';
-import { assertEvent, payloadTextOf, type EventFields, type EventPayload } from '../produce/event.ts';
+import {
+  assertEvent,
+  checkedPayload,
+  type CheckedPayload,
+  type EventFields,
+  type EventPayload,
+} from '../produce/event.ts';
 
 /** What a producer prepares: an event that counts once the producer says so. Its id is the message's. */
 export type HalfMessage = HalfMessageFields & EventPayload;
@@ -12,11 +18,7 @@ interface HalfMessageFields extends Omit<EventFields, 'dedupKey'> {
 }
 
 /** Ready to be sent, by SQL or HTTP. */
-export interface CheckedMessage extends HalfMessageFields {
-  readonly id: string;
-  /** JSON text, digit for digit. */
-  readonly payloadText: string;
-}
+export type CheckedMessage = HalfMessageFields & CheckedPayload & { readonly id: string };
 
 export interface PreparedMessage {
   /** Of the message, and of the event it becomes. */
@@ -50,8 +52,8 @@ export function checkMessage(message: HalfMessage): CheckedMessage {
   }
   if ('dedupKey' in message && message.dedupKey !== undefined)
     throw invalid('dedupKey: a half message has none; its id names it');
-  const { payload: _payload, payloadText: _text, ...rest } = message;
-  return { ...rest, id: message.id?.toLowerCase() ?? uuid7(), payloadText: payloadTextOf(message) };
+  const { payload: _payload, payloadText: _text, payloadBytes: _bytes, ...rest } = message;
+  return { ...rest, id: message.id?.toLowerCase() ?? uuid7(), ...checkedPayload(message) };
 }
 
 function invalid(message: string): OutboxError {

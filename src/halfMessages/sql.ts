@@ -42,25 +42,35 @@ export async function settleMessage(client: SqlClient, id: string, how: Settling
 
 const preparedColumns = 'message_id as id, state, inserted';
 
+/** Only where there are bytes: what is not asked for needs no newer schema. */
+const decodedList = `, array(select decode(b, 'base64') from unnest($11::text[]) with ordinality u(b, n) order by n)`;
+
 function preparing(client: SqlClient): Calls['prepare'] {
   return together({
     many: async (messages) => {
       const values = messages.map(valuesOf);
+      const bytes = messages.map(({ payloadBase64 }) => payloadBase64 ?? null);
+      const hasBytes = bytes.some((each) => each !== null);
       const answer = await client.query(
         `select ${preparedColumns} from outbox.prepare_messages($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[],
-           $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[])`,
-        Array.from({ length: 10 }, (_, column) => values.map((row) => row[column])),
+           $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[]${hasBytes ? decodedList : ''})`,
+        [
+          ...Array.from({ length: 10 }, (_, column) => values.map((row) => row[column])),
+          ...(hasBytes ? [bytes] : []),
+        ],
       );
       return rowsOf<PreparedMessage>(answer);
     },
     one: async (message) => {
       const answer = await client.query(
-        `select ${preparedColumns} from outbox.prepare_message($1, $2, $3::jsonb, $4::uuid, $5, $6::jsonb, $7::timestamptz, $8, $9, $10)`,
-        valuesOf(message),
+        `select ${preparedColumns} from outbox.prepare_message($1, $2, $3::jsonb, $4::uuid, $5, $6::jsonb, $7::timestamptz, $8, $9, $10${
+          message.payloadBase64 === undefined ? '' : `, decode($11, 'base64')`
+        })`,
+        [...valuesOf(message), ...(message.payloadBase64 === undefined ? [] : [message.payloadBase64])],
       );
       return rowsExpected<PreparedMessage>(answer, 1)[0] as PreparedMessage;
     },
-    sizeOf: ({ payloadText }) => payloadText.length,
+    sizeOf: ({ payloadText, payloadBase64 }) => (payloadText ?? payloadBase64).length,
   });
 }
 
@@ -68,7 +78,7 @@ function valuesOf(message: CheckedMessage): (string | null)[] {
   return [
     message.producer,
     message.type,
-    message.payloadText,
+    message.payloadText ?? null,
     message.id,
     message.key ?? null,
     message.headers === undefined ? null : JSON.stringify(message.headers),

@@ -1,6 +1,6 @@
 import type { CheckBackAnswer } from '../core/producer.ts';
 import { isOutboxError, OutboxError } from '../errors.ts';
-import { commitMessage, prepareMessage, rollbackMessage, type MessageClient } from './client.ts';
+import { commitMessage, prepareChecked, rollbackMessage, type MessageClient } from './client.ts';
 import type { Markers } from './markers.ts';
 import { assertMessageId, checkMessage, type HalfMessage } from './message.ts';
 
@@ -36,7 +36,7 @@ export async function withMessage<Connection, T>(
 ): Promise<WithMessageResult<T>> {
   const checked = checkMessage(message);
   const { id } = checked;
-  await prepareMessage(tx.outbox, checked).catch(notBegun);
+  await prepareChecked(tx.outbox, checked).catch(notBegun);
   const outcome = await tx.db.transaction(id, (connection) => work(connection, id));
   if (outcome.end === 'committed') return { id, value: outcome.value, told: await tellCommitted(tx, id) };
   if (outcome.end === 'rolled-back') await rollbackMessage(tx.outbox, id).catch(() => undefined);

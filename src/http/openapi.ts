@@ -21,6 +21,11 @@ const problem = (description: string) => ({
 const eventProperties = {
   type: text(255, 'Dotted by convention; routes match on it.'),
   payload: { description: `Any JSON value, at most ${payloadBytesMax} bytes; stored digit for digit.` },
+  payloadBase64: nullable({
+    type: 'string',
+    contentEncoding: 'base64',
+    description: `In place of payload: at most ${payloadBytesMax} bytes, sent as they are. With a contentType of its own.`,
+  }),
   key: nullable(text(1024, 'What the event belongs to, such as an order id.')),
   headers: nullable({
     type: 'object',
@@ -34,8 +39,10 @@ const eventProperties = {
   }),
   source: nullable(text(1024, 'CloudEvents source.')),
   subject: nullable(text(1024, 'CloudEvents subject.')),
-  contentType: nullable(text(255, 'Default application/json.')),
+  contentType: nullable(text(255, 'Default application/json; required with payloadBase64.')),
 };
+
+const onePayload = [{ required: ['payload'] }, { required: ['payloadBase64', 'contentType'] }];
 
 const producerProperty = text(63, 'A name under producers: in outbox.yaml.');
 
@@ -126,13 +133,15 @@ const schemas = {
   HalfMessage: {
     type: 'object',
     additionalProperties: false,
-    required: ['producer', 'type', 'payload'],
+    required: ['producer', 'type'],
+    anyOf: onePayload,
     properties: { producer: producerProperty, ...eventProperties },
   },
   NewEvent: {
     type: 'object',
     additionalProperties: false,
-    required: ['type', 'payload'],
+    required: ['type'],
+    anyOf: onePayload,
     properties: {
       ...eventProperties,
       dedupKey: nullable(text(1024, 'A key of your own that names this event for ever.')),

@@ -1,11 +1,13 @@
 /** Bodies of the HTTP API → what enqueue and prepareMessage take. */
+import { base64Bytes } from '../core/base64.ts';
 import { memberText } from '../core/jsonMember.ts';
 import type { HalfMessage } from '../halfMessages/message.ts';
 import type { NewEvent } from '../produce/event.ts';
 import { RequestRefused } from './problem.ts';
 
 export const eventFields = [
-  ...['type', 'payload', 'key', 'headers', 'deliverAt', 'id', 'source', 'subject', 'contentType', 'dedupKey'],
+  ...['type', 'payload', 'payloadBase64', 'key', 'headers', 'deliverAt', 'id', 'source', 'subject'],
+  ...['contentType', 'dedupKey'],
 ] as const;
 export const messageFields = ['producer', ...eventFields.filter((field) => field !== 'dedupKey')] as const;
 
@@ -23,12 +25,34 @@ export function readMessageBody(body: unknown): HalfMessage {
 
 function read(body: unknown, fields: readonly string[]): Record<string, unknown> {
   const text = decode(body);
-  const { payload: _payload, deliverAt, ...rest } = parseObject(text, fields);
+  const { payload, payloadBase64, deliverAt, ...rest } = parseObject(text, fields);
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+  return {
+    ...given,
+    // Beside bytes a null is a field that was left out.
+    ...(payload == null && payloadBase64 != null
+      ? { payloadBytes: bytesOf(payloadBase64) }
+      : payloadOf(text, payloadBase64)),
+    ...(deliverAt == null ? {} : { deliverAt: momentOf(deliverAt) }),
+  };
+}
+
+function payloadOf(text: string, payloadBase64: unknown): { payloadText: string } {
   const payloadText = memberText(text, 'payload');
   if (payloadText === undefined)
-    throw new RequestRefused(400, 'payload: it is missing; any JSON value will do');
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
-  return { ...given, payloadText, ...(deliverAt == null ? {} : { deliverAt: momentOf(deliverAt) }) };
+    throw new RequestRefused(
+      400,
+      'payload: it is missing; any JSON value will do, or bytes as payloadBase64',
+    );
+  if (payloadBase64 != null)
+    throw new RequestRefused(400, 'expected exactly one of payload and payloadBase64');
+  return { payloadText };
+}
+
+function bytesOf(base64: unknown): Uint8Array {
+  const bytes = typeof base64 === 'string' ? base64Bytes(base64) : undefined;
+  if (bytes === undefined) throw new RequestRefused(400, 'payloadBase64: expected bytes in base64');
+  return bytes;
 }
 
 function decode(body: unknown): string {

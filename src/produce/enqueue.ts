@@ -3,7 +3,7 @@ import { OutboxError } from '../errors.ts';
 import { statementEnd } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
 import { assertTransaction, rowsExpected, type SqlClient } from './client.ts';
-import { assertEvent, payloadTextOf, type NewEvent } from './event.ts';
+import { assertEvent, checkedPayload, type CheckedPayload, type NewEvent } from './event.ts';
 import { explainRefusedEvent } from './refusals.ts';
 
 export type { SqlAnswer, SqlClient } from './client.ts';
@@ -66,7 +66,7 @@ function eventsText(events: readonly NewEvent[]): string {
   const rows = events.map((event, index) => {
     try {
       assertEvent(event);
-      return rowOf(event, payloadTextOf(event));
+      return rowOf(event, checkedPayload(event));
     } catch (error) {
       throw events.length === 1 ? error : atIndex(error, index);
     }
@@ -74,10 +74,10 @@ function eventsText(events: readonly NewEvent[]): string {
   return JSON.stringify(rows);
 }
 
-function rowOf(event: NewEvent, payload: string) {
+function rowOf(event: NewEvent, { payloadText, payloadBase64 }: CheckedPayload) {
   const { id, type, key, source, subject } = event;
   return {
-    ...{ id, type, payload, key, source, subject },
+    ...{ id, type, payload: payloadText, payload_bytes: payloadBase64, key, source, subject },
     headers: event.headers === undefined ? undefined : JSON.stringify(event.headers),
     deliver_at: event.deliverAt?.toISOString(),
     content_type: event.contentType,

@@ -1,14 +1,26 @@
 import { invalidEvent as invalid, stringifyPayload, type JsonPayload } from './payload.ts';
 
-/** What a producer hands to `enqueue`: the fields of an event, and its payload as a value or as text. */
+/** What a producer hands to `enqueue`: the fields of an event, and its payload as a value, as text or as bytes. */
 export type NewEvent = EventFields & EventPayload;
 
-/** Exactly one of the two; at most 1 MiB as PostgreSQL prints it. */
+/** Exactly one of the three; at most 1 MiB, of JSON as PostgreSQL prints it. */
 export type EventPayload =
   /** A value, made into JSON by the rules of JSON.stringify; see {@link JsonPayload}. */
-  | { readonly payload: JsonPayload; readonly payloadText?: undefined }
+  | { readonly payload: JsonPayload; readonly payloadText?: undefined; readonly payloadBytes?: undefined }
   /** JSON text, stored digit for digit: for numbers that JavaScript cannot hold. */
-  | { readonly payloadText: string; readonly payload?: undefined };
+  | { readonly payloadText: string; readonly payload?: undefined; readonly payloadBytes?: undefined }
+  /** Bytes, stored and sent as they are. Their content type says what they are, and is not `application/json`. */
+  | {
+      readonly payloadBytes: Uint8Array;
+      readonly contentType: string;
+      readonly payload?: undefined;
+      readonly payloadText?: undefined;
+    };
+
+/** A payload that was looked at: JSON as text, or bytes in base64. */
+export type CheckedPayload =
+  | { readonly payloadText: string; readonly payloadBase64?: undefined }
+  | { readonly payloadBase64: string; readonly payloadText?: undefined };
 
 export interface EventFields {
   /** Dotted by convention, `order.created`; 1 to 255 bytes. Routes match on it. */
@@ -25,7 +37,7 @@ export interface EventFields {
   readonly source?: string;
   /** What it is about within that system; 1 to 1024 bytes. CloudEvents send it as `ce-subject`. */
   readonly subject?: string;
-  /** Default `application/json`. */
+  /** Default `application/json`; required with `payloadBytes`. Under one that is not JSON a payload that is a string arrives without quotes. */
   readonly contentType?: string;
   /** A key of your own that names this event for as long as `retention.dedupKeys` says, for instance an id of another system. */
   readonly dedupKey?: string;
@@ -39,16 +51,39 @@ const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF
 /** The same half a character as an escape: `\ud800` that no `\udc00` follows, and the other way round. */
 const escapedHalf =
   /\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}/i;
-/**
- * The payload's text.
- * @throws OutboxError OUTBOX_EVENT_INVALID naming the place inside the payload
- */
-export function payloadTextOf(event: NewEvent): string {
-  if ((event.payload === undefined) === (event.payloadText === undefined)) {
-    throw invalid('payload', 'expected exactly one of payload and payloadText');
-  }
-  if (event.payloadText !== undefined) return checkedText(event.payloadText);
-  return checkedText(stringifyPayload(event.payload));
+
+/** @throws OutboxError OUTBOX_EVENT_INVALID naming the place inside the payload */
+export function checkedPayload({
+  payload,
+  payloadText,
+  payloadBytes,
+  contentType,
+}: EventPayload & { readonly contentType?: string }): CheckedPayload {
+  const given = [payload, payloadText, payloadBytes].filter((each) => each !== undefined);
+  if (given.length !== 1)
+    throw invalid('payload', 'expected exactly one of payload, payloadText and payloadBytes');
+  if (payloadBytes !== undefined) return { payloadBase64: base64Of(payloadBytes, contentType) };
+  return { payloadText: checkedText(payloadText ?? stringifyPayload(payload)) };
+}
+
+function base64Of(bytes: Uint8Array, contentType: string | undefined): string {
+  // By its tag: one of another realm, as in Jest, is no instance of this one's class.
+  if (Object.prototype.toString.call(bytes) !== '[object Uint8Array]')
+    throw invalid('payloadBytes', 'expected a Uint8Array');
+  if (contentType === undefined || contentType.toLowerCase() === 'application/json')
+    throw invalid(
+      'contentType',
+      'payloadBytes need one that says what they are, such as application/avro; JSON goes into payload',
+    );
+  if (bytes.byteLength > payloadBytesMax) throw tooLarge('payloadBytes', bytes.byteLength);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}
+
+function tooLarge(field: string, bytes: number) {
+  return invalid(
+    field,
+    `${bytes} bytes are more than the ${payloadBytesMax} a payload may have; store the document and send its address`,
+  );
 }
 
 function checkedText(text: string): string {
@@ -64,12 +99,7 @@ function checkedText(text: string): string {
   if (unstorable.test(text) || escapedHalf.test(escapes))
     throw invalid('payload', 'a lone surrogate (half a character) cannot be stored');
   const bytes = Buffer.byteLength(text);
-  if (bytes > payloadBytesMax) {
-    throw invalid(
-      'payload',
-      `${bytes} bytes are more than the ${payloadBytesMax} a payload may have; store the document and send its address`,
-    );
-  }
+  if (bytes > payloadBytesMax) throw tooLarge('payload', bytes);
   return text;
 }
 

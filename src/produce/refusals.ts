@@ -15,6 +15,10 @@ const bySqlState: Readonly<Record<string, string>> = {
 
 const byConstraint: Readonly<Record<string, string>> = {
   events_payload_fits: `payload: more than ${payloadBytesMax} bytes as PostgreSQL prints it (with a space after each colon and comma)`,
+  events_payload_bytes_fit: `payloadBytes: more than ${payloadBytesMax} bytes`,
+  events_have_one_payload: 'payload: expected exactly one of payload and payload_bytes',
+  events_bytes_say_what_they_are:
+    'contentType: payload_bytes need one that says what they are, such as application/avro',
   events_headers_are_strings: 'headers: more than 16384 bytes',
   events_content_type_fits: 'contentType: expected a media type such as application/json',
 };

@@ -39,7 +39,10 @@ export interface DeliveryRow {
   readonly contentType: string;
   /** When it was written, milliseconds since 1970. */
   readonly createdMs: number;
-  readonly payload: string;
+  /** JSON as PostgreSQL prints it; null of an event of bytes, and of one that is gone. */
+  readonly payload: string | null;
+  /** Null of an event of JSON, and of one that is gone. */
+  readonly payloadBytes: Uint8Array | null;
   readonly headers: string;
   /** What the destination's `paths` found; null where it has none. */
   readonly extracted: Readonly<Record<string, string | null>> | null;
@@ -163,7 +166,7 @@ export async function beginAlone(
 /** Columns of outbox.load_rows as `r`, and what the templates of a row's destination need of its payload. */
 export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
   r.since_first_ms as "sinceFirstMs", r.order_key as "orderKey", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
-  r.created_ms as "createdMs", r.payload, r.headers,
+  r.created_ms as "createdMs", r.payload, r.payload_bytes as "payloadBytes", r.headers,
   case when r.destination in (select name from outbox.destinations where paths is not null)
        then outbox.extracted(r.destination, r.payload) end as extracted`;
 

@@ -1,3 +1,4 @@
+import { base64 } from './base64Column.ts';
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { iso } from './isoColumn.ts';
@@ -117,8 +118,10 @@ export interface DeadLetterEvent {
   readonly contentType: string;
   readonly createdAt: string;
   readonly deliverAt: string | null;
-  /** As PostgreSQL prints it: the bytes a receiver gets. */
-  readonly payloadText: string;
+  /** JSON as PostgreSQL prints it; null of bytes. */
+  readonly payloadText: string | null;
+  /** Null of JSON. */
+  readonly payloadBase64: string | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -127,7 +130,8 @@ export async function readDeadLetterEvent(db: Queryable, id: number): Promise<De
   return firstOf<DeadLetterEvent>(
     db,
     `select e.key, e.source, e.subject, e.content_type as "contentType", ${iso('e.created_at')} as "createdAt",
-            ${iso('e.deliver_at')} as "deliverAt", coalesce(r.payload, e.payload)::text as "payloadText",
+            ${iso('e.deliver_at')} as "deliverAt", case when r.event_id is null then e.payload else r.payload end::text as "payloadText",
+            ${base64('case when r.event_id is null then e.payload_bytes else r.payload_bytes end')} as "payloadBase64",
             coalesce(r.headers, e.headers) as headers
      from outbox.dead_letters l
      cross join lateral (select * from outbox.events where id = l.event_id

@@ -1,4 +1,5 @@
 /** Everything the database knows of one event, for people. Times are ISO 8601 in UTC. */
+import { base64 } from './base64Column.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { iso } from './isoColumn.ts';
 
@@ -13,8 +14,10 @@ export interface StoredEvent {
   readonly createdAt: string;
   readonly deliverAt: string | null;
   readonly erasedAt: string | null;
-  /** As PostgreSQL prints it. */
-  readonly payloadText: string;
+  /** JSON as PostgreSQL prints it; null of bytes. */
+  readonly payloadText: string | null;
+  /** Null of JSON. */
+  readonly payloadBase64: string | null;
   readonly headers: Readonly<Record<string, string>>;
   /** Its day was dropped, and it was kept because a delivery was unsettled. */
   readonly kept: boolean;
@@ -23,7 +26,8 @@ export interface StoredEvent {
 /** Undefined when its day was dropped, or it never was. */
 export async function readEvent(db: Queryable, id: string): Promise<StoredEvent | undefined> {
   const columns = `id, type, key, source, subject, content_type as "contentType", dedup_key as "dedupKey", ${iso('created_at')} as "createdAt",
-    ${iso('deliver_at')} as "deliverAt", ${iso('erased_at')} as "erasedAt", payload::text as "payloadText", headers`;
+    ${iso('deliver_at')} as "deliverAt", ${iso('erased_at')} as "erasedAt", payload::text as "payloadText",
+    ${base64('payload_bytes')} as "payloadBase64", headers`;
   return firstOf<StoredEvent>(
     db,
     `select ${columns}, false as kept from outbox.events where id = $1
@@ -64,14 +68,16 @@ export interface StoredRevision {
   readonly madeAt: string;
   readonly madeBy: string | null;
   readonly reason: string | null;
-  readonly payloadText: string;
+  readonly payloadText: string | null;
+  readonly payloadBase64: string | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 export async function readRevisions(db: Queryable, eventId: string): Promise<StoredRevision[]> {
   return rowsOf<StoredRevision>(
     db,
-    `select destination, revision, ${iso('made_at')} as "madeAt", made_by as "madeBy", reason, payload::text as "payloadText", headers
+    `select destination, revision, ${iso('made_at')} as "madeAt", made_by as "madeBy", reason, payload::text as "payloadText",
+            ${base64('payload_bytes')} as "payloadBase64", headers
      from outbox.revisions where event_id = $1 order by destination, revision`,
     [eventId],
   );

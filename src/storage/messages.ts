@@ -1,3 +1,4 @@
+import { base64 } from './base64Column.ts';
 import type { MessageState } from '../core/messageState.ts';
 import type { CheckBackAnswer, ProducerConfig } from '../core/producer.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
@@ -45,15 +46,19 @@ export interface MessageContent {
   readonly source: string | null;
   readonly subject: string | null;
   readonly contentType: string;
-  readonly payloadText: string;
+  /** Null of bytes. */
+  readonly payloadText: string | null;
+  /** Null of JSON. */
+  readonly payloadBase64: string | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 export async function readMessageContent(db: Queryable, id: string): Promise<MessageContent | undefined> {
   return firstOf<MessageContent>(
     db,
-    `select key, source, subject, content_type as "contentType", payload::text as "payloadText", headers
-     from outbox.prepared_messages where id = $1 and payload is not null`,
+    `select key, source, subject, content_type as "contentType", payload::text as "payloadText",
+            ${base64('payload_bytes')} as "payloadBase64", headers
+     from outbox.prepared_messages where id = $1 and num_nonnulls(payload, payload_bytes) = 1`,
     [id],
   );
 }

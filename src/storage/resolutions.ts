@@ -24,7 +24,7 @@ export async function resolve(
   return row.answer;
 }
 
-/** Stores an edited text under the next revision and answers its number; undefined when there is no such delivery. */
+/** Stores an edited text, or edited bytes, under the next revision and answers its number; undefined when there is no such delivery. */
 export async function prepareRevision(
   db: Queryable,
   edit: {
@@ -32,6 +32,8 @@ export async function prepareRevision(
     readonly destination: string;
     /** JSON text, kept digit for digit; null leaves the payload as it is. */
     readonly payload: string | null;
+    /** In place of `payload`; null leaves it as it is, too. */
+    readonly payloadBytes?: Uint8Array | null;
     readonly headers: string | null;
     readonly actor: string | null;
     readonly reason: string | null;
@@ -39,8 +41,16 @@ export async function prepareRevision(
 ): Promise<number | undefined> {
   const row = await firstOf<{ revision: number | null }>(
     db,
-    'select outbox.prepare_revision($1, $2, $3, $4, $5, $6) as revision',
-    [edit.eventId, edit.destination, edit.payload, edit.headers, edit.actor, edit.reason],
+    'select outbox.prepare_revision($1, $2, $3, $4, $5, $6, $7) as revision',
+    [
+      edit.eventId,
+      edit.destination,
+      edit.payload,
+      edit.headers,
+      edit.actor,
+      edit.reason,
+      edit.payloadBytes ?? null,
+    ],
   );
   return row?.revision ?? undefined;
 }

@@ -61,6 +61,32 @@ test('events go where a template and their payload say, and what a template lack
   );
 });
 
+test('in a payload of bytes a template finds nothing, and says so', async () => {
+  const [database, folder] = await Promise.all([createTestDatabase(), folderWith()]);
+  const text = `name: ${database.name}\n${configOf(folder)}`;
+  const { config } = parseConfig(text, { destinationTypes });
+  await applyConfig(database.pool, config, text, 'test');
+  await startRun({ databaseUrl: database.url, destinationTypes });
+  const { id } = await enqueue(
+    database.pool,
+    { type: 'a', payloadBytes: Buffer.from('{"region": "eu"}'), contentType: 'application/avro' },
+    { ownTransaction: true },
+  );
+  await eventually(async () =>
+    expect(
+      await database.rows(
+        'select last_error_class, last_error from outbox.dead_letters where event_id = $1',
+        [id],
+      ),
+    ).toEqual([
+      {
+        last_error_class: 'invalid-message',
+        last_error: 'no file name: the payload is bytes (application/avro), in which $.region finds nothing',
+      },
+    ]),
+  );
+});
+
 test('an acknowledgement without a status that follows a failure is in the history', async () => {
   const [database, folder] = await Promise.all([createTestDatabase(), folderWith()]);
   const missing = join(folder, 'later');

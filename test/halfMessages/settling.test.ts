@@ -30,7 +30,7 @@ test('a committed message is an event, with all it was prepared with', async () 
     contentType: 'text/plain',
     deliverAt: new Date(Date.now() + 3_600_000),
   };
-  const { payload: _, ...rest } = message(given);
+  const { payload: _, payloadBytes: _bytes, ...rest } = message(given);
   const { id, state, inserted } = await prepareMessage(database.pool, {
     ...rest,
     payloadText: '{"total": 12345678901234567890.10}',

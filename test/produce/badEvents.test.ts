@@ -277,7 +277,7 @@ describe('a plain insert', () => {
   test.each([
     ['NUL in the payload', `insert into outbox.events (type, payload) values ('a', '"\\u0000"')`, '22P05'],
     ['half a character', `insert into outbox.events (type, payload) values ('a', '"\\ud800"')`, '22P02'],
-    ['no payload', `insert into outbox.events (type) values ('a')`, '23502'],
+    ['no payload', `insert into outbox.events (type) values ('a')`, '23514'],
     ['no type', `insert into outbox.events (payload) values ('{}')`, '23502'],
     ['no JSON', `insert into outbox.events (type, payload) values ('a', '{a}')`, '22P02'],
   ])('with %s is refused by PostgreSQL', async (_what, sql, code) => {

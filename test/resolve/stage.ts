@@ -100,7 +100,11 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
 }
 
 function askedFor({ body }: ReceivedRequest): { answer?: number; delayMs?: number } {
-  return (JSON.parse(body.toString()) as { answer?: number; delayMs?: number } | null) ?? {};
+  try {
+    return (JSON.parse(body.toString()) as { answer?: number; delayMs?: number } | null) ?? {};
+  } catch {
+    return {}; // A payload need not be JSON.
+  }
 }
 
 function bareId({ id }: ReceivedRequest): string {

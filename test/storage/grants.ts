@@ -24,7 +24,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       rollback_message rollback_messages uuid7 uuid7_time`,
     reads: '',
     tables: [
-      'events: INSERT(content_type, dedup_key, deliver_at, headers, id, key, payload, source, subject, type), SELECT(deliver_at, id, key, type)',
+      'events: INSERT(content_type, dedup_key, deliver_at, headers, id, key, payload, payload_bytes, source, subject, type), SELECT(deliver_at, id, key, type)',
       'outgoing_events: INSERT, SELECT',
     ],
   },

@@ -2,12 +2,13 @@ import { enqueue } from '../../produce/enqueue.ts';
 import type { NewEvent } from '../../produce/event.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { isUnrouted } from '../../storage/status.ts';
-import { readPayload, type PayloadSource } from '../arguments.ts';
+import { readPayloadGiven, type AnyPayloadSource } from '../payloadGiven.ts';
 import { withDatabase } from '../database.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 
-export interface SendOptions extends PayloadSource {
+export interface SendOptions extends AnyPayloadSource {
+  readonly contentType?: string;
   readonly key?: string;
   readonly header?: Readonly<Record<string, string>>;
   readonly id?: string;
@@ -15,21 +16,27 @@ export interface SendOptions extends PayloadSource {
   readonly deliverAt?: Date;
 }
 
-/** `send`: one event, its payload's text untouched. */
+/** `send`: one event, its payload's text or bytes untouched. */
 export async function send(out: Output, type: string, options: SendOptions): Promise<void> {
-  const payloadText = await readPayload(options, 'read');
-  if (payloadText === undefined)
-    refuseUsage('no payload', 'Give --payload, --file, or pipe JSON into this command.');
-  const { key, header, id, dedupKey, deliverAt } = options;
-  const event: NewEvent = {
+  const payload = await readPayloadGiven(options, 'read');
+  if (payload === undefined)
+    refuseUsage(
+      'no payload',
+      'Give --payload or --file with JSON, --payload-file or --payload-base64 with bytes, or pipe JSON into this command.',
+    );
+  const { key, header, id, dedupKey, deliverAt, contentType } = options;
+  if ('payloadBytes' in payload && contentType === undefined)
+    refuseUsage('bytes need a content type', 'Give --content-type, such as application/avro or text/csv.');
+  const event = {
     type,
-    payloadText,
+    ...payload,
+    ...(contentType === undefined ? {} : { contentType }),
     ...(key === undefined ? {} : { key }),
     ...(header === undefined ? {} : { headers: header }),
     ...(id === undefined ? {} : { id }),
     ...(dedupKey === undefined ? {} : { dedupKey }),
     ...(deliverAt === undefined ? {} : { deliverAt }),
-  };
+  } as NewEvent;
   // A producer's role may insert events and nothing else, not even ask for the schema's version.
   await withDatabase(
     async (pool) => {

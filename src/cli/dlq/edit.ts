@@ -2,27 +2,27 @@ import type { Pool } from '../../storage/connect.ts';
 import { readDeadLetterEvent, type DeadLetter } from '../../storage/deadLetters.ts';
 import { prepareRevision } from '../../storage/resolutions.ts';
 import { OutboxError } from '../../errors.ts';
-import { readPayload, type PayloadSource } from '../arguments.ts';
+import { readPayloadGiven, type AnyPayloadSource, type PayloadGiven } from '../payloadGiven.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 import { whoOf, type WhoOptions } from './who.ts';
 
-export interface EditOptions extends WhoOptions, PayloadSource {
+export interface EditOptions extends WhoOptions, AnyPayloadSource {
   readonly header?: Readonly<Record<string, string>>;
 }
 
 /** `dlq edit`: the new text is stored first and the command names it by number, so no payload enters a workflow's history. */
 export async function edit(out: Output, id: number, options: EditOptions): Promise<0 | 1 | 3> {
-  const payload = await readPayload(options, 'ignore');
+  const payload = await readPayloadGiven(options, 'ignore');
   if (payload === undefined && options.header === undefined)
-    refuseUsage('nothing to change', 'Give --payload, --file or --header.');
+    refuseUsage('nothing to change', 'Give --payload, --file, --payload-file, --payload-base64 or --header.');
   // After the mistakes: it loads Temporal, which takes its time.
   const { openOnes, reportResolved, withOperator } = await import('./operate.ts');
   return withOperator(out, options.timeout, async (operator, pool) => {
     const { open, refused } = await openOnes(pool, [id]);
     const [letter] = open;
     if (letter === undefined) return reportResolved(out, 'edit', refused);
-    const revision = await prepare(pool, letter, payload ?? null, options);
+    const revision = await prepare(pool, letter, payload, options);
     const resolution = { action: 'edit', ...whoOf(options), revision } as const;
     return reportResolved(out, 'edit', await operator.resolveDeadLetters([letter], resolution));
   });
@@ -31,7 +31,7 @@ export async function edit(out: Output, id: number, options: EditOptions): Promi
 async function prepare(
   pool: Pool,
   letter: DeadLetter,
-  payload: string | null,
+  payload: PayloadGiven | undefined,
   options: EditOptions,
 ): Promise<number> {
   const { actor, reason = null } = whoOf(options);
@@ -40,7 +40,8 @@ async function prepare(
   const revision = await prepareRevision(pool, {
     eventId,
     destination,
-    payload,
+    payload: payload !== undefined && 'payloadText' in payload ? payload.payloadText : null,
+    payloadBytes: payload !== undefined && 'payloadBytes' in payload ? payload.payloadBytes : null,
     headers,
     actor,
     reason,
@@ -63,7 +64,7 @@ async function mergedHeaders(
   return JSON.stringify({ ...event?.headers, ...given });
 }
 
-/** Check violations, and text that jsonb does not take (NUL, half characters). */
+/** Check violations, text that jsonb does not take (NUL, half characters), and JSON for bytes or bytes for JSON. */
 function explain(error: unknown): unknown {
   const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string };
   if (code === '23514') {
@@ -73,6 +74,7 @@ function explain(error: unknown): unknown {
       { cause: error },
     );
   }
+  if (code === 'P0001') return new OutboxError('OUTBOX_COMMAND_REFUSED', message, { cause: error });
   if (!code.startsWith('22')) return error;
   return new OutboxError('OUTBOX_COMMAND_REFUSED', `PostgreSQL does not take this payload: ${message}`, {
     cause: error,

@@ -14,6 +14,7 @@ import { pauseNoteOf } from '../../storage/paused.ts';
 import { readBlockedKeys } from '../../storage/status.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
+import { payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
@@ -140,8 +141,7 @@ function eventText({ event }: Details, colours: Colours): string {
       printable(value),
     ]),
   ];
-  // JSON escapes control characters below 0x20; what else could steer a terminal is taken out.
-  return `${colours.bold('event')}\n${facts(lines, colours)}\n${colours.bold('payload')}\n${printable(event.payloadText)}\n`;
+  return `${colours.bold('event')}\n${facts(lines, colours)}\n${payloadShown(event, colours)}`;
 }
 
 function section(title: string, lines: readonly string[], colours: Colours): string {

@@ -6,6 +6,7 @@ import { isUnrouted } from '../../storage/status.ts';
 import { attemptTable } from '../attemptTable.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
+import { payloadInShort, payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, facts, table } from '../table.ts';
@@ -84,6 +85,7 @@ function eventText({ id, event, unrouted }: Story, colours: Colours): string {
     ...optional('dedup key', event.dedupKey),
     ...optional('source', event.source),
     ...optional('subject', event.subject),
+    ...optional('content type', event.contentType === 'application/json' ? null : event.contentType),
     ...Object.entries(event.headers).map(([name, value]): [string, string] => [
       `header ${printable(name)}`,
       printable(value),
@@ -92,7 +94,7 @@ function eventText({ id, event, unrouted }: Story, colours: Colours): string {
   ];
   const payload =
     event.erasedAt === null
-      ? `${colours.bold('payload')}\n${printable(event.payloadText)}\n`
+      ? payloadShown(event, colours)
       : `${colours.yellow(`erased ${shortTime(event.erasedAt)} UTC`)}\n`;
   return `${colours.bold(`event ${id}`)}\n${facts(known, colours)}\n${payload}`;
 }
@@ -141,11 +143,11 @@ function revisionText({
   madeAt,
   madeBy,
   reason,
-  payloadText,
+  ...payload
 }: Story['revisions'][number]): string {
   const why = reason === null ? '' : ` (${printable(reason)})`;
   const who = printable(madeBy ?? 'somebody');
-  return `${shortTime(madeAt)}  revision ${revision} for ${destination} by ${who}${why}: ${cut(printable(payloadText), 200)}`;
+  return `${shortTime(madeAt)}  revision ${revision} for ${destination} by ${who}${why}: ${cut(payloadInShort(payload), 200)}`;
 }
 
 function auditText({ at, action, actor, via, outcome, message, reason }: Story['audit'][number]): string {

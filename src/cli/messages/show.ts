@@ -3,6 +3,7 @@ import { OutboxError } from '../../errors.ts';
 import { readMessageAudit, readMessageContent, readMessageState } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
+import { payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
@@ -74,7 +75,7 @@ function contentText({ content }: Details, colours: Colours): string {
       printable(value),
     ]),
   ];
-  return `${colours.bold('content')}\n${facts(lines, colours)}\n${printable(content.payloadText)}\n`;
+  return `${colours.bold('content')}\n${facts(lines, colours)}\n${payloadShown(content, colours)}`;
 }
 
 function auditText({ audit }: Details, colours: Colours): string {

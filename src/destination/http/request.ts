@@ -12,7 +12,7 @@ export interface HttpRequest {
   readonly method: 'POST' | 'PUT' | 'PATCH';
   /** Name, value, name, value. */
   readonly headers: string[];
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** The request, or in words why no request can carry this message. `timestamp` is in unix seconds, as text. */

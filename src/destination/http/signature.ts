@@ -13,11 +13,21 @@ export function signingKey(secret: string): KeyObject {
  * two updates 1.5 µs, two `crypto.hash` calls with the pads prepared 1.6 µs. The pure-JavaScript reference library
  * takes a quarter of the whole throughput.
  */
-export function signatures(keys: readonly KeyObject[], id: string, timestamp: string, body: string): string {
-  const signed = `${id}.${timestamp}.${body}`;
+export function signatures(
+  keys: readonly KeyObject[],
+  id: string,
+  timestamp: string,
+  body: string | Uint8Array,
+): string {
+  const signed =
+    typeof body === 'string' ? `${id}.${timestamp}.${body}` : withBytes(`${id}.${timestamp}.`, body);
   let value = '';
   for (const key of keys) {
     value += `${value === '' ? '' : ' '}v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
   }
   return value;
+}
+
+function withBytes(before: string, body: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(before), body]);
 }

@@ -1,4 +1,5 @@
 /** CloudEvents 1.0.2: an event's attributes, and the JSON of structured mode. How attributes travel is each protocol's own binding. */
+import { isJsonType } from '../../core/mediaType.ts';
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
 
@@ -28,17 +29,20 @@ export function cloudEventAttributes(message: OutgoingMessage): [name: string, v
 
 /**
  * The envelope of structured mode. The payload's text is put in as it is: parsing it would round integers beyond
- * 2^53. Data whose content type is not JSON becomes a JSON string, as the JSON format asks (section 3.1).
+ * 2^53. Data whose content type is not JSON becomes a JSON string, as the JSON format asks (section 3.1), and bytes `data_base64`.
  */
 export function structuredBody(message: OutgoingMessage): string {
   const attributes = JSON.stringify({
     ...Object.fromEntries(cloudEventAttributes(message)),
     datacontenttype: message.contentType,
   });
-  const data = isJson(message.contentType) ? message.payload : JSON.stringify(message.payload);
-  return `${attributes.slice(0, -1)},"data":${data}}`;
+  return `${attributes.slice(0, -1)},${dataMember(message)}}`;
 }
 
-export function isJson(contentType: string): boolean {
-  return /^[^/;\s]+\/(?:[^;\s]+\+)?json\s*(?:;|$)/i.test(contentType);
+function dataMember({ payload, contentType }: OutgoingMessage): string {
+  if (typeof payload !== 'string') {
+    const { buffer, byteOffset, byteLength } = payload;
+    return `"data_base64":"${Buffer.from(buffer, byteOffset, byteLength).toString('base64')}"`;
+  }
+  return `"data":${isJsonType(contentType) ? payload : JSON.stringify(payload)}`;
 }

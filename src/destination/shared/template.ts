@@ -82,7 +82,13 @@ function valueOf(part: Exclude<Part, { kind: 'text' }>, message: OutgoingMessage
   const { extracted } = message;
   if (extracted === undefined || !Object.hasOwn(extracted, part.path))
     return { notLoaded: `${part.path} was not evaluated: the configuration changed meanwhile` };
-  return extracted[part.path] ?? { missing: `the payload has no text, number or boolean at ${part.path}` };
+  return extracted[part.path] ?? { missing: nothingAt(part.path, message) };
+}
+
+function nothingAt(path: string, { payload, contentType }: OutgoingMessage): string {
+  return typeof payload === 'string'
+    ? `the payload has no text, number or boolean at ${path}`
+    : `the payload is bytes (${contentType}), in which ${path} finds nothing`;
 }
 
 function fieldOf(field: Field, message: OutgoingMessage): string | null {

@@ -33,7 +33,7 @@ begin
   execute 'revoke all on all sequences in schema outbox from outbox_producer, outbox_api, outbox_relay, outbox_operator';
   execute 'revoke all on all functions in schema outbox from outbox_producer, outbox_api, outbox_relay, outbox_operator';
   grant usage on schema outbox to outbox_producer, outbox_api, outbox_relay, outbox_operator;
-  grant insert (id, type, key, payload, headers, deliver_at, source, subject, content_type, dedup_key) on outbox.events to outbox_producer;
+  grant insert (id, type, key, payload, payload_bytes, headers, deliver_at, source, subject, content_type, dedup_key) on outbox.events to outbox_producer;
   grant select (id, type, key, deliver_at) on outbox.events to outbox_producer;
   grant insert, select on outbox.outgoing_events to outbox_producer;
   grant select on outbox.migrations to outbox_api;
@@ -101,7 +101,7 @@ begin
   end loop;
 
   -- What an operator writes goes through these and through signals to workflows; no table is open to changes by hand.
-  alter function outbox.prepare_revision(uuid, text, text, text, text, text) security definer;
+  alter function outbox.prepare_revision(uuid, text, text, text, text, text, bytea) security definer;
   alter function outbox.apply_config(jsonb, text, text, text) security definer;
 
   -- What somebody makes by hand as the owner is not open to everybody either. PostgreSQL has no such default for a schema alone. It takes
