@@ -9,6 +9,7 @@ import { runHandler } from '../inbox/processOnce.ts';
 import { acknowledgement, answerTo, isFault, refusal, type Answer } from './answers.ts';
 import { fastifyPlugin, type FastifyReceiver } from './fastify.ts';
 import { fetchHandler, type FetchRequest } from './fetch.ts';
+import { judgeFormBy, methods } from './form.ts';
 import { headerOf, type HeaderSource } from './headers.ts';
 import { nodeListener } from './listener.ts';
 import { ReceivedMessage } from './message.ts';
@@ -36,6 +37,11 @@ export interface ReceiverOptions<Client extends ReceiverClient = PoolClient> ext
   readonly toleranceSeconds?: number;
   /** Larger bodies are answered 413. Default 2 MiB; payloads of our sender have at most 1 MiB. */
   readonly maxBodyBytes?: number;
+  /**
+   * Media types that are taken, such as `['application/avro']`, `['text/*']` or `['*\/*']`; others are answered 415. Default JSON in UTF-8. Of
+   * events of bytes the handler reads `message.body`.
+   */
+  readonly contentTypes?: readonly string[];
   /** Messages at work at once; more are answered 429, which costs them nothing. Default 200. */
   readonly maxInFlight?: number;
   /** Told of what went wrong here and was answered 500 or 503. Default: a line on stderr. */
@@ -58,7 +64,6 @@ export interface Receiver {
 }
 
 const mebibyte = 1024 * 1024;
-const methods = ['POST', 'PUT', 'PATCH'];
 const isolations = ['read committed', 'repeatable read', 'serializable'] as const;
 
 /**
@@ -80,6 +85,7 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
   const { toleranceSeconds = 300 } = options;
   const verify = createVerifier(options.secrets, { toleranceSeconds });
   const judgeSigned = createHeaderJudge({ toleranceSeconds });
+  const judgeForm = judgeFormBy(options.contentTypes);
   const tell = teller(options.onError);
   hearIdleErrors(pool, tell);
   let inFlight = 0;
@@ -147,19 +153,6 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     fetch: fetchHandler(parts),
     fastify: fastifyPlugin({ judge, answer, maxBodyBytes, methods }),
   };
-}
-
-/** Null when there is nothing wrong with it. */
-function judgeForm(method: string, headers: HeaderSource): Answer | null {
-  if (!methods.includes(method))
-    return refusal(405, 'expected POST, PUT or PATCH', { allow: methods.join(', ') });
-  const encoding = headerOf(headers, 'content-encoding');
-  if (encoding !== undefined && encoding !== 'identity')
-    return refusal(415, 'expected a body without encoding');
-  const [type = '', ...parameters] = (headerOf(headers, 'content-type') ?? '').toLowerCase().split(';');
-  const isJson = /^application\/([\w.!#$&^-]+\+)?json$/.test(type.trim());
-  const isUtf8 = parameters.every((each) => !/^\s*charset\s*=/.test(each) || /=\s*"?utf-8"?\s*$/.test(each));
-  return isJson && isUtf8 ? null : refusal(415, 'expected application/json in UTF-8');
 }
 
 /** Before the body: what is announced. HTTP servers refuse most of it themselves. */

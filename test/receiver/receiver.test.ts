@@ -114,6 +114,26 @@ describe.each(Object.keys(servers))('%s', (kind) => {
       expect((await deliver(url, uuid7(), '{}', { 'content-type': type })).status).toBe(204);
   });
 
+  test('takes the content types it is told to take, and no other', async () => {
+    const bodies: Buffer[] = [];
+    const handler = (_client: unknown, { body }: { body: Uint8Array }): void =>
+      void bodies.push(Buffer.from(body));
+    const url = await serve({ contentTypes: ['application/AVRO', 'text/*'], handler }, kind);
+    const every = Buffer.from(Uint8Array.from({ length: 256 }, (_, value) => value));
+    for (const type of ['application/avro', 'Text/CSV; charset=latin1'])
+      expect((await deliver(url, uuid7(), every, { 'content-type': type })).status).toBe(204);
+    expect(bodies).toEqual([every, every]);
+    // Of what is no media type at all servers have their own word.
+    for (const type of ['application/json', 'application/avro2', '', 'text']) {
+      const { status, text } = await deliver(url, uuid7(), '{}', { 'content-type': type });
+      expect(status).toBe(415);
+      if (type.includes('/')) expect(text).toBe('expected application/avro or text/*\n');
+    }
+    const anything = await serve({ contentTypes: ['*/*'] }, kind);
+    for (const type of ['image/png', 'application/json'])
+      expect((await deliver(anything, uuid7(), every, { 'content-type': type })).status).toBe(204);
+  });
+
   test('refuses a request without a signature, body or not', async () => {
     const url = await serve({}, kind);
     expect(await post(url, { headers: { 'content-type': 'application/json' }, body: '{}' })).toMatchObject({
@@ -494,6 +514,8 @@ test.each([
   ['no consumer', { consumer: '' }, 'OUTBOX_INBOX_INVALID'],
   ['no secret', { secrets: [] }, 'OUTBOX_SECRET_MISSING'],
   ['a malformed secret', { secrets: ['whsec_'] }, 'OUTBOX_SECRET_MISSING'],
+  ['no content types', { contentTypes: [] }, 'OUTBOX_INBOX_INVALID'],
+  ['a content type that is none', { contentTypes: ['json'] }, 'OUTBOX_INBOX_INVALID'],
   ['a body of 0 bytes', { maxBodyBytes: 0 }, 'OUTBOX_INBOX_INVALID'],
   ['nothing in flight', { maxInFlight: -1 }, 'OUTBOX_INBOX_INVALID'],
   ['a tolerance of 0', { toleranceSeconds: 0 }, 'OUTBOX_INBOX_INVALID'],

@@ -73,7 +73,11 @@ export interface Post {
 }
 
 /** As our sender signs it. */
-export function signed(id: string, body: string, headers: Readonly<Record<string, string>> = {}) {
+export function signed(
+  id: string,
+  body: string | Uint8Array,
+  headers: Readonly<Record<string, string>> = {},
+) {
   const timestamp = String(Math.floor(Date.now() / 1000));
   return {
     'content-type': 'application/json',
@@ -102,7 +106,7 @@ export async function post(
 export async function deliver(
   url: string,
   id: string,
-  body = '{"total": 1}',
+  body: string | Uint8Array = '{"total": 1}',
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answered> {
   return post(url, { body, headers: signed(id, body, headers) });
