@@ -60,8 +60,11 @@ async function linesOf(path: string): Promise<Received[]> {
   const text = await readFile(path, 'utf8').catch(() => '');
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => {
-    const { id, payload, key, headers } = JSON.parse(line) as Omit<Received, 'body'> & { payload: string };
-    return { id, body: payload, key, headers };
+    const { id, payload, key, headers } = JSON.parse(line) as Omit<Received, 'body'> & {
+      payload: string | { base64: string };
+    };
+    const body = typeof payload === 'string' ? payload : Buffer.from(payload.base64, 'base64');
+    return { id, body, key, headers };
   });
 }
 

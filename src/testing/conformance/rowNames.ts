@@ -25,6 +25,7 @@ export const rows = {
   'non-ascii': 'types, keys and payloads beyond ASCII arrive as they are',
   'non-ascii-headers': 'values of headers beyond ASCII arrive as they are',
   'empty-payload': 'an empty payload arrives, empty',
+  bytes: 'a payload of bytes arrives as it is, whatever they are',
   'one-mebibyte': 'a payload of 1 MiB arrives whole',
   tls: 'over TLS it trusts the authority it is given, and no other server',
   'mutual-tls': 'over TLS it shows the certificate it is given, and without one it is not let in',

@@ -91,6 +91,7 @@ function rowsWith(outbox: ConformanceOptions['outbox']): Readonly<Record<RowName
     'non-ascii': shapes.nonAscii,
     'non-ascii-headers': shapes.nonAsciiHeaders,
     'empty-payload': shapes.emptyPayload,
+    bytes: shapes.bytes,
     'one-mebibyte': shapes.oneMebibyte,
     tls: connections.tls,
     'mutual-tls': connections.mutualTls,

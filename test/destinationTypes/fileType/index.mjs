@@ -50,7 +50,10 @@ export default defineDestinationType({
     return pipelinedSender(
       {
         async publish(message) {
-          const { eventId, revision, type, key, payload } = message;
+          const { eventId, revision, type, key } = message;
+          // A line is text: bytes stand in it as such, in base64.
+          const payload =
+            typeof message.payload === 'string' ? message.payload : { base64: toBase64(message.payload) };
           const headers = Object.fromEntries(messageHeaders(message, { cloudEvents: null }));
           const line = `${JSON.stringify({ id: messageId(eventId, revision), type, key, payload, headers })}\n`;
           requireSize(Buffer.byteLength(line), lineBytes, 'a line');
@@ -80,3 +83,5 @@ export default defineDestinationType({
       : [{ level: 'fail', found: `there is no folder ${folder}`, hint: `mkdir ${folder}` }];
   },
 });
+
+const toBase64 = (bytes) => Buffer.from(bytes).toString('base64');

@@ -44,6 +44,20 @@ export const emptyPayload: Row = {
   },
 };
 
+export const bytes: Row = {
+  async play(play) {
+    const topic = await play.server.topic();
+    const opened = play.open(topic);
+    const every = Uint8Array.from({ length: 256 }, (_, value) => value);
+    const contentType = 'application/octet-stream';
+    const messages = [every, every.toReversed(), new Uint8Array([0])].map((payload) =>
+      event({ payload, contentType }),
+    );
+    await settle(play, opened, messages);
+    await expectArrived(play, topic, messages);
+  },
+};
+
 export const oneMebibyte: Row = {
   async play(play) {
     const topic = await play.server.topic();
