@@ -96,7 +96,7 @@ async function drain(client: SQSClient, QueueUrl: string): Promise<Received[]> {
       );
       received.push({
         id: headers['webhook-id'] ?? '',
-        body: Body,
+        body: headers['content-transfer-encoding'] === 'base64' ? Buffer.from(Body, 'base64') : Body,
         key: headers['outbox-key'] ?? null,
         headers: { ...headers, ...(JSON.parse(headers['outbox-headers'] ?? '{}') as object) },
       });

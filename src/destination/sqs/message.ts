@@ -20,6 +20,8 @@ export const bytesMax = 1024 * 1024;
 const attributesMax = 10;
 /** Headers that are no attributes, as JSON. */
 export const otherHeaders = 'outbox-headers';
+/** There where the body is bytes in base64. */
+export const transferEncoding = 'content-transfer-encoding';
 
 const attributeName = /^(?!aws\.|amazon\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)$/i;
 const outsideXml = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
@@ -30,7 +32,9 @@ export function sqsMessage(
   message: OutgoingMessage,
 ): SqsMessage {
   const structured = cloudEvents === 'structured';
-  const body = structured ? structuredBody(message) : message.payload;
+  const asText = structured ? structuredBody(message) : message.payload;
+  // A body of SQS is a text.
+  const body = typeof asText === 'string' ? asText : Buffer.from(asText).toString('base64');
   if (body === '') throw refused('invalid-message', 'its payload is empty, which SQS does not take');
   const at = body.search(outsideXml);
   if (at !== -1)
@@ -41,7 +45,8 @@ export function sqsMessage(
   const contentType = structured ? structuredContentType : message.contentType;
   const attributes = attributesOf([
     ['content-type', contentType],
-    ...messageHeaders(message, { own: new Set(['content-type']), cloudEvents: null }),
+    ...(typeof asText === 'string' ? [] : [[transferEncoding, 'base64'] as [string, string]]),
+    ...messageHeaders(message, { own: new Set(['content-type', transferEncoding]), cloudEvents: null }),
   ]);
   const bytes = sizeOf(body, attributes);
   requireSize(bytes, bytesMax, 'SQS, headers and all,');
