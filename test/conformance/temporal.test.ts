@@ -92,8 +92,11 @@ async function firstOf(client: Client, workflowId: string, runId: string): Promi
         JSON.parse(Buffer.from(data ?? []).toString()) as string,
       ]),
     );
-    const text = Buffer.from(input?.payloads?.[0]?.data ?? []).toString();
-    const body = headers['content-type'] === 'application/json' ? text : (JSON.parse(text) as string);
+    const { data, metadata } = input?.payloads?.[0] ?? {};
+    const bytes = Buffer.from(data ?? []);
+    const isText = Buffer.from(metadata?.['encoding'] ?? []).toString() === 'json/plain';
+    const isJson = headers['content-type'] === 'application/json';
+    const body = !isText ? bytes : isJson ? bytes.toString() : (JSON.parse(bytes.toString()) as string);
     return { id: headers['webhook-id'] ?? '', body, key: headers['outbox-key'] ?? null, headers };
   });
 }
