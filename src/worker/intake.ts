@@ -38,7 +38,8 @@ export class Intake implements Taking {
   #portion = portion.most;
   #queue: Portion | undefined;
   #queuedAt = 0;
-  #cameAt = performance.now();
+  /** Minus infinity: nothing did. */
+  #cameAt = -Infinity;
   #wake: (() => void) | undefined;
 
   constructor(options: IntakeOptions) {
@@ -62,7 +63,10 @@ export class Intake implements Taking {
     return !this.#closed && !this.hasSuccessor && now >= this.#options.successorFromMs;
   }
 
-  /** Something came in, or is waited for, within the time that the lane's traffic leads to expect. */
+  /**
+   * Something came in, or is waited for, within the time that the lane's traffic leads to expect. Where nothing ever did, there is no use in a next
+   * one: a lane that fell silent after an event a second would have one after another for good.
+   */
   get isUsed(): boolean {
     return this.#queue !== undefined || performance.now() - this.#cameAt < this.#options.patienceMs();
   }

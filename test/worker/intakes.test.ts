@@ -106,3 +106,15 @@ test('with half of the worker’s workflow tasks open none waits for anything', 
   expect(await waiting).toEqual([]);
   for (const intake of open) intake.close();
 });
+
+test('a batch that nothing joined is followed by none made in advance, whatever came before it', () => {
+  const intakes = fed();
+  intakes.noteTraffic('a');
+  intakes.noteTraffic('a');
+  const intake = intakes.open(noDatabase, batchOf('a'));
+  expect(intake.isUsed).toBe(false);
+  intake.asks();
+  intake.answered(joined('a', '1'));
+  expect(intake.isUsed).toBe(true);
+  intake.close();
+});
