@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { chunk, recordFailures } from '../../src/storage/attempts.ts';
+import { acknowledge, chunk, recordFailures } from '../../src/storage/attempts.ts';
 import {
   circuitsToWatch,
   claimProbe,
@@ -14,8 +14,10 @@ import {
   noteFailedProbe,
   parkPending,
   readStanding,
+  returnLostProbe,
   returnRows,
   type AttemptCounts,
+  type ClaimedProbe,
 } from '../../src/storage/circuits.ts';
 import { releaseBatch } from '../../src/storage/claims.ts';
 import type { TestDatabase } from '../support/index.ts';
@@ -168,6 +170,47 @@ test('probes take different events, those tried least first, and the first one o
   expect(await claim(database.pool, relayId)).toEqual([]);
   const looked = await database.rows(`select 1 from outbox.batches_to_check(interval '0', 10)`);
   expect(looked).toEqual([]);
+});
+
+test('what was in a lost probe is asked again when nobody else waits, alone, and is poison when that is lost time and again', async () => {
+  const [poison = '', ...others] = await writeEvents(database.pool, 5);
+  await open();
+  const lose = async () => {
+    const probe = await claimProbe(relay, 'billing', 3, 60_000, chunk);
+    expect(await returnLostProbe(relay, 'billing')).toBe(1);
+    return probe?.rows.map(({ eventId }) => eventId) ?? [];
+  };
+  const settle = async (probe: ClaimedProbe | undefined) => {
+    if (probe === undefined) throw new Error('nothing was claimed');
+    await acknowledge(
+      relay,
+      probe.batch,
+      probe.rows.map(({ seq }) => seq),
+      true,
+    );
+    await finishProbe(relay, probe.batch, 200);
+  };
+  const first = await lose();
+  expect(first).toContain(poison);
+  expect(first).toHaveLength(3);
+  // The two that were not in it are the next probe.
+  const second = await claimProbe(relay, 'billing', 3, 60_000, chunk);
+  expect(second?.rows.map(({ eventId }) => eventId).sort()).toEqual(
+    others.filter((id) => !first.includes(id)).sort(),
+  );
+  await settle(second);
+  // Of the three one at a time: the innocent go through, the other one is lost until it is parked.
+  for (let round = 0; round < 8; round += 1) {
+    const probe = await claimProbe(relay, 'billing', 3, 60_000, chunk);
+    if (probe === undefined) break;
+    expect(probe.rows).toHaveLength(1);
+    if (probe.rows[0]?.eventId === poison) expect(await returnLostProbe(relay, 'billing')).toBe(1);
+    else await settle(probe);
+  }
+  expect(
+    await database.rows('select event_id as id, reason, last_error_class as class from outbox.dead_letters'),
+  ).toEqual([{ id: poison, reason: 'poison', class: 'worker-lost' }]);
+  expect(await database.rows('select state from outbox.deliveries')).toEqual([{ state: 'parked' }]);
 });
 
 test('what a probe leaves gets workflows of its own', async () => {
