@@ -3,6 +3,7 @@ import { nearestWord } from '../core/nearest.ts';
 import { OutboxError } from '../errors.ts';
 import { namePattern } from '../settings/shapes.ts';
 import { http } from './http/index.ts';
+import { kafka } from './kafka/index.ts';
 import { nats } from './nats/index.ts';
 import { rabbitmq } from './rabbitmq/index.ts';
 import { sqs } from './sqs/index.ts';
@@ -10,7 +11,7 @@ import { temporal } from './temporal/index.ts';
 import { reservedKeys } from './policy/keys.ts';
 import type { DestinationType } from './type.ts';
 
-const ours: readonly DestinationType[] = [http, rabbitmq, nats, sqs, temporal];
+const ours: readonly DestinationType[] = [http, rabbitmq, kafka, nats, sqs, temporal];
 
 /** Destination types by the name that `type:` gives. */
 export class DestinationTypes {

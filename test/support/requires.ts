@@ -52,6 +52,11 @@ export const requires = {
   },
 };
 
+/** Skips the test that runs, saying why, unless what it needs is there. */
+export function skipUnless(isThere: boolean, otherwise: string): void {
+  found(isThere ? '' : undefined, otherwise);
+}
+
 function found(path: string | undefined, otherwise: string): string {
   if (path !== undefined) return path;
   const test = TestRunner.getCurrentTest();
