@@ -6,12 +6,14 @@ import { http } from './http/index.ts';
 import { kafka } from './kafka/index.ts';
 import { nats } from './nats/index.ts';
 import { rabbitmq } from './rabbitmq/index.ts';
+import { redis } from './redis/index.ts';
+import { rocketmq } from './rocketmq/index.ts';
 import { sqs } from './sqs/index.ts';
 import { temporal } from './temporal/index.ts';
 import { reservedKeys } from './policy/keys.ts';
 import type { DestinationType } from './type.ts';
 
-const ours: readonly DestinationType[] = [http, rabbitmq, kafka, nats, sqs, temporal];
+const ours: readonly DestinationType[] = [http, rabbitmq, kafka, nats, redis, rocketmq, sqs, temporal];
 
 /** Destination types by the name that `type:` gives. */
 export class DestinationTypes {

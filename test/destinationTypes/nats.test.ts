@@ -1,6 +1,4 @@
 /** type: nats against a real server. */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Connections } from '../../src/destination/shared/connections.ts';
 import { selfSigned } from '../support/certificate.ts';
@@ -12,7 +10,6 @@ import {
   startNats,
   type TestNats,
 } from '../support/brokers/nats.ts';
-import { brokerDirectory } from '../support/brokers/process.ts';
 import { requires, uniqueName } from '../support/index.ts';
 import { explained, failure, fileWith, kindsOf, look, numbered, numberOf, open, sendMany } from './opened.ts';
 import { problemsIn } from './support.ts';
@@ -265,13 +262,9 @@ describe('logins and certificates', () => {
 
   test('TLS with certificates on both sides; without ours the server refuses', async () => {
     requires.program('nats-server');
-    const directory = await brokerDirectory('nats-tls');
     const [ours, theirs] = [selfSigned(), selfSigned()];
-    const files = { cert: theirs.cert, key: theirs.key, ca: ours.cert };
-    for (const [name, pem] of Object.entries(files)) await writeFile(join(directory, name), pem);
     const { port } = await startNats({
-      config: `tls { cert_file: "${directory}/cert", key_file: "${directory}/key", ca_file: "${directory}/ca", verify: true }`,
-      tls: { ca: theirs.cert, ...ours },
+      tls: { server: theirs, clientCa: ours.cert, client: { ca: theirs.cert, ...ours } },
     });
     const env = { CA: theirs.cert, CERT: ours.cert, KEY: ours.key };
     const with_ = (tls: string) =>

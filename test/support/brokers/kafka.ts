@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Admin } from '@platformatic/kafka';
 import { freePort } from '../../../src/embedded/ports.ts';
-import { selfSigned } from '../../destination/support/certificate.ts';
+import { selfSigned } from '../certificate.ts';
 import { classPath } from './jars.ts';
 import { eventually } from '../eventually.ts';
-import { brokerDirectory, startBroker, type BrokerProcess } from './process.ts';
+import { atEnd } from '../cleanup.ts';
+import { brokerDirectory, launchBroker, type BrokerProcess } from './process.ts';
 
 export interface TestKafka extends BrokerProcess {
   /** `127.0.0.1:<port>` of each listener. */
@@ -17,29 +18,40 @@ export interface TestKafka extends BrokerProcess {
   readonly sasl: string;
   /** `localhost:<port>`; asks for our certificate. */
   readonly tls: string;
+  /** In the clear; leads clients to the proxy. */
+  readonly wire: string;
   /** The broker's certificate, and ours with its key. */
   readonly certificates: { readonly theirs: string; readonly ours: string; readonly ourKey: string };
 }
 
-/** Killed, and its data removed, when the test (or the file) ends. Makes no topics by itself. */
+/** Stopped when the test (or the file) ends. */
 export async function startKafka(): Promise<TestKafka> {
+  const server = await launchKafka();
+  atEnd(server.stop);
+  return server;
+}
+
+/** Makes no topics by itself. The caller stops it. `proxy`: what `wire` tells clients to connect to. */
+export async function launchKafka(proxy = '127.0.0.1:1'): Promise<TestKafka> {
   const directory = await brokerDirectory('kafka');
   const ports = {
     plain: await freePort(),
     sasl: await freePort(),
     tls: await freePort(),
     control: await freePort(),
+    wire: await freePort(),
   };
   const [theirs, ours] = [selfSigned(), selfSigned()];
   const file = join(directory, 'server.properties');
-  await writeFile(file, properties(directory, ports, { theirs, ours: ours.cert }));
+  await writeFile(file, properties(directory, ports, { theirs, ours: ours.cert, proxy }));
   const java = [`-Duser.home=${directory}`, '-cp', classPath('kafka')!];
   await promisify(execFile)('java', [
     ...java,
     ...['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qk', '-c', file],
   ]);
   const plain = `127.0.0.1:${ports.plain}`;
-  const process = await startBroker({
+  const process = await launchBroker({
+    directory,
     command: 'java',
     args: ['-Xmx512m', ...java, 'kafka.Kafka', file],
     port: ports.plain,
@@ -49,6 +61,7 @@ export async function startKafka(): Promise<TestKafka> {
     plain,
     sasl: `127.0.0.1:${ports.sasl}`,
     tls: `localhost:${ports.tls}`,
+    wire: `127.0.0.1:${ports.wire}`,
     certificates: { theirs: theirs.cert, ours: ours.cert, ourKey: ours.key },
     ...process,
   };
@@ -56,11 +69,16 @@ export async function startKafka(): Promise<TestKafka> {
 
 function properties(
   directory: string,
-  ports: Readonly<Record<'plain' | 'sasl' | 'tls' | 'control', number>>,
+  ports: Readonly<Record<'plain' | 'sasl' | 'tls' | 'control' | 'wire', number>>,
   {
     theirs,
     ours,
-  }: { readonly theirs: { readonly key: string; readonly cert: string }; readonly ours: string },
+    proxy,
+  }: {
+    readonly theirs: { readonly key: string; readonly cert: string };
+    readonly ours: string;
+    readonly proxy: string;
+  },
 ): string {
   const listeners = `PLAIN://127.0.0.1:${ports.plain},LOGIN://127.0.0.1:${ports.sasl},TLS://localhost:${ports.tls}`;
   const pem = (text: string) => text.trim().replaceAll('\n', '\\n\\\n');
@@ -69,9 +87,9 @@ function properties(
     'node.id=1',
     `controller.quorum.voters=1@127.0.0.1:${ports.control}`,
     'controller.listener.names=CONTROLLER',
-    `listeners=${listeners},CONTROLLER://127.0.0.1:${ports.control}`,
-    `advertised.listeners=${listeners}`,
-    'listener.security.protocol.map=PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT',
+    `listeners=${listeners},WIRE://127.0.0.1:${ports.wire},CONTROLLER://127.0.0.1:${ports.control}`,
+    `advertised.listeners=${listeners},WIRE://${proxy}`,
+    'listener.security.protocol.map=PLAIN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL,WIRE:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name=PLAIN',
     'sasl.enabled.mechanisms=PLAIN',
     'listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_outbox="right-pass" user_stranger="right-pass";',
@@ -130,6 +148,10 @@ export interface StoredRecord {
   readonly key: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly value: string | null;
+}
+
+export async function topicIsThere({ plain }: Pick<TestKafka, 'plain'>, topic: string): Promise<boolean> {
+  return (await administer(plain, (admin) => admin.listTopics({}))).includes(topic);
 }
 
 /** How many records were written to a topic. */

@@ -4,10 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { atEnd } from '../cleanup.ts';
 import { eventually } from '../eventually.ts';
 
 export interface BrokerProgram {
+  /** Of its data. */
+  readonly directory: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -24,17 +25,17 @@ export interface BrokerProcess {
   readonly kill9: () => Promise<void>;
   /** Again, with the same data; resolves when it takes clients. */
   readonly start: () => Promise<void>;
+  /** Ends it and removes its data. */
+  readonly stop: () => Promise<void>;
 }
 
-/** For its data; removed when the test (or the file) ends. */
-export async function brokerDirectory(name: string): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), `outbox-${name}-`));
-  atEnd(() => rm(directory, { recursive: true, force: true }));
-  return directory;
+/** For its data. */
+export function brokerDirectory(name: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), `outbox-${name}-`));
 }
 
-/** Started, and killed when the test (or the file) ends. */
-export async function startBroker(program: BrokerProgram): Promise<BrokerProcess> {
+/** The caller stops it. */
+export async function launchBroker(program: BrokerProgram): Promise<BrokerProcess> {
   let child: ChildProcess | undefined;
   let said = '';
   const kill9 = async (): Promise<void> => {
@@ -63,9 +64,17 @@ export async function startBroker(program: BrokerProgram): Promise<BrokerProcess
       { timeout: patience, interval: 100 },
     );
   };
-  atEnd(kill9);
-  await start();
-  return { kill9, start };
+  const stop = async (): Promise<void> => {
+    await kill9();
+    await rm(program.directory, { recursive: true, force: true });
+  };
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { kill9, start, stop };
 }
 
 /** Until the port can be listened at again. */

@@ -1,0 +1,71 @@
+import { describeDuration } from '../../core/duration.ts';
+import { isOutboxError } from '../../errors.ts';
+import { explainedTemplate } from '../shared/explainedTemplate.ts';
+import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { explainedAddress } from '../shared/serverAddress.ts';
+import type { DestinationType } from '../type.ts';
+import { ioredis } from './client.ts';
+import { inspectRedis } from './inspect.ts';
+import { normaliseRedis, redisKeys, type RedisInput, type RedisSettings } from './keys.ts';
+import { RedisPublisher } from './publisher.ts';
+import { checkRedis, schemes } from './rules.ts';
+import { prepareServer } from './server.ts';
+
+/** `type: redis`: an entry of a stream for each delivery, acknowledged by the server's reply. */
+export const redis: DestinationType<RedisSettings> = {
+  name: 'redis',
+  keys: redisKeys,
+  // Commands travel one behind another without waiting for replies.
+  defaults: { concurrency: 500 },
+  clients: [ioredis],
+  templates: ['stream'],
+  check: checkRedis,
+  normalise: (input) => normaliseRedis(input as RedisInput),
+  explain({ url, stream, cloudEvents, declare, maxLength, wait, retry }, { env, sample }) {
+    const address = explainedAddress(url, schemes, { env });
+    return {
+      facts: { address, stream, cloudEvents, declare, maxLength, wait },
+      address: `${address}, stream ${stream}`,
+      rows: [
+        [
+          'acknowledged',
+          wait === null
+            ? 'by the reply to XADD; it survives the server with appendonly yes'
+            : `by the reply to XADD and by ${wait.replicas} replicas within ${describeDuration(wait.timeoutMs)}`,
+        ],
+        ...(declare ? [['made if absent', 'the stream'] as const] : []),
+        ...(maxLength === null
+          ? []
+          : [['dropped', `the oldest above about ${maxLength} entries, read or not`] as const]),
+      ],
+      answers: [
+        [
+          'unreachable',
+          `no connection, no memory, a server that loads or only reads cost no attempt; tried for ${describeDuration(retry.scheduleToCloseTimeoutMs)}`,
+        ],
+        ['parks at once', 'too large, a stream without a name'],
+        [
+          'for example',
+          `${sample.type} with key ${sample.key} goes to stream ${explainedTemplate(stream, sample)}`,
+        ],
+      ],
+    };
+  },
+  problemOf(config, source) {
+    try {
+      prepareServer(config, source);
+      return null;
+    } catch (error) {
+      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
+    }
+  },
+  open(config, services) {
+    const problem = redis.problemOf(config, services);
+    if (problem !== null) return unusableSender(config.name, problem);
+    const server = prepareServer(config, services);
+    const { timeoutMs, concurrency } = config;
+    const options = { timeoutMs, concurrency, share: services.share, secrets: server.secrets };
+    return pipelinedSender(new RedisPublisher(config, server, services.connections), options);
+  },
+  inspect: inspectRedis,
+};

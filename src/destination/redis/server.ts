@@ -1,0 +1,96 @@
+/** The server a destination names, and the connection to it that all of its destinations share. */
+import type * as Ioredis from 'ioredis';
+import type { Redis } from 'ioredis';
+import { loadClient } from '../shared/clients.ts';
+import { readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
+import { readTls } from '../shared/tls.ts';
+import type { SecretSource } from '../type.ts';
+import { ioredis } from './client.ts';
+import type { RedisSettings } from './keys.ts';
+import { schemes } from './rules.ts';
+
+export interface Server {
+  readonly url: URL;
+  /** For messages: without user and password. */
+  readonly label: string;
+  readonly tls: Readonly<Record<string, unknown>> | undefined;
+  readonly secrets: readonly string[];
+  /** The same for all destinations of one server, database and login. Stays in memory. */
+  readonly key: string;
+}
+
+/** @throws OutboxError naming what is missing or malformed */
+export function prepareServer({ url: written, tls }: RedisSettings, source: SecretSource): Server {
+  const url = readServerAddress('url', written, schemes, source);
+  const options = readTls(tls, source, url.protocol === 'rediss:');
+  return {
+    url,
+    label: shownAddress(url),
+    tls: options,
+    secrets: secretsOf(url),
+    key: `redis ${url.href} ${JSON.stringify(options ?? null)}`,
+  };
+}
+
+const connectTimeoutMs = 10_000;
+/** A server that says nothing for so long while commands wait is given up. */
+const silenceMsMax = 15_000;
+
+/**
+ * One connection, made when it is first needed and again after it broke. The client's own reconnecting is off: it would send again what
+ * was under way, behind what was sent meanwhile.
+ */
+export class RedisLink {
+  readonly #server: Server;
+  #open: Promise<Redis> | undefined;
+
+  constructor(server: Server) {
+    this.#server = server;
+  }
+
+  connected(): Promise<Redis> {
+    this.#open ??= this.#connect().catch((error: unknown) => {
+      this.#open = undefined;
+      throw error;
+    });
+    return this.#open;
+  }
+
+  async close(): Promise<void> {
+    const open = await this.#open?.catch(() => undefined);
+    this.#open = undefined;
+    open?.disconnect();
+  }
+
+  async #connect(): Promise<Redis> {
+    const client = await loadClient<typeof Ioredis>(ioredis, 'redis');
+    const { url, tls } = this.#server;
+    const redis = new client.Redis({
+      host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: url.port === '' ? 6379 : Number(url.port),
+      ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+      ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+      db: Number(/^\/(\d+)$/.exec(url.pathname)?.[1] ?? 0),
+      connectionName: 'temporal-outbox',
+      lazyConnect: true,
+      connectTimeout: connectTimeoutMs,
+      socketTimeout: silenceMsMax,
+      retryStrategy: null,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    // Each command is told of it; without a listener the client would print it.
+    let reason: unknown;
+    redis.on('error', (error: unknown) => (reason = error));
+    redis.on('end', () => (this.#open = undefined));
+    try {
+      await redis.connect();
+    } catch (error) {
+      redis.disconnect();
+      throw reason ?? error;
+    }
+    return redis;
+  }
+}
