@@ -1,5 +1,5 @@
 /** The proxy a destination names, and the client that all of its destinations share. */
-import { PassThrough } from 'node:stream';
+import { Duplex } from 'node:stream';
 import type * as Rocketmq from 'rocketmq-client-nodejs';
 import type { Producer } from 'rocketmq-client-nodejs';
 import { resolveSecret } from '../../core/secrets.ts';
@@ -131,8 +131,7 @@ const ended = new WeakSet<Producer>();
 function guardStreams(producer: Producer): void {
   const open = producer.createTelemetryStream.bind(producer);
   producer.createTelemetryStream = (endpoints) => {
-    if (ended.has(producer))
-      return new PassThrough({ objectMode: true }) as unknown as ReturnType<typeof open>;
+    if (ended.has(producer)) return sink() as unknown as ReturnType<typeof open>;
     const stream = open(endpoints);
     const takeOff = stream.removeAllListeners.bind(stream);
     stream.removeAllListeners = (event) => {
@@ -142,6 +141,15 @@ function guardStreams(producer: Producer): void {
     };
     return stream;
   };
+}
+
+/** Takes all and says nothing. */
+function sink(): Duplex {
+  return new Duplex({
+    objectMode: true,
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => done(),
+  });
 }
 
 /** Where the proxy does not answer, the client's own shutdown stops half-way and leaves connections. */
