@@ -8,12 +8,11 @@ const said = (type: string, lines: readonly string[], env: Readonly<Record<strin
 
 test('keys of rocketmq are checked, and explain shows what a sample event becomes', () => {
   expect(
-    said('rocketmq', [
-      'endpoints: http://proxy.test',
-      "topic: 'a.b'",
-      "group: '{kee}'",
-      'auth: { accessKey: env:A }',
-    ]),
+    said(
+      'rocketmq',
+      ['endpoints: http://proxy.test', "topic: 'a.b'", "group: '{kee}'", 'auth: { accessKey: env:A }'],
+      { A: 'some-key' },
+    ),
   ).toEqual([
     expect.stringContaining('destinations.stock.endpoints: expected host:port, without the scheme http://'),
     expect.stringContaining('destinations.stock.topic: expected the name of a topic'),

@@ -16,7 +16,7 @@ export interface TestRocketmq extends BrokerProcess {
   /** Waits until it can be written to. */
   readonly createTopic: (topic: string, kind?: 'NORMAL' | 'FIFO' | 'DELAY') => Promise<void>;
   readonly topics: () => Promise<string[]>;
-  /** All that a topic holds, each queue in its order, by RocketMQ's own Java client. */
+  /** All that a topic holds, in the order of the broker's log, by RocketMQ's own Java client. */
   readonly read: (topic: string) => Promise<readonly StoredMessage[]>;
 }
 
@@ -156,8 +156,10 @@ function parse(printed: string): StoredMessage[] {
       const properties = /properties=\{(.*)\}, body=/s.exec(entry)?.[1] ?? '';
       const bytes = /\}, body=\[([\d, -]*)\]/.exec(entry)?.[1] ?? '';
       const body = Buffer.from(bytes === '' ? [] : bytes.split(',').map(Number)).toString();
-      return { body, properties: propertiesOf(properties) };
-    });
+      const at = Number(/commitLogOffset=(\d+)/.exec(entry)?.[1]);
+      return { at, body, properties: propertiesOf(properties) };
+    })
+    .toSorted((a, b) => a.at - b.at);
 }
 
 function propertiesOf(text: string): Record<string, string> {
