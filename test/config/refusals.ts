@@ -5,7 +5,6 @@ import { environment } from './fixtures.ts';
 
 export const invalid = 'OUTBOX_CONFIG_INVALID';
 export const secretMissing = 'OUTBOX_SECRET_MISSING';
-export const later = 'OUTBOX_CONFIG_NOT_AVAILABLE';
 
 /** A configuration with exactly one thing wrong, and what is said about it. */
 export type Row = readonly [

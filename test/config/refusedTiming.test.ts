@@ -1,6 +1,5 @@
-import { builtInTypes } from '../../src/destination/registry.ts';
 import { withLines } from './fixtures.ts';
-import { describeRefusals, invalid, later, type Row } from './refusals.ts';
+import { describeRefusals, invalid, type Row } from './refusals.ts';
 
 const retry = (text: string) => withLines(`retry: { ${text} }`);
 const routes = (text: string) => withLines().replace(/ {2}- \{ match[^\n]*/, text);
@@ -248,23 +247,7 @@ const limits: Row[] = [
   ],
 ];
 
-const laterTypes = ['rocketmq', 'kafka', 'nats', 'sqs', 'redis', 'temporal'].filter(
-  (type) => builtInTypes.find(type) === undefined,
-);
-
-const notYet: Row[] = [
-  ...laterTypes.map((type): Row => [
-    type,
-    withLines('topic: a').replace('type: http', `type: ${type}`),
-    later,
-    3,
-    'destinations.billing.type',
-    type,
-  ]),
-];
-
 describeRefusals('retry and timeouts', retries);
 describeRefusals('circuits', circuits);
 describeRefusals('routes', routing);
 describeRefusals('limits and order', limits);
-describeRefusals('what comes later', notYet);
