@@ -24,7 +24,9 @@ export interface Page {
 
 /** What people read: README.md and docs/. */
 export async function readPages(): Promise<Page[]> {
-  const docs = (await readdir(join(repository, 'docs'))).filter((name) => name.endsWith('.md'));
+  const docs = (await readdir(join(repository, 'docs'), { recursive: true })).filter((name) =>
+    name.endsWith('.md'),
+  );
   const paths = ['README.md', ...docs.map((name) => `docs/${name}`)];
   return Promise.all(paths.filter((path) => existsSync(join(repository, path))).map(readPage));
 }

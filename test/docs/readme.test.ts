@@ -52,6 +52,8 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_, page) =
 
 /** For `${X}` and `env:X` in examples. */
 function sampleOf(name: string): string {
+  if (name === 'REDIS_URL') return 'redis://redis.example';
+  if (name === 'RABBIT_URL') return 'amqp://mq.example';
   if (name.includes('URL')) return 'https://receiver.example/hooks';
   return `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 }
