@@ -84,7 +84,7 @@ export async function runProgram(program: string): Promise<{ child: ChildProcess
 
 async function sources(): Promise<string[]> {
   const names = await readdir(join(repository, 'src', 'embedded'));
-  return ['src/errors.ts', ...names.map((name) => `src/embedded/${name}`)];
+  return ['src/errors.ts', 'src/core/printable.ts', ...names.map((name) => `src/embedded/${name}`)];
 }
 
 async function transpile(source: string, work: string): Promise<void> {

@@ -67,6 +67,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.make_mark',
     'outbox.make_partitions',
     'outbox.message_state',
+    'outbox.note_cause',
     'outbox.oldest_transaction_seconds',
     'outbox.partitions_past_retention',
     'outbox.prepare_message',
