@@ -6,12 +6,14 @@ import { everything, onlyWithEverything } from '../support/everything.ts';
 export interface Conformed {
   /** Without OUTBOX_TEST_ALL=1 only these rows run, the rest is named as left out. Default: all run. */
   readonly short?: readonly RowName[];
+  /** Only these, in every run: for a second kind of a type whose rows are the first's. Default: all. */
+  readonly rows?: readonly RowName[];
   /** Asks for what a machine may lack, `requires.…`: called first in every test. */
   readonly requires?: () => unknown;
 }
 
 /** The suite in vitest, on the test run's own PostgreSQL and Temporal. */
-export function conform(harness: Harness, { short, requires }: Conformed = {}): void {
+export function conform(harness: Harness, { short, rows, requires }: Conformed = {}): void {
   const name = harness.name ?? harness.type.name;
   destinationConformance(
     {
@@ -25,7 +27,7 @@ export function conform(harness: Harness, { short, requires }: Conformed = {}): 
     },
     harness,
     {
-      ...(short === undefined || everything ? {} : { only: short }),
+      ...(short === undefined || everything ? (rows === undefined ? {} : { only: rows }) : { only: short }),
       outbox: async () => {
         const { temporalAddress, temporalNamespace } = servers();
         const { url } = await createTestDatabase({ migrated: false });

@@ -57,25 +57,6 @@ test('what is acknowledged survives a broker that is killed with -9 at once, in 
   expect(await sender.deliver(numbered(1001))).toMatchObject({ kind: 'acknowledged', status: null });
 });
 
-test('killed in the middle of a batch, nothing acknowledged is lost, and what is sent again carries the same id', async () => {
-  const { kill9, start } = kafka();
-  const topic = await newTopic({ partitions: 1 });
-  const sender = open('kafka', lines(topic));
-  await sender.deliver(numbered(0));
-  const sending = sendMany(sender, 400, () => ({ payload: `"${'x'.repeat(50_000)}"` }), 1);
-  await kill9();
-  const outcomes = await sending;
-  await start();
-  const refused = outcomes.filter(({ kind }) => kind === 'refused');
-  expect(refused).toEqual([]);
-  const again = outcomes.flatMap(({ kind }, index) => (kind === 'acknowledged' ? [] : [index + 1]));
-  for (const number of again)
-    expect(await sender.deliver(numbered(number))).toMatchObject({ kind: 'acknowledged' });
-  const stored = await readTopic(kafka(), topic);
-  const ids = new Set(stored.map(({ headers }) => headers['webhook-id']));
-  expect(ids.size).toBe(401);
-}, 60_000);
-
 test('a key goes to the partition that Java’s client selects, whatever its alphabet', async () => {
   const topic = await newTopic({ partitions: 13 });
   const keys = ['a', 'ab', 'abc', 'abcd', 'customer-42', 'käy', '日本語', '🦊', 'x'.repeat(301)];

@@ -76,6 +76,7 @@ export class KafkaLink {
   readonly #cluster: Cluster;
   readonly #topics = new Map<string, Learnt<number>>();
   readonly #limits = new Map<string, Learnt<Omit<Topic, 'partitions'>>>();
+  readonly #connections = new WeakMap<Producer, Set<Kafka.Connection>>();
   #producer: Promise<Producer> | undefined;
   #admin: Promise<Admin> | undefined;
   #administering = 0;
@@ -101,7 +102,9 @@ export class KafkaLink {
    * next would wait behind it.
    */
   async within<Result>(timeoutMs: number, work: (producer: Producer) => Promise<Result>): Promise<Result> {
-    const opening = (this.#producer ??= this.#open((client) => new client.Producer(this.#options())));
+    const opening = (this.#producer ??= this.#open((client) =>
+      this.#observed(new client.Producer(this.#options())),
+    ));
     const producer = await opening;
     const startedAtMs = performance.now();
     const result = await untilDeadline(work(producer), timeoutMs, {
@@ -110,7 +113,7 @@ export class KafkaLink {
         if (this.#answeredAtMs > startedAtMs) return;
         if (this.#producer === opening) this.#producer = undefined;
         this.#topics.clear();
-        producer.close().catch(() => undefined);
+        void this.#end(producer);
       },
     });
     this.#answeredAtMs = performance.now();
@@ -142,7 +145,14 @@ export class KafkaLink {
   async close(): Promise<void> {
     const producer = await this.#producer?.catch(() => undefined);
     this.#producer = undefined;
-    await producer?.close().catch(() => undefined);
+    if (producer !== undefined) await this.#end(producer);
+  }
+
+  async #end(producer: Producer): Promise<void> {
+    await producer.close().catch(() => undefined);
+    // The client forgets a connection that was made while another to the same broker was closing.
+    const left = [...(this.#connections.get(producer) ?? [])];
+    await Promise.all(left.map((connection) => connection.close().catch(() => undefined)));
   }
 
   /** What cannot be learnt is not known: the answer to a message that is too large says so too. */
@@ -159,6 +169,17 @@ export class KafkaLink {
       bytesMax: null,
       isCompacted: false,
     }));
+  }
+
+  #observed(producer: Producer): Producer {
+    const connections = new Set<Kafka.Connection>();
+    this.#connections.set(producer, connections);
+    producer.on('client:broker:connect', ({ connection }) => {
+      if (connection === undefined) return;
+      connections.add(connection);
+      connection.once('close', () => connections.delete(connection));
+    });
+    return producer;
   }
 
   async #open<Client>(make: (client: typeof Kafka) => Client): Promise<Client> {

@@ -3,11 +3,12 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Admin } from '@platformatic/kafka';
+import { Admin, Consumer } from '@platformatic/kafka';
 import { freePort } from '../../../src/embedded/ports.ts';
 import { selfSigned } from '../certificate.ts';
 import { classPath } from './jars.ts';
 import { eventually } from '../eventually.ts';
+import { uniqueName } from '../database.ts';
 import { atEnd } from '../cleanup.ts';
 import { brokerDirectory, launchBroker, type BrokerProcess } from './process.ts';
 
@@ -148,6 +149,7 @@ export interface StoredRecord {
   readonly key: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly value: string | null;
+  readonly bytes: Buffer | null;
 }
 
 export async function topicIsThere({ plain }: Pick<TestKafka, 'plain'>, topic: string): Promise<boolean> {
@@ -169,42 +171,35 @@ async function written(broker: string, topic: string): Promise<number> {
 
 const latest = -1n;
 
-/** All that a topic holds, each partition in its order, by Kafka's own Java consumer. */
+/** All that a topic holds, each partition in its order. */
 export async function readTopic(
   { plain }: Pick<TestKafka, 'plain'>,
   topic: string,
 ): Promise<readonly StoredRecord[]> {
   const count = await eventually(() => written(plain, topic));
-  if (count === 0) return [];
-  const shown = ['print.partition', 'print.headers', 'print.key'].flatMap((name) => [
-    '--property',
-    `${name}=true`,
-  ]);
-  const { stdout } = await runTool('org.apache.kafka.tools.consumer.ConsoleConsumer', [
-    ...['--bootstrap-server', plain, '--topic', topic, '--from-beginning'],
-    ...['--max-messages', String(count), '--timeout-ms', '30000'],
-    ...shown,
-    ...['--property', 'headers.separator=\u0001', '--property', 'null.literal=\u0002'],
-    ...['--property', 'key.separator=\u0003'],
-  ]);
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('Partition:'))
-    .map(parse);
-}
-
-function parse(line: string): StoredRecord {
-  const [partition = '', headers = '', key = '', value = ''] = line.split('\u0003');
-  return {
-    partition: Number(partition.replace('Partition:', '')),
-    headers: Object.fromEntries(
-      headers
-        .split('\u0001')
-        .map((each) => [each.slice(0, each.indexOf(':')), each.slice(each.indexOf(':') + 1)]),
-    ),
-    key: key === '\u0002' ? null : key,
-    value: value === '\u0002' ? null : value,
-  };
+  const read: StoredRecord[] = [];
+  if (count === 0) return read;
+  const consumer = new Consumer({
+    clientId: 'test',
+    groupId: uniqueName('group'),
+    bootstrapBrokers: [plain],
+  });
+  try {
+    const stream = await consumer.consume({ topics: [topic], mode: 'earliest', autocommit: false });
+    for await (const { partition, key, headers, value } of stream) {
+      read.push({
+        partition,
+        key: key?.toString() ?? null,
+        headers: Object.fromEntries([...headers].map(([name, text]) => [name.toString(), text.toString()])),
+        value: value?.toString() ?? null,
+        bytes: value ?? null,
+      });
+      if (read.length === count) break;
+    }
+  } finally {
+    await Promise.resolve(consumer.close(true));
+  }
+  return read;
 }
 
 /** Keys and values as lines, written by Kafka's own Java producer. */

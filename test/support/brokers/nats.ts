@@ -95,6 +95,7 @@ export async function addStream(
 export interface StoredMessage {
   readonly subject: string;
   readonly body: string;
+  readonly bytes: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -113,6 +114,7 @@ export async function readStream(
       read.push({
         subject: message.subject,
         body: message.string(),
+        bytes: message.data,
         headers: Object.fromEntries(
           [...(message.headers ?? [])].map(([name, values]) => [name, values.join()]),
         ),

@@ -12,7 +12,7 @@ export interface TestRedis extends BrokerProcess {
   readonly tlsPort: number;
   readonly client: <Result>(work: (redis: Redis) => Promise<Result>) => Promise<Result>;
   /** All that a stream holds, in its order. */
-  readonly read: (stream: string) => Promise<readonly Readonly<Record<string, string>>[]>;
+  readonly read: (stream: string) => Promise<readonly ReadonlyMap<string, Buffer>[]>;
 }
 
 export interface RedisOptions {
@@ -52,7 +52,9 @@ export async function launchRedis({ args = [], password, tls }: RedisOptions = {
     ready: () => client((redis) => redis.ping()),
   });
   const read: TestRedis['read'] = async (stream) =>
-    client(async (redis) => (await redis.xrange(stream, '-', '+')).map(([, fields]) => entryOf(fields)));
+    client(async (redis) =>
+      (await redis.xrangeBuffer(stream, '-', '+')).map(([, fields]) => entryOf(fields)),
+    );
   return { port, tlsPort, client, read, ...running };
 }
 
@@ -75,8 +77,8 @@ async function tlsArgs(
   ];
 }
 
-function entryOf(fields: readonly string[]): Record<string, string> {
-  const entry: Record<string, string> = {};
-  for (let at = 0; at < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
+function entryOf(fields: readonly Buffer[]): Map<string, Buffer> {
+  const entry = new Map<string, Buffer>();
+  for (let at = 0; at < fields.length; at += 2) entry.set(fields[at]!.toString(), fields[at + 1]!);
   return entry;
 }

@@ -21,7 +21,7 @@ export interface TestRocketmq extends BrokerProcess {
 }
 
 export interface StoredMessage {
-  readonly body: string;
+  readonly body: Buffer;
   readonly properties: Readonly<Record<string, string>>;
 }
 
@@ -155,7 +155,7 @@ function parse(printed: string): StoredMessage[] {
     .map((entry) => {
       const properties = /properties=\{(.*)\}, body=/s.exec(entry)?.[1] ?? '';
       const bytes = /\}, body=\[([\d, -]*)\]/.exec(entry)?.[1] ?? '';
-      const body = Buffer.from(bytes === '' ? [] : bytes.split(',').map(Number)).toString();
+      const body = Buffer.from(bytes === '' ? [] : bytes.split(',').map(Number));
       const at = Number(/commitLogOffset=(\d+)/.exec(entry)?.[1]);
       return { at, body, properties: propertiesOf(properties) };
     })
