@@ -1,9 +1,10 @@
 /** The cluster a destination names, and the client that all of its destinations share. */
 import type * as Kafka from '@platformatic/kafka';
 import type { Admin, Producer } from '@platformatic/kafka';
-import { resolveSecret } from '../../core/secrets.ts';
 import { loadClient } from '../shared/clients.ts';
 import { readHostPorts } from '../shared/hostPorts.ts';
+import { hidden, readSecret } from '../shared/secretValues.ts';
+import { labelOf } from '../shared/serverAddress.ts';
 import { readTls } from '../shared/tls.ts';
 import { untilDeadline } from '../shared/untilDeadline.ts';
 import type { SecretSource } from '../type.ts';
@@ -29,12 +30,10 @@ export function prepareCluster({ brokers, sasl, tls }: KafkaSettings, source: Se
   const options = readTls(tls, source);
   return {
     brokers: addresses,
-    label: addresses.length === 1 ? addresses[0]! : `${addresses[0]!} and ${addresses.length - 1} more`,
+    label: labelOf(addresses),
     sasl: login,
     tls: options,
-    secrets: [login?.password, login?.token].filter(
-      (each): each is string => typeof each === 'string' && each.length >= 4,
-    ),
+    secrets: hidden([login?.password, login?.token]),
     key: `kafka ${addresses.join()} ${JSON.stringify([login, options])}`,
   };
 }
@@ -43,12 +42,11 @@ function readSasl(
   { mechanism, username, password, token }: NonNullable<KafkaSettings['sasl']>,
   source: SecretSource,
 ): Kafka.SASLOptions {
-  const read = (reference: string) => (source.resolveSecret ?? resolveSecret)(reference, source.env);
   return {
     mechanism,
     ...(username === null ? {} : { username }),
-    ...(password === null ? {} : { password: read(password) }),
-    ...(token === null ? {} : { token: read(token) }),
+    ...(password === null ? {} : { password: readSecret(password, source) }),
+    ...(token === null ? {} : { token: readSecret(token, source) }),
   };
 }
 

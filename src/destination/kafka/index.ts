@@ -1,8 +1,7 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
 import { explainedHostPorts } from '../shared/hostPorts.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import type { DestinationType } from '../type.ts';
 import { kafkaClient } from './client.ts';
 import { prepareCluster } from './cluster.ts';
@@ -46,21 +45,9 @@ export const kafka: DestinationType<KafkaSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareCluster(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = kafka.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const cluster = prepareCluster(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: cluster.secrets };
-    return pipelinedSender(new KafkaPublisher(config, cluster, services.connections), options);
-  },
+  ...preparedBy(
+    prepareCluster,
+    (config, cluster, { connections }) => new KafkaPublisher(config, cluster, connections),
+  ),
   inspect: inspectKafka,
 };

@@ -1,8 +1,7 @@
 /** An event as a record of Kafka: key, value, headers. */
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { cloudEventAttributes, structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { filled } from '../shared/failures.ts';
-import { messageHeaders } from '../shared/messageHeaders.ts';
 import type { Template } from '../shared/template.ts';
 import { eventKey, type KafkaSettings } from './keys.ts';
 
@@ -15,9 +14,8 @@ export interface KafkaRecord {
   readonly bytes: number;
 }
 
-const own: ReadonlySet<string> = new Set(['content-type']);
 /** CloudEvents' binding for Kafka. */
-const prefix = 'ce_';
+const binding: Binding = { prefix: 'ce_', own: new Set(['content-type']) };
 /** A batch's own, and a record's lengths and deltas at their longest. */
 const batchBytes = 61;
 const recordBytes = 21;
@@ -27,17 +25,9 @@ export function kafkaRecord(
   key: Template,
   message: OutgoingMessage,
 ): KafkaRecord {
-  const structured = cloudEvents === 'structured';
-  const headers: [string, string][] = [
-    ['content-type', structured ? structuredContentType : message.contentType],
-    ...messageHeaders(message, { own, cloudEvents: cloudEvents === 'binary' ? prefix : null }),
-  ];
-  if (cloudEvents === 'binary')
-    for (const [name, value] of cloudEventAttributes(message)) headers.push([prefix + name, value]);
-  const value =
-    tombstones && message.payload === 'null'
-      ? null
-      : Buffer.from(structured ? structuredBody(message) : message.payload);
+  const { contentType, headers: others, body } = brokerMessage(message, cloudEvents, binding);
+  const headers = [['content-type', contentType] as const, ...others];
+  const value = tombstones && message.payload === 'null' ? null : body;
   const keyBytes = keyOf(key, message);
   const bytes = headers.reduce(
     (sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text) + 6,

@@ -1,7 +1,6 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import { explainedAddress } from '../shared/serverAddress.ts';
 import type { DestinationType } from '../type.ts';
 import { jetstream, transport } from './client.ts';
@@ -44,21 +43,9 @@ export const nats: DestinationType<NatsSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareServer(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = nats.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const server = prepareServer(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: server.secrets };
-    return pipelinedSender(new NatsPublisher(config, server, services.connections), options);
-  },
+  ...preparedBy(
+    prepareServer,
+    (config, server, { connections }) => new NatsPublisher(config, server, connections),
+  ),
   inspect: inspectNats,
 };

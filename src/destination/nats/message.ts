@@ -1,9 +1,8 @@
 /** An event as a NATS message: headers and body. */
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { cloudEventAttributes, structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { refused } from '../shared/failures.ts';
-import { messageHeaders } from '../shared/messageHeaders.ts';
 import type { NatsSettings } from './keys.ts';
 
 export interface NatsMessage {
@@ -12,8 +11,7 @@ export interface NatsMessage {
   readonly body: Uint8Array;
 }
 
-const own: ReadonlySet<string> = new Set(['content-type']);
-const prefix = 'ce-';
+const binding: Binding = { prefix: 'ce-', own: new Set(['content-type']), datacontenttype: true };
 
 /** `Nats-Rollup` would purge a stream, `Nats-Expected-…` and `Nats-TTL` are the server's too: no event may set them. */
 const ofTheServer = /^nats-/i;
@@ -22,24 +20,16 @@ export function natsMessage(
   { cloudEvents }: Pick<NatsSettings, 'cloudEvents'>,
   message: OutgoingMessage,
 ): NatsMessage {
-  const structured = cloudEvents === 'structured';
-  const headers: [string, string][] = [
-    ['content-type', structured ? structuredContentType : message.contentType],
-    ...messageHeaders(message, { own, cloudEvents: cloudEvents === 'binary' ? prefix : null }).filter(
-      ([name]) => !ofTheServer.test(name),
-    ),
+  const { contentType, headers: others, body } = brokerMessage(message, cloudEvents, binding);
+  const headers = [
+    ['content-type', contentType] as const,
+    ...others.filter(([name]) => !ofTheServer.test(name)),
   ];
-  if (cloudEvents === 'binary')
-    for (const [name, value] of [
-      ...cloudEventAttributes(message),
-      ['datacontenttype', message.contentType] as const,
-    ])
-      headers.push([prefix + name, value]);
   for (const [name, value] of headers) requireCarried(name, value);
   return {
     id: messageId(message.eventId, message.revision),
     headers,
-    body: Buffer.from(structured ? structuredBody(message) : message.payload),
+    body,
   };
 }
 

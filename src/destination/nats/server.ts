@@ -3,11 +3,12 @@ import type * as Jetstream from '@nats-io/jetstream';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type * as Transport from '@nats-io/transport-node';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
-import { resolveSecret } from '../../core/secrets.ts';
 import { loadClient } from '../shared/clients.ts';
 import { refused, unreachable } from '../shared/failures.ts';
 import { errorText } from '../shared/networkErrors.ts';
-import { readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
+import { OnDemand } from '../shared/onDemand.ts';
+import { hidden, readSecret } from '../shared/secretValues.ts';
+import { labelOf, readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
 import { readTls } from '../shared/tls.ts';
 import type { SecretSource } from '../type.ts';
 import { jetstream, transport } from './client.ts';
@@ -45,17 +46,13 @@ export function prepareServer({ servers, auth, tls }: NatsSettings, source: Secr
     urls.some(({ protocol }) => protocol === 'tls:'),
   );
   const addresses = urls.map(({ host }) => host);
-  const shown = urls.map(shownAddress);
   const { pass, token, nkey, creds } = login;
   return {
     servers: addresses,
-    label: shown.length === 1 ? shown[0]! : `${shown[0]!} and ${shown.length - 1} more`,
+    label: labelOf(urls.map(shownAddress)),
     login,
     tls: options,
-    secrets: [
-      ...urls.flatMap(secretsOf),
-      ...[pass, token, nkey, creds].filter((each): each is string => each !== undefined && each.length >= 4),
-    ],
+    secrets: [...urls.flatMap(secretsOf), ...hidden([pass, token, nkey, creds])],
     key: `nats ${addresses.join()} ${JSON.stringify([login, options])}`,
   };
 }
@@ -69,8 +66,7 @@ function loginOf(urls: readonly URL[]): Login {
 }
 
 function readLogin(auth: NonNullable<NatsSettings['auth']>, source: SecretSource): Login {
-  const read = (reference: string | null) =>
-    reference === null ? undefined : (source.resolveSecret ?? resolveSecret)(reference, source.env);
+  const read = (reference: string | null) => (reference === null ? undefined : readSecret(reference, source));
   const login = {
     user: auth.user ?? undefined,
     pass: read(auth.password),
@@ -100,24 +96,18 @@ export interface OpenConnection {
  */
 export class NatsLink {
   readonly #server: Server;
-  #open: Promise<OpenConnection> | undefined;
+  readonly #open = new OnDemand(() => this.#connect());
 
   constructor(server: Server) {
     this.#server = server;
   }
 
   connected(): Promise<OpenConnection> {
-    this.#open ??= this.#connect().catch((error: unknown) => {
-      this.#open = undefined;
-      throw error;
-    });
-    return this.#open;
+    return this.#open.get();
   }
 
-  async close(): Promise<void> {
-    const open = await this.#open?.catch(() => undefined);
-    this.#open = undefined;
-    await open?.nats.close().catch(() => undefined);
+  close(): Promise<void> {
+    return this.#open.close(({ nats }) => nats.close().catch(() => undefined));
   }
 
   async #connect(): Promise<OpenConnection> {
@@ -140,7 +130,7 @@ export class NatsLink {
     } catch (error) {
       throw connectFailure(error, { label, client });
     }
-    void nats.closed().then(() => (this.#open = undefined));
+    void nats.closed().then(() => this.#open.forget());
     return {
       nats,
       js: streams.jetstream(nats),

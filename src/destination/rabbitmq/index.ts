@@ -1,7 +1,6 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import { explainedAddress } from '../shared/serverAddress.ts';
 import type { DestinationType } from '../type.ts';
 import { amqplib } from './client.ts';
@@ -49,21 +48,9 @@ export const rabbitmq: DestinationType<RabbitmqSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareServer(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = rabbitmq.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const server = prepareServer(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: server.secrets };
-    return pipelinedSender(new RabbitmqPublisher(config, server, services.connections), options);
-  },
+  ...preparedBy(
+    prepareServer,
+    (config, server, { connections }) => new RabbitmqPublisher(config, server, connections),
+  ),
   inspect: inspectRabbitmq,
 };

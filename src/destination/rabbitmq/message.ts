@@ -2,9 +2,8 @@
 import type { Options } from 'amqplib';
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { cloudEventAttributes, structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { refused, requireSize } from '../shared/failures.ts';
-import { messageHeaders } from '../shared/messageHeaders.ts';
 import type { RabbitmqSettings } from './keys.ts';
 
 export interface AmqpMessage {
@@ -16,21 +15,16 @@ export interface AmqpMessage {
 const headerBytesMax = 64 * 1024;
 /** A short string of the protocol. */
 const shortBytesMax = 255;
-const own: ReadonlySet<string> = new Set(['content-type', 'content-encoding']);
 
 /** CloudEvents' binding for AMQP: attributes are headers named `cloudEvents:<name>`. */
-const prefix = 'cloudEvents:';
+const binding: Binding = { prefix: 'cloudEvents:', own: new Set(['content-type', 'content-encoding']) };
 
 export function amqpMessage(
   { cloudEvents }: Pick<RabbitmqSettings, 'cloudEvents'>,
   message: OutgoingMessage,
 ): AmqpMessage {
-  const structured = cloudEvents === 'structured';
-  const contentType = structured ? structuredContentType : message.contentType;
+  const { contentType, headers, body } = brokerMessage(message, cloudEvents, binding);
   requireShort(contentType, 'content type');
-  const headers = messageHeaders(message, { own, cloudEvents: cloudEvents === 'binary' ? prefix : null });
-  if (cloudEvents === 'binary')
-    for (const [name, value] of cloudEventAttributes(message)) headers.push([prefix + name, value]);
   const bytes = headers.reduce(
     (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value) + 6,
     0,
@@ -38,7 +32,7 @@ export function amqpMessage(
   requireSize(bytes, headerBytesMax, 'a message’s headers');
   for (const [name] of headers) requireShort(name, 'header name');
   return {
-    body: Buffer.from(structured ? structuredBody(message) : message.payload),
+    body,
     options: {
       mandatory: true,
       deliveryMode: 2,

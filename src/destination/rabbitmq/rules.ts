@@ -2,9 +2,9 @@
 import type { KeyPath } from '../../settings/findings.ts';
 import { isMapping, type Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
-import { checkSecret } from '../../settings/values.ts';
 import { checkServerAddress } from '../shared/serverAddress.ts';
 import { Template } from '../shared/template.ts';
+import { checkTls } from '../shared/tls.ts';
 
 export const schemes = ['amqp', 'amqps'];
 
@@ -15,13 +15,7 @@ export function checkRabbitmq(path: KeyPath, destination: Mapping, context: Rule
   if (typeof exchange === 'string' && exchange.startsWith('amq.') && isMapping(declare))
     findings.problem([...path, 'declare'], 'expected none: names that begin with amq. are the server’s own');
   if (isMapping(declare)) checkDeclare([...path, 'declare'], declare, { exchange, routingKey }, context);
-  if (!isMapping(tls)) return;
-  for (const key of ['ca', 'cert', 'key']) {
-    const written = tls[key];
-    if (typeof written === 'string') checkSecret([...path, 'tls', key], written, context);
-  }
-  if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
-    findings.problem([...path, 'tls'], 'expected cert and key together');
+  checkTls([...path, 'tls'], tls, context);
 }
 
 function checkDeclare(

@@ -1,11 +1,12 @@
 /** The server a destination names, and the connection to it that all of its destinations share. */
 import type * as Amqplib from 'amqplib';
 import type { ChannelModel, ConfirmChannel } from 'amqplib';
-import { resolveSecret } from '../../core/secrets.ts';
 import { loadClient } from '../shared/clients.ts';
 import { refused, unreachable } from '../shared/failures.ts';
 import { errorText } from '../shared/networkErrors.ts';
+import { OnDemand } from '../shared/onDemand.ts';
 import { readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
+import { tlsOptions } from '../shared/tls.ts';
 import type { SecretSource } from '../type.ts';
 import { amqplib } from './client.ts';
 import type { RabbitmqSettings } from './keys.ts';
@@ -24,18 +25,11 @@ export interface Server {
 /** @throws OutboxError naming what is missing or malformed */
 export function prepareServer({ url: written, tls }: RabbitmqSettings, source: SecretSource): Server {
   const url = readServerAddress('url', written, schemes, source);
-  const read = (reference: string | null) =>
-    reference === null ? undefined : (source.resolveSecret ?? resolveSecret)(reference, source.env);
-  const options = {
-    ca: read(tls.ca),
-    cert: read(tls.cert),
-    key: read(tls.key),
-    ...(tls.insecure ? { rejectUnauthorized: false } : {}),
-  };
+  const options = tlsOptions(tls, source);
   return {
     url,
     label: shownAddress(url),
-    tls: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    tls: options,
     secrets: secretsOf(url),
     key: `rabbitmq ${url.href} ${JSON.stringify(options)}`,
   };
@@ -54,7 +48,7 @@ export class RabbitmqConnection {
   /** Bytes of a body that the server takes at most, learnt from its refusal; null while it refused none. */
   largest: number | null = null;
   readonly #server: Server;
-  #model: Promise<ChannelModel> | undefined;
+  readonly #model = new OnDemand(() => this.#connect());
 
   constructor(server: Server) {
     this.#server = server;
@@ -62,22 +56,12 @@ export class RabbitmqConnection {
 
   /** A channel with confirms; the caller closes it. */
   async confirmChannel(): Promise<ConfirmChannel> {
-    const model = await this.#connected();
+    const model = await this.#model.get();
     return model.createConfirmChannel();
   }
 
-  async close(): Promise<void> {
-    const model = await this.#model?.catch(() => undefined);
-    this.#model = undefined;
-    await model?.close().catch(() => undefined);
-  }
-
-  #connected(): Promise<ChannelModel> {
-    this.#model ??= this.#connect().catch((error: unknown) => {
-      this.#model = undefined;
-      throw error;
-    });
-    return this.#model;
+  close(): Promise<void> {
+    return this.#model.close((model) => model.close().catch(() => undefined));
   }
 
   async #connect(): Promise<ChannelModel> {
@@ -98,7 +82,7 @@ export class RabbitmqConnection {
       throw refusal(error, label);
     }
     const gone = (): void => {
-      this.#model = undefined;
+      this.#model.forget();
       this.blocked = null;
       // It may come back with another limit.
       this.largest = null;

@@ -1,8 +1,7 @@
 /** An event as an entry of a stream: fields and values. */
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { cloudEventAttributes, structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { requireSize } from '../shared/failures.ts';
-import { messageHeaders } from '../shared/messageHeaders.ts';
 import type { RedisSettings } from './keys.ts';
 
 export interface StreamEntry {
@@ -12,8 +11,7 @@ export interface StreamEntry {
 
 /** The field of the body. */
 export const bodyField = 'payload';
-const own: ReadonlySet<string> = new Set(['content-type', bodyField]);
-const prefix = 'ce-';
+const binding: Binding = { prefix: 'ce-', own: new Set(['content-type', bodyField]) };
 /** `proto-max-bulk-len` of a server that was not told otherwise. */
 const bytesMax = 512 * 1024 * 1024;
 
@@ -21,14 +19,7 @@ export function streamEntry(
   { cloudEvents }: Pick<RedisSettings, 'cloudEvents'>,
   message: OutgoingMessage,
 ): StreamEntry {
-  const structured = cloudEvents === 'structured';
-  const headers: [string, string][] = [
-    ['content-type', structured ? structuredContentType : message.contentType],
-    ...messageHeaders(message, { own, cloudEvents: cloudEvents === 'binary' ? prefix : null }),
-  ];
-  if (cloudEvents === 'binary')
-    for (const [name, value] of cloudEventAttributes(message)) headers.push([prefix + name, value]);
-  const body = Buffer.from(structured ? structuredBody(message) : message.payload);
+  const { contentType, headers, body } = brokerMessage(message, cloudEvents, binding);
   requireSize(body.length, bytesMax, 'Redis (proto-max-bulk-len)');
-  return { headers, body };
+  return { headers: [['content-type', contentType], ...headers], body };
 }

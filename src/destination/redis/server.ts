@@ -2,6 +2,7 @@
 import type * as Ioredis from 'ioredis';
 import type { Redis } from 'ioredis';
 import { loadClient } from '../shared/clients.ts';
+import { OnDemand } from '../shared/onDemand.ts';
 import { readServerAddress, secretsOf, shownAddress } from '../shared/serverAddress.ts';
 import { readTls } from '../shared/tls.ts';
 import type { SecretSource } from '../type.ts';
@@ -42,24 +43,18 @@ const silenceMsMax = 15_000;
  */
 export class RedisLink {
   readonly #server: Server;
-  #open: Promise<Redis> | undefined;
+  readonly #open = new OnDemand(() => this.#connect());
 
   constructor(server: Server) {
     this.#server = server;
   }
 
   connected(): Promise<Redis> {
-    this.#open ??= this.#connect().catch((error: unknown) => {
-      this.#open = undefined;
-      throw error;
-    });
-    return this.#open;
+    return this.#open.get();
   }
 
-  async close(): Promise<void> {
-    const open = await this.#open?.catch(() => undefined);
-    this.#open = undefined;
-    open?.disconnect();
+  close(): Promise<void> {
+    return this.#open.close((redis) => redis.disconnect());
   }
 
   async #connect(): Promise<Redis> {
@@ -84,7 +79,7 @@ export class RedisLink {
     // Each command is told of it; without a listener the client would print it.
     let reason: unknown;
     redis.on('error', (error: unknown) => (reason = error));
-    redis.on('end', () => (this.#open = undefined));
+    redis.on('end', () => this.#open.forget());
     try {
       await redis.connect();
     } catch (error) {

@@ -1,8 +1,7 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
 import { explainedHostPorts } from '../shared/hostPorts.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import type { DestinationType } from '../type.ts';
 import { rocketmqClient } from './client.ts';
 import { inspectRocketmq } from './inspect.ts';
@@ -45,21 +44,9 @@ export const rocketmq: DestinationType<RocketmqSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareProxy(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = rocketmq.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const proxy = prepareProxy(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: proxy.secrets };
-    return pipelinedSender(new RocketmqPublisher(config, proxy, services.connections), options);
-  },
+  ...preparedBy(
+    prepareProxy,
+    (config, proxy, { connections }) => new RocketmqPublisher(config, proxy, connections),
+  ),
   inspect: inspectRocketmq,
 };

@@ -1,9 +1,8 @@
 /** An event as a RocketMQ message: body, keys, group, tag, properties. */
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { cloudEventAttributes, structuredBody, structuredContentType } from '../shared/cloudEvents.ts';
+import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { filled, refused } from '../shared/failures.ts';
-import { messageHeaders } from '../shared/messageHeaders.ts';
 import { Template } from '../shared/template.ts';
 import { eventKey, type RocketmqSettings } from './keys.ts';
 import { topicOf } from './topic.ts';
@@ -32,28 +31,16 @@ export class RocketmqTemplates {
   }
 }
 
-const own: ReadonlySet<string> = new Set(['content-type']);
 /** CloudEvents' binding for RocketMQ. */
-const prefix = 'CE_';
+const binding: Binding = { prefix: 'CE_', own: new Set(['content-type']), datacontenttype: true };
 
 export function rocketmqMessage(
   { cloudEvents }: Pick<RocketmqSettings, 'cloudEvents'>,
   templates: RocketmqTemplates,
   message: OutgoingMessage,
 ): RocketmqMessage {
-  const structured = cloudEvents === 'structured';
   const id = messageId(message.eventId, message.revision);
-  const properties: [string, string][] = [
-    ['content-type', structured ? structuredContentType : message.contentType],
-    ...messageHeaders(message, { own, cloudEvents: cloudEvents === 'binary' ? prefix : null }),
-  ];
-  if (cloudEvents === 'binary')
-    for (const [name, value] of [
-      ...cloudEventAttributes(message),
-      ['datacontenttype', message.contentType] as const,
-    ])
-      properties.push([prefix + name, value]);
-  const body = Buffer.from(structured ? structuredBody(message) : message.payload);
+  const { contentType, headers, body } = brokerMessage(message, cloudEvents, binding);
   if (body.length === 0)
     throw refused(
       'invalid-message',
@@ -67,7 +54,7 @@ export function rocketmqMessage(
     keys: keysOf(templates.key, message, id),
     ...(tag === null ? {} : { tag }),
     ...(group === null ? {} : { messageGroup: group }),
-    properties: new Map(properties),
+    properties: new Map([['content-type', contentType], ...headers]),
   };
 }
 

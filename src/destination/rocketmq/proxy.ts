@@ -2,9 +2,10 @@
 import { Duplex } from 'node:stream';
 import type * as Rocketmq from 'rocketmq-client-nodejs';
 import type { Producer } from 'rocketmq-client-nodejs';
-import { resolveSecret } from '../../core/secrets.ts';
 import { loadClient } from '../shared/clients.ts';
 import { readHostPorts } from '../shared/hostPorts.ts';
+import { hidden, readSecret } from '../shared/secretValues.ts';
+import { labelOf } from '../shared/serverAddress.ts';
 import { untilDeadline } from '../shared/untilDeadline.ts';
 import type { SecretSource } from '../type.ts';
 import { rocketmqClient } from './client.ts';
@@ -29,7 +30,7 @@ export interface Proxy {
 export function prepareProxy(settings: RocketmqSettings, source: SecretSource): Proxy {
   const { auth, namespace, tls } = settings;
   const addresses = readHostPorts('endpoints', settings.endpoints, source);
-  const read = (reference: string) => (source.resolveSecret ?? resolveSecret)(reference, source.env);
+  const read = (reference: string) => readSecret(reference, source);
   const credentials =
     auth === null
       ? undefined
@@ -41,13 +42,11 @@ export function prepareProxy(settings: RocketmqSettings, source: SecretSource): 
   const endpoints = addresses.join(';');
   return {
     endpoints,
-    label: addresses.length === 1 ? addresses[0]! : `${addresses[0]!} and ${addresses.length - 1} more`,
+    label: labelOf(addresses),
     namespace: namespace ?? '',
     credentials,
     tls,
-    secrets: [credentials?.accessSecret, credentials?.securityToken].filter(
-      (each): each is string => each !== undefined && each.length >= 4,
-    ),
+    secrets: hidden([credentials?.accessSecret, credentials?.securityToken]),
     key: `rocketmq ${endpoints} ${JSON.stringify([namespace, credentials, tls])}`,
   };
 }

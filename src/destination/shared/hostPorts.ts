@@ -1,12 +1,13 @@
 /** Servers as `host:port`: a list of the file, each written out, with `${NAME}` inside, or `env:NAME`; commas part several in one text. */
 import { classifyHost, neverReached } from '../../core/address.ts';
-import { expandEnvironment } from '../../core/environment.ts';
-import { closedHint, resolveSecret, secretName } from '../../core/secrets.ts';
+import { secretName } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { expandWritten, resolveWritten } from '../../settings/values.ts';
 import type { SecretSource } from '../type.ts';
+import { filledIn } from './filledIn.ts';
+import { readSecret } from './secretValues.ts';
 
 const expected = 'expected host:port';
 
@@ -25,17 +26,8 @@ export function checkHostPorts(path: KeyPath, written: string, context: RuleCont
 
 /** @throws OutboxError in words: a variable missing, no `host:port` */
 export function readHostPorts(key: string, written: string, source: SecretSource): string[] {
-  const { env } = source;
-  const resolve = source.resolveSecret ?? resolveSecret;
-  const resolved = secretName(written) === null ? written : resolve(written, env);
-  const { text, missing, closed = [] } = expandEnvironment(resolved, env);
-  if (closed[0] !== undefined)
-    throw new OutboxError('OUTBOX_VARIABLE_CLOSED', `${key}: ${closed[0]}`, { hint: closedHint });
-  if (missing.length > 0)
-    throw new OutboxError(
-      'OUTBOX_CONFIG_INVALID',
-      `${key} needs ${missing.join(', ')}, missing or empty in the environment`,
-    );
+  const resolved = secretName(written) === null ? written : readSecret(written, source);
+  const text = filledIn(key, resolved, source.env);
   const problem = problemOf(text);
   if (problem !== null) throw new OutboxError('OUTBOX_CONFIG_INVALID', `${key}: ${problem}`);
   return split(text);

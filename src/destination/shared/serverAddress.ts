@@ -2,12 +2,13 @@
 import { classifyHost, neverReached } from '../../core/address.ts';
 import { expandEnvironment } from '../../core/environment.ts';
 import type { VariableUse } from '../../core/reserved.ts';
-import { closedHint, resolveSecret, secretName } from '../../core/secrets.ts';
+import { resolveSecret, secretName } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { expandWritten, resolveWritten } from '../../settings/values.ts';
 import type { SecretSource } from '../type.ts';
+import { filledIn } from './filledIn.ts';
 
 /** `schemes` without the colon: `['amqp', 'amqps']`. */
 export function checkServerAddress(
@@ -66,18 +67,7 @@ export function readServerAddress(
   const { env } = source;
   const isReference = secretName(written) !== null;
   const resolve = source.resolveSecret ?? ((reference) => resolveSecret(reference, env, 'address'));
-  const {
-    text,
-    missing,
-    closed = [],
-  } = expandEnvironment(isReference ? resolve(written, env) : written, env, useOf(written));
-  if (closed[0] !== undefined)
-    throw new OutboxError('OUTBOX_VARIABLE_CLOSED', `${key}: ${closed[0]}`, { hint: closedHint });
-  if (missing.length > 0)
-    throw new OutboxError(
-      'OUTBOX_CONFIG_INVALID',
-      `${key} needs ${missing.join(', ')}, missing or empty in the environment`,
-    );
+  const text = filledIn(key, isReference ? resolve(written, env) : written, env, useOf(written));
   const problem = addressProblem(text, schemes);
   if (problem !== null) throw new OutboxError('OUTBOX_CONFIG_INVALID', `${key}: ${problem}`);
   return new URL(text);
@@ -86,6 +76,12 @@ export function readServerAddress(
 /** For people: scheme, host, port and path, without user, password and query. */
 export function shownAddress({ protocol, host, pathname }: URL): string {
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+}
+
+/** For messages about several: the first, and how many more. */
+export function labelOf(addresses: readonly string[]): string {
+  const [first = ''] = addresses;
+  return addresses.length === 1 ? first : `${first} and ${addresses.length - 1} more`;
 }
 
 /** The address for `config explain`: as written where a variable is missing. Never throws. */

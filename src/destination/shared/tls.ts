@@ -1,11 +1,11 @@
 /** The section `tls` of destinations whose protocol runs over TLS. */
-import { resolveSecret } from '../../core/secrets.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import { isMapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { flag, secret, section } from '../../settings/shapes.ts';
 import { checkSecret } from '../../settings/values.ts';
 import type { SecretSource } from '../type.ts';
+import { readSecret } from './secretValues.ts';
 
 export function tlsSection(when: string) {
   return section({
@@ -58,13 +58,17 @@ export function readTls(
 ): Readonly<Record<string, unknown>> | undefined {
   if (tls === null) return asked ? {} : undefined;
   if (!tls.enabled) return undefined;
-  const read = (reference: string | null) =>
-    reference === null ? undefined : (source.resolveSecret ?? resolveSecret)(reference, source.env);
-  const options = {
-    ca: read(tls.ca),
-    cert: read(tls.cert),
-    key: read(tls.key),
-    ...(tls.insecure ? { rejectUnauthorized: false } : {}),
+  return tlsOptions(tls, source);
+}
+
+/** The same where the section switches nothing on or off. */
+export function tlsOptions(
+  { ca, cert, key, insecure }: Omit<TlsSettings, 'enabled'>,
+  source: SecretSource,
+): Readonly<Record<string, unknown>> {
+  const files = Object.entries({ ca, cert, key }).filter(([, reference]) => reference !== null);
+  return {
+    ...Object.fromEntries(files.map(([name, reference]) => [name, readSecret(reference!, source)])),
+    ...(insecure ? { rejectUnauthorized: false } : {}),
   };
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,7 +1,6 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import { explainedAddress } from '../shared/serverAddress.ts';
 import type { DestinationType } from '../type.ts';
 import { sqsClient } from './client.ts';
@@ -48,21 +47,9 @@ export const sqs: DestinationType<SqsSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareQueue(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = sqs.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const queue = prepareQueue(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: queue.secrets };
-    return pipelinedSender(new SqsPublisher(config, queue, timeoutMs, services.connections), options);
-  },
+  ...preparedBy(
+    prepareQueue,
+    (config, queue, { connections }) => new SqsPublisher(config, queue, config.timeoutMs, connections),
+  ),
   inspect: inspectSqs,
 };

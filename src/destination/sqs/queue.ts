@@ -1,9 +1,10 @@
 /** The queue a destination names, and the client that all queues of one region and login share. */
 import type * as Sqs from '@aws-sdk/client-sqs';
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import { resolveSecret } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
 import { loadClient } from '../shared/clients.ts';
+import { OnDemand } from '../shared/onDemand.ts';
+import { hidden, readSecret } from '../shared/secretValues.ts';
 import { readServerAddress, shownAddress } from '../shared/serverAddress.ts';
 import type { SecretSource } from '../type.ts';
 import { sqsClient } from './client.ts';
@@ -61,14 +62,14 @@ export function prepareQueue(settings: SqsSettings, source: SecretSource): Queue
     region,
     endpoint: endpoint?.origin ?? url.origin,
     credentials,
-    secrets: credentials === null ? [] : Object.values(credentials).filter((text) => text.length >= 4),
+    secrets: hidden(Object.values(credentials ?? {})),
     key: `sqs ${endpoint?.origin ?? url.origin} ${region} ${JSON.stringify(credentials)}`,
   };
 }
 
 function readCredentials({ credentials }: SqsSettings, source: SecretSource): Queue['credentials'] {
   if (credentials === null) return null;
-  const read = (reference: string) => (source.resolveSecret ?? resolveSecret)(reference, source.env);
+  const read = (reference: string) => readSecret(reference, source);
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   return {
     accessKeyId: read(accessKeyId),
@@ -87,24 +88,18 @@ export type SqsModule = Pick<
 /** One client, made when it is first needed. */
 export class SqsConnection {
   readonly #queue: Queue;
-  #opened: Promise<{ readonly client: SQSClient; readonly sqs: SqsModule }> | undefined;
+  readonly #opened = new OnDemand(() => this.#open());
 
   constructor(queue: Queue) {
     this.#queue = queue;
   }
 
   open(): Promise<{ readonly client: SQSClient; readonly sqs: SqsModule }> {
-    this.#opened ??= this.#open().catch((error: unknown) => {
-      this.#opened = undefined;
-      throw error;
-    });
-    return this.#opened;
+    return this.#opened.get();
   }
 
-  async close(): Promise<void> {
-    const opened = await this.#opened?.catch(() => undefined);
-    this.#opened = undefined;
-    opened?.client.destroy();
+  close(): Promise<void> {
+    return this.#opened.close(({ client }) => client.destroy());
   }
 
   async #open() {

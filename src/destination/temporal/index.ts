@@ -1,7 +1,6 @@
 import { describeDuration } from '../../core/duration.ts';
-import { isOutboxError } from '../../errors.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { pipelinedSender, unusableSender } from '../shared/pipelinedSender.ts';
+import { preparedBy } from '../shared/prepared.ts';
 import type { DestinationType } from '../type.ts';
 import { inspectTemporal } from './inspect.ts';
 import { normaliseTemporal, temporalKeys, type TemporalInput, type TemporalSettings } from './keys.ts';
@@ -40,22 +39,10 @@ export const temporal: DestinationType<TemporalSettings> = {
       ],
     };
   },
-  problemOf(config, source) {
-    try {
-      prepareServer(config, source);
-      return null;
-    } catch (error) {
-      return isOutboxError(error) ? error.message : 'a secret cannot be resolved';
-    }
-  },
-  open(config, services) {
-    const problem = temporal.problemOf(config, services);
-    if (problem !== null) return unusableSender(config.name, problem);
-    const server = prepareServer(config, services);
-    const { timeoutMs, concurrency } = config;
-    const options = { timeoutMs, concurrency, share: services.share, secrets: server.secrets };
-    return pipelinedSender(new TemporalPublisher(config, server, timeoutMs, services.connections), options);
-  },
+  ...preparedBy(
+    prepareServer,
+    (config, server, { connections }) => new TemporalPublisher(config, server, config.timeoutMs, connections),
+  ),
   inspect: inspectTemporal,
 };
 

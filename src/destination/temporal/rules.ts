@@ -1,9 +1,10 @@
 /** What a temporal destination may not say. */
 import { classifyHost, neverReached } from '../../core/address.ts';
 import type { KeyPath } from '../../settings/findings.ts';
-import { isMapping, type Mapping } from '../../settings/mapping.ts';
+import type { Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
-import { checkCredential, checkSecret, expandWritten } from '../../settings/values.ts';
+import { checkCredential, expandWritten } from '../../settings/values.ts';
+import { checkTls } from '../shared/tls.ts';
 import { hostOf } from './server.ts';
 
 /** What each mode needs beside the keys of all. */
@@ -36,13 +37,7 @@ export function checkTemporal(path: KeyPath, destination: Mapping, context: Rule
         'expected address beside it: without one, the login of this process is used',
       );
   if (typeof apiKey === 'string') checkCredential([...path, 'apiKey'], apiKey, context);
-  if (!isMapping(tls)) return;
-  for (const key of ['ca', 'cert', 'key']) {
-    const written = tls[key];
-    if (typeof written === 'string') checkSecret([...path, 'tls', key], written, context);
-  }
-  if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
-    findings.problem([...path, 'tls'], 'expected cert and key together');
+  checkTls([...path, 'tls'], tls, context);
 }
 
 function checkAddress(path: KeyPath, written: string, context: RuleContext): void {

@@ -2,8 +2,9 @@
 import type { Client, Connection, ConnectionOptions, WorkflowClientInterceptor } from '@temporalio/client';
 import { classifyHost, neverReached } from '../../core/address.ts';
 import { expandEnvironment } from '../../core/environment.ts';
-import { resolveSecret } from '../../core/secrets.ts';
 import { OutboxError } from '../../errors.ts';
+import { OnDemand } from '../shared/onDemand.ts';
+import { readSecret } from '../shared/secretValues.ts';
 import type { SecretSource } from '../type.ts';
 import type { TemporalSettings } from './keys.ts';
 
@@ -41,7 +42,7 @@ export function prepareServer(settings: TemporalSettings, source: SecretSource):
   }
   const address = readAddress(settings.address, source);
   const read = (reference: string | null): string | null =>
-    reference === null ? null : (source.resolveSecret ?? resolveSecret)(reference, env);
+    reference === null ? null : readSecret(reference, source);
   const apiKey = read(settings.apiKey);
   const { tls } = settings;
   const [ca, cert, key] = [read(tls?.ca ?? null), read(tls?.cert ?? null), read(tls?.key ?? null)];
@@ -105,24 +106,18 @@ export interface Opened {
 /** One connection, made when it is first needed; it connects again by itself. */
 export class TemporalConnection {
   readonly #server: Server;
-  #opened: Promise<Opened> | undefined;
+  readonly #opened = new OnDemand(() => this.#open());
 
   constructor(server: Server) {
     this.#server = server;
   }
 
   open(): Promise<Opened> {
-    this.#opened ??= this.#open().catch((error: unknown) => {
-      this.#opened = undefined;
-      throw error;
-    });
-    return this.#opened;
+    return this.#opened.get();
   }
 
-  async close(): Promise<void> {
-    const opened = await this.#opened?.catch(() => undefined);
-    this.#opened = undefined;
-    await opened?.connection.close();
+  close(): Promise<void> {
+    return this.#opened.close(({ connection }) => connection.close());
   }
 
   async #open(): Promise<Opened> {
