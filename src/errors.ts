@@ -23,10 +23,6 @@ export class OutboxError extends Error {
 export const errorCatalogue = {
   OUTBOX_CONFIG_INVALID: { when: 'outbox.yaml does not validate', exitCode: 2 },
   OUTBOX_CONFIG_NOT_FOUND: { when: 'the configuration file does not exist or cannot be read', exitCode: 2 },
-  OUTBOX_CONFIG_NOT_AVAILABLE: {
-    when: 'a key of outbox.yaml names something this version does not do yet',
-    exitCode: 2,
-  },
   OUTBOX_USAGE: { when: 'a command, flag or argument is wrong', exitCode: 2 },
   OUTBOX_EVENT_INVALID: { when: 'an event handed to enqueue cannot be stored as it is', exitCode: 2 },
   OUTBOX_EVENT_CONFLICT: { when: 'the same event id or dedup key was used with other content', exitCode: 1 },

@@ -4,7 +4,6 @@ import { nearestWord } from '../core/nearest.ts';
 import { quote, type Findings, type KeyPath } from '../settings/findings.ts';
 import { describeUnknownType } from '../destination/configured.ts';
 import type { DestinationTypes } from '../destination/registry.ts';
-import { laterKeys } from './later.ts';
 
 /** What was read, and by which schema. */
 export interface Read {
@@ -48,8 +47,7 @@ function explainUnknown(key: string, parent: KeyPath, read: Read): string {
 
 function knownKeys(path: KeyPath, read: Read): string[] {
   const schema = schemaAt(path, read);
-  const own = schema?.def.type === 'object' ? Object.keys((schema as z.ZodObject).shape) : [];
-  return [...own, ...laterKeys(path)];
+  return schema?.def.type === 'object' ? Object.keys((schema as z.ZodObject).shape) : [];
 }
 
 /** The schema of the value at `path`, through optional values, lists, mappings and what a `type` decides. */

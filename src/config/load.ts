@@ -6,7 +6,6 @@ import { OutboxError } from '../errors.ts';
 import { advise } from './advice.ts';
 import { Findings, type ConfigWarning } from '../settings/findings.ts';
 import { reportIssues } from './issues.ts';
-import { setLaterAside } from './later.ts';
 import { isMapping } from '../settings/mapping.ts';
 import { normalise } from './normalise.ts';
 import { checkRules } from './rules.ts';
@@ -57,7 +56,7 @@ export async function loadConfig(
 /**
  * Reads a configuration's text. JSON is YAML, so a configuration built in code can be passed as JSON.stringify(…).
  * @throws ConfigError with every problem found, each with line, column, key and what was expected: its code is
- * OUTBOX_CONFIG_NOT_AVAILABLE or OUTBOX_SECRET_MISSING when nothing else is wrong, else OUTBOX_CONFIG_INVALID
+ * OUTBOX_SECRET_MISSING or OUTBOX_VARIABLE_CLOSED when nothing else is wrong, else OUTBOX_CONFIG_INVALID
  */
 export function parseConfig(text: string, options: ParseOptions = {}): ParsedConfig {
   const { path = 'outbox.yaml', env = process.env, missingEnvironment = 'refuse' } = options;
@@ -65,9 +64,8 @@ export function parseConfig(text: string, options: ParseOptions = {}): ParsedCon
   const findings = new Findings(path);
   const file = readFile(text, findings);
   checkRules(file, types, { env, missingEnvironment, findings });
-  const input = setLaterAside(file, types, findings);
   const schema = fileSchema(types);
-  const checked = schema.safeParse(input);
+  const checked = schema.safeParse(file);
   if (!checked.success) reportIssues(checked.error.issues, { schema, types, input: file }, findings);
   findings.throwIfAny();
   // Nothing was reported, so the schema took it.

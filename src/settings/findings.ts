@@ -113,9 +113,9 @@ export class Findings {
     this.problemAt(this.#places.value(path), path, message, code);
   }
 
-  /** Something about the key itself: unknown, not available, written twice. */
-  keyProblem(path: KeyPath, message: string, code: ErrorCode = 'OUTBOX_CONFIG_INVALID'): void {
-    this.problemAt(this.#places.key(path), path, message, code);
+  /** Something about the key itself: unknown, without effect, written twice. */
+  keyProblem(path: KeyPath, message: string): void {
+    this.problemAt(this.#places.key(path), path, message);
   }
 
   /** Something that should be there and is not; it stands where the key around it stands. */

@@ -35,12 +35,7 @@ test.each(Object.keys(errorCatalogue) as ErrorCode[])(
 
 /** What a refused file comes to, under whichever code its problems share. */
 const refusal = new ConfigError('outbox.yaml', []);
-const ofFiles = [
-  'OUTBOX_CONFIG_INVALID',
-  'OUTBOX_CONFIG_NOT_AVAILABLE',
-  'OUTBOX_SECRET_MISSING',
-  'OUTBOX_VARIABLE_CLOSED',
-].map((code) => ({
+const ofFiles = ['OUTBOX_CONFIG_INVALID', 'OUTBOX_SECRET_MISSING', 'OUTBOX_VARIABLE_CLOSED'].map((code) => ({
   code,
   place: 'ConfigError',
   message: /^outbox\.yaml is refused, \d+ problems?:\n {2}outbox\.yaml:\d+:\d+ {2}/,
