@@ -2,22 +2,12 @@
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { uuid7 } from '../../src/halfMessages/message.ts';
-import { migrate, readMigrations } from '../../src/storage/migrate.ts';
-import { atEnd, createTestDatabase, eventually } from '../support/index.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { databaseBefore } from '../storage/fixtures.ts';
+import { atEnd, eventually } from '../support/index.ts';
 
 test('is upgraded with its rows; what is unsettled of those days is still kept', async () => {
-  const { pool, rows, url } = await createTestDatabase({ migrated: false });
-  const migrations = await readMigrations();
-  const bytes = migrations.findIndex(({ name }) => /bytes/.test(name));
-  await pool.query(`create schema outbox; create table outbox.migrations
-    (version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`);
-  for (const { sql, version, name } of migrations.slice(0, bytes)) {
-    await pool.query(sql);
-    await pool.query(`insert into outbox.migrations (version, name, checksum) values ($1, $2, '')`, [
-      version,
-      name,
-    ]);
-  }
+  const { pool, rows, url } = await databaseBefore('bytes');
   await pool.query('select outbox.make_partitions()');
   const days = [1, 2, 3].map((n) => {
     const at = Date.now() + n * 86_400_000;

@@ -2,9 +2,19 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { finishAttempt, recordFailures } from '../../src/storage/attempts.ts';
 import { listCauses, noteCause } from '../../src/storage/causes.ts';
+import { migrate } from '../../src/storage/migrate.ts';
 import { eraseEvents } from '../../src/storage/erase.ts';
 import type { TestDatabase } from '../support/index.ts';
-import { claim, claimedBatch, databaseWith, failure, openRun, rowsOfBatch, writeEvents } from './fixtures.ts';
+import {
+  claim,
+  claimedBatch,
+  databaseBefore,
+  databaseWith,
+  failure,
+  openRun,
+  rowsOfBatch,
+  writeEvents,
+} from './fixtures.ts';
 
 interface Said {
   readonly status?: number;
@@ -93,6 +103,34 @@ test('what parks without an answer is a cause by its reason', async () => {
   await database.pool.query(`select outbox.park_batch($1, 'terminated')`, [workflowId]);
   expect(await listCauses(database.pool, {}, 10)).toMatchObject([
     { class: 'terminated', status: null, error: '', open: 2, destination: 'billing' },
+  ]);
+});
+
+test('letters from before there were causes have theirs after an upgrade, with what was answered last', async () => {
+  const { pool, rows } = await databaseBefore('causes');
+  await pool.query('select outbox.make_partitions(0, 1)');
+  const { rows: letters } = await pool.query<{ id: string }>(
+    `insert into outbox.dead_letters (event_id, event_type, destination, workflow_id, park_no, revision, reason, attempts, tries,
+                                      last_status, last_error_class, last_error, resolved_at, resolution)
+     select outbox.uuid7(), 'a', 'billing', 'w' || n, 1, 1, 'permanent', 1, 1, 422, 'http-422', $1,
+            case when n = 3 then now() end, case when n = 3 then 'discard' end
+     from generate_series(1, 3) n returning event_id as id`,
+    [answered],
+  );
+  for (const { id } of letters)
+    await pool.query(
+      `insert into outbox.attempts (event_id, destination, revision, try, status, error_class, message, excerpt, charged)
+       values ($1::uuid, 'billing', 1, 1, 422, 'http-422', $2, 'order ' || $1::uuid || ' has no stock', true)`,
+      [id, answered],
+    );
+  await migrate(pool);
+  expect(await listCauses(pool, { all: true }, 10)).toMatchObject([
+    { destination: 'billing', class: 'http-422', status: 422, error: 'order # has no stock', open: 2 },
+  ]);
+  expect(await rows('select cause is null as bare from outbox.dead_letters order by id')).toEqual([
+    { bare: false },
+    { bare: false },
+    { bare: true },
   ]);
 });
 

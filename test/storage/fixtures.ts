@@ -4,6 +4,7 @@ import pg from 'pg';
 import { claimBatches, claimRows, holdLanes, type ClaimedBatch } from '../../src/storage/claims.ts';
 import type { BatchRun, Chunk, FailureRow } from '../../src/storage/attempts.ts';
 import type { Queryable } from '../../src/storage/connect.ts';
+import { readMigrations } from '../../src/storage/migrate.ts';
 import { applyTestConfig, atEnd, createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 /** Nobody listens there: these tests send nothing. */
@@ -34,6 +35,25 @@ export async function databaseWith(
 ): Promise<TestDatabase> {
   const database = await createTestDatabase();
   await applyTestConfig(database, yamlOf(destinations, routes));
+  return database;
+}
+
+/** A database as it was before the migration whose name holds this word. */
+export async function databaseBefore(word: string): Promise<TestDatabase> {
+  const database = await createTestDatabase({ migrated: false });
+  const migrations = await readMigrations();
+  await database.pool.query(`create schema outbox; create table outbox.migrations
+    (version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`);
+  for (const { sql, version, name } of migrations.slice(
+    0,
+    migrations.findIndex((each) => each.name.includes(word)),
+  )) {
+    await database.pool.query(sql);
+    await database.pool.query(`insert into outbox.migrations (version, name, checksum) values ($1, $2, '')`, [
+      version,
+      name,
+    ]);
+  }
   return database;
 }
 

@@ -167,24 +167,20 @@ begin
 end $$;
 
 -- Letters from before.
-with open as (
-  select l.id, l.destination, coalesce(l.last_error_class, l.reason) as class, l.last_status as status,
+with open as materialized (
+  select l.id, l.parked_at, l.destination, coalesce(l.last_error_class, l.reason) as class, l.last_status as status,
          outbox.cause_text(l.last_error, a.excerpt) as error
   from outbox.dead_letters l
   left join lateral (select t.excerpt from outbox.attempts t where t.event_id = l.event_id and t.destination = l.destination
                        and t.at <= l.parked_at + interval '1 minute' order by t.at desc limit 1) a on true
   where l.resolved_at is null and l.last_error is distinct from '(erased)'
+), named as materialized (
+  select o.*, outbox.cause_id(o.destination, o.class, o.status, o.error) as cause from open o
+), known as (
+  insert into outbox.causes (id, destination, class, status, error, noticed_at)
+  select cause, destination, class, status, error, min(parked_at) from named group by 1, 2, 3, 4, 5
 )
-update outbox.dead_letters l set cause = outbox.cause_id(o.destination, o.class, o.status, o.error) from open o where o.id = l.id;
-
-insert into outbox.causes (id, destination, class, status, error, noticed_at)
-select distinct on (l.cause) l.cause, l.destination, coalesce(l.last_error_class, l.reason), l.last_status, outbox.cause_text(l.last_error, a.excerpt),
-       min(l.parked_at) over (partition by l.cause)
-from outbox.dead_letters l
-left join lateral (select t.excerpt from outbox.attempts t where t.event_id = l.event_id and t.destination = l.destination
-                     and t.at <= l.parked_at + interval '1 minute' order by t.at desc limit 1) a on true
-where l.cause is not null
-order by l.cause;
+update outbox.dead_letters l set cause = n.cause from named n where n.id = l.id;
 
 -- How many of each are open, since when, and a page of one cause's letters: all from the index.
 create index dead_letters_open_by_cause on outbox.dead_letters (cause, id) include (parked_at) where resolved_at is null;
