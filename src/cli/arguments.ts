@@ -126,13 +126,22 @@ export function collectHeader(
 
 /** A moment (ISO 8601 with its offset, so that nobody has to guess the zone) or a duration from now. */
 export function parseMoment(text: string): Date {
+  return momentOf(text, 'from now', 1);
+}
+
+/** As {@link parseMoment}, the duration counting back. */
+export function parsePast(text: string): Date {
+  return momentOf(text, 'ago', -1);
+}
+
+function momentOf(text: string, counted: string, sign: 1 | -1): Date {
   const ms = parseDuration(text);
-  if (ms !== null) return inRange(new Date(Date.now() + ms));
+  if (ms !== null) return inRange(new Date(Date.now() + sign * ms));
   const isIso = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(text);
   const at = new Date(isIso ? text : Number.NaN);
   if (Number.isNaN(at.getTime()) || !sameDay(text, at)) {
     throw new InvalidArgumentError(
-      'Expected a moment such as 2030-01-31T08:00:00Z or 2030-01-31T09:00+01:00, or a duration from now such as 10m.',
+      `Expected a moment such as 2030-01-31T08:00:00Z or 2030-01-31T09:00+01:00, or a duration such as 10m, which is 10 minutes ${counted}.`,
     );
   }
   return inRange(at);

@@ -125,6 +125,7 @@ const commands: readonly (readonly [words: string, args: () => readonly string[]
   ['dlq redirect of a resolved one', () => ['dlq', 'redirect', resolvedLetterId, '--to', 'away'], true],
   ['dlq discard of a resolved one', () => ['dlq', 'discard', resolvedLetterId], true],
   ['events show', () => ['events', 'show', eventId], true],
+  ['events list', () => ['events', 'list'], true],
   ['messages list', () => ['messages', 'list', '--status', 'all'], true],
   ['messages show', () => ['messages', 'show', messageId], true],
   ['messages commit', () => ['messages', 'commit', messageId], false],

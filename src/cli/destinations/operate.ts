@@ -6,6 +6,7 @@ import { OutboxError } from '../../errors.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
 import { withDatabase } from '../database.ts';
 import { whoOf, type WhoOptions } from '../dlq/who.ts';
+import { knownNames } from '../knownDestination.ts';
 import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
 import { connectForCommand } from '../temporal.ts';
@@ -57,9 +58,9 @@ export async function operate(
 
 function unknownDestination(destination: string, known: readonly { readonly name: string }[]): OutboxError {
   return new OutboxError('OUTBOX_NOT_FOUND', `there is no destination ${destination}`, {
-    hint:
-      known.length === 0
-        ? 'No configuration is applied.'
-        : `There are: ${known.map(({ name }) => name).join(', ')}`,
+    hint: knownNames(
+      destination,
+      known.map(({ name }) => name),
+    ),
   });
 }

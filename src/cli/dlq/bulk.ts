@@ -1,5 +1,4 @@
 import type { Operator, Resolution, Resolved } from '../../deadletter/operator.ts';
-import { readDestinations } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import {
   countDeadLetters,
@@ -8,6 +7,7 @@ import {
   type DeadLetterTarget,
 } from '../../storage/deadLetters.ts';
 import { refuseUsage } from '../failure.ts';
+import { refuseUnknownDestination } from '../knownDestination.ts';
 import type { Output } from '../output.ts';
 import { whoOf, type WhoOptions } from './who.ts';
 
@@ -87,19 +87,10 @@ function refuseUnconfirmed(action: BulkAction, count: number, { yes }: BulkOptio
   );
 }
 
-/** A mistyped destination must not look like a clean queue. */
 async function countMatches(pool: Pool, filter: DeadLetterFilter): Promise<number> {
   const count = await countDeadLetters(pool, filter);
-  if (count > 0 || filter.destination === undefined) return count;
-  const { destinations } = await readDestinations(pool);
-  const names = destinations.map(({ name }) => name);
-  if (!names.includes(filter.destination)) {
-    refuseUsage(
-      `there is no destination ${filter.destination}`,
-      names.length === 0 ? 'No configuration is applied.' : `There are: ${names.join(', ')}`,
-    );
-  }
-  return 0;
+  if (count === 0) await refuseUnknownDestination(pool, filter.destination);
+  return count;
 }
 
 /** Ids only; what is parked meanwhile is not among them. */

@@ -5,7 +5,7 @@ import type { Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, table } from '../table.ts';
-import { readCursor, writeCursor } from './cursor.ts';
+import { readCursor, writeCursor } from '../cursor.ts';
 
 export interface ListOptions {
   readonly destination?: string;
@@ -18,10 +18,16 @@ export interface ListOptions {
   readonly cursor?: string;
 }
 
+const cursorOf = {
+  command: 'dlq list',
+  idOf: (text: string): number | null =>
+    /^[1-9]\d*$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null,
+};
+
 /** `dlq list` */
 export async function list(out: Output, options: ListOptions): Promise<void> {
   const filter = filterOf(options);
-  const before = options.cursor === undefined ? null : readCursor(options.cursor, filter);
+  const before = options.cursor === undefined ? null : readCursor(options.cursor, filter, cursorOf);
   // One more than asked for tells whether there is a next page.
   const { found, parkedMessages } = await withDatabase(async (pool) => ({
     found: await listDeadLetters(pool, filter, before, options.limit + 1),

@@ -1,5 +1,6 @@
 import { OutboxError } from '../../errors.ts';
 import { readDestinations } from '../../storage/configuration.ts';
+import { knownNames } from '../knownDestination.ts';
 import type { Output } from '../output.ts';
 import { openOnes, reportResolved, withOperator } from './operate.ts';
 import { whoOf, type WhoOptions } from './who.ts';
@@ -15,7 +16,7 @@ export async function redirect(out: Output, id: number, options: RedirectOptions
     const names = destinations.map(({ name }) => name);
     if (!names.includes(options.to)) {
       throw new OutboxError('OUTBOX_NOT_FOUND', `there is no destination ${options.to}`, {
-        hint: `There are: ${names.join(', ')}`,
+        hint: knownNames(options.to, names),
       });
     }
     const { open, refused } = await openOnes(pool, [id]);

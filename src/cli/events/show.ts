@@ -10,6 +10,7 @@ import { payloadInShort, payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, facts, table } from '../table.ts';
+import { shownState } from './states.ts';
 
 type Story = Awaited<ReturnType<typeof readStory>>;
 
@@ -116,7 +117,7 @@ type Delivery = Story['deliveries'][number];
 
 const deliveryColumns = [
   { title: 'DESTINATION', value: ({ destination }: Delivery) => destination },
-  { title: 'STATE', value: ({ state }: Delivery) => state },
+  { title: 'STATE', value: ({ state }: Delivery) => shownState(state) },
   { title: 'TRIES', align: 'right' as const, value: ({ tries }: Delivery) => String(tries) },
   { title: 'REVISION', align: 'right' as const, value: ({ revision }: Delivery) => String(revision) },
   {
