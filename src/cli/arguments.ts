@@ -1,6 +1,6 @@
 /** What options and arguments may look like. A wrong one ends the command with its usage before anything is done. */
 import { readFile, stat } from 'node:fs/promises';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { durationExpected, parseDuration } from '../core/duration.ts';
 import { listenExpected, parseListen, type ListenAddress } from '../core/listen.ts';
 import { refuseUsage } from './failure.ts';
@@ -23,6 +23,15 @@ export function parseMs(text: string): number {
   const ms = parseDuration(text);
   if (ms === null || ms > 2 ** 31 - 1) throw new InvalidArgumentError(`Expected ${durationExpected}.`);
   return ms;
+}
+
+/** An option in milliseconds whose default help shows as people write it: `30s`, not 30000. */
+export function durationOption(flags: string, description: string, otherwise: string): Option {
+  return new Option(flags, description).argParser(parseMs).default(parseMs(otherwise), otherwise);
+}
+
+export function configOption(): Option {
+  return new Option('-c, --config <file>', 'configuration file (default: OUTBOX_CONFIG, else outbox.yaml)');
 }
 
 /** For what is compared with clocks and feeds no timer: up to ten years. */
@@ -184,7 +193,7 @@ export async function readPayload(
 /** PostgreSQL prints jsonb with spaces, so what is larger than this never fits; the exact limit is the database's. */
 const inputBytesMax = 4 * payloadBytesMax;
 
-function checkedJson(text: string, where: string): string {
+export function checkedJson(text: string, where: string): string {
   if (text.trim() === '') refuseUsage(`${where} is empty; expected JSON`);
   if (Buffer.byteLength(text) > inputBytesMax)
     refuseUsage(`${where} is larger than ${inputBytesMax} bytes; a payload has at most ${payloadBytesMax}`);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { parseDestination, parseDurationText, parseMs, textOf } from './arguments.ts';
+import { parseDestination, durationOption, parseDurationText, textOf } from './arguments.ts';
 import type { DestinationCommandLine } from './destinations/operate.ts';
+import type { DestinationTestOptions } from './destinations/test.ts';
 import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
 
@@ -17,6 +18,14 @@ export function addDestinationCommands(destinations: Command, out: Output, setEx
     .command('list')
     .description('how each destination fares: its circuit, pauses, the next probe')
     .action(async () => (await import('./destinations/list.ts')).list(out));
+  destinations
+    .command('test')
+    .description('send one signed ping to it, here and now, and show the answer; writes nothing down')
+    .argument('<name>', 'of the destination', parseDestination)
+    .option('-c, --config <file>', 'as this file has it, in place of what the database has')
+    .action(async (name: string, options: DestinationTestOptions) =>
+      setExitCode(await (await import('./destinations/test.ts')).testDestination(out, name, options)),
+    );
   for (const action of ['pause', 'resume', 'probe', 'park'] as const) {
     const command = destinations
       .command(action)
@@ -24,7 +33,7 @@ export function addDestinationCommands(destinations: Command, out: Output, setEx
       .argument('<name>', 'of the destination', parseDestination)
       .option('--reason <text>', 'why, for the audit', textOf(1000))
       .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-      .option('--timeout <duration>', 'how long to wait for an answer', parseMs, 60_000);
+      .addOption(durationOption('--timeout <duration>', 'how long to wait for an answer', '60s'));
     if (action === 'park')
       command.requiredOption(
         '--older-than <duration>',

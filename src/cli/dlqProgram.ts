@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import {
   collectDeadLetterId,
   collectHeader,
+  durationOption,
   idsMax,
   limitMax,
   noteOf,
@@ -10,7 +11,6 @@ import {
   parseDestination,
   parseEventId,
   parseLimit,
-  parseMs,
   textOf,
 } from './arguments.ts';
 import type { BulkOptions } from './dlq/bulk.ts';
@@ -29,25 +29,24 @@ export function addDeadLetterCommands(dlq: Command, out: Output, setExitCode: Se
   addSingle(dlq, out, setExitCode);
 }
 
+const parkedFor =
+  'only those parked for this reason: permanent, attempts-exhausted, schedule-to-close, poison, unwritten, paused, terminated, canceled, failed';
+
 const statuses = ['open', 'resolved', 'all'] as const;
 
 function addFilters(command: Command): Command {
   return command
     .option('--destination <name>', 'only those for this destination', parseDestination)
     .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
-    .option('--parked-for <reason>', 'only those parked for this reason, such as permanent', textOf(63))
+    .option('--parked-for <reason>', parkedFor, textOf(63))
     .option('--cause <id>', 'only those of this cause', parseCause);
 }
 
 function addReading(dlq: Command, out: Output): void {
-  dlq
-    .command('list')
-    .description('list dead letters, newest first')
-    .option('--destination <name>', 'only those for this destination', parseDestination)
-    .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
-    .option('--reason <reason>', 'only those parked for this reason, such as permanent', textOf(63))
+  addFilters(dlq.command('list').description('list dead letters, newest first'))
+    // What it was called before: elsewhere `--reason` says why a command is given.
+    .addOption(new Option('--reason <reason>').argParser(textOf(63)).hideHelp())
     .option('--event <id>', 'only those of this event', parseEventId)
-    .option('--cause <id>', 'only those of this cause', parseCause)
     .addOption(new Option('--status <status>', 'which ones').choices(statuses).default('open'))
     .option('--limit <n>', `at most so many, up to ${limitMax}`, parseLimit, 50)
     .option('--cursor <cursor>', 'continue where the page before ended', textOf(500))
@@ -83,7 +82,11 @@ function addWho(command: Command): Command {
   return command
     .option('--reason <text>', 'why, for the audit', textOf(1000))
     .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-    .option('--timeout <duration>', 'how long to wait for an answer', parseMs, 30_000);
+    .addOption(durationOption('--timeout <duration>', 'how long to wait for an answer', '30s'));
+}
+
+function addWait(command: Command): Command {
+  return command.option('--wait', 'until it is delivered, or parked again; --timeout at most');
 }
 
 function addBulk(dlq: Command, out: Output, setExitCode: SetExitCode): void {
@@ -96,6 +99,7 @@ function addBulk(dlq: Command, out: Output, setExitCode: SetExitCode): void {
       .command(action)
       .description(descriptions[action])
       .argument('[ids...]', `numbers of dead letters, up to ${idsMax}`, collectDeadLetterId);
+    if (action === 'retry') addWait(command);
     addWho(addFilters(command))
       .option('--all', 'all open dead letters')
       .option('--yes', 'do it, when they are named by filter')
@@ -114,8 +118,9 @@ function addSingle(dlq: Command, out: Output, setExitCode: SetExitCode): void {
     .option('-f, --file <file>', 'read the new payload from a file, - for stdin')
     .option('--payload-file <file>', 'of an event of bytes the new ones: those of a file, - for stdin')
     .option('--payload-base64 <text>', 'of an event of bytes the new ones, in base64')
-    .option('-H, --header <name=value>', 'set a header; repeatable, the others stay', collectHeader);
-  addWho(edit).action(async (id: number, options: EditOptions) =>
+    .option('-H, --header <name=value>', 'set a header; repeatable, the others stay', collectHeader)
+    .option('--editor', 'open its payload in $VISUAL or $EDITOR; so does a terminal where nothing is given');
+  addWho(addWait(edit)).action(async (id: number, options: EditOptions) =>
     setExitCode(await (await import('./dlq/edit.ts')).edit(out, id, options)),
   );
   const redirect = dlq
@@ -123,7 +128,7 @@ function addSingle(dlq: Command, out: Output, setExitCode: SetExitCode): void {
     .description('send it to another destination instead')
     .argument('<id>', 'its number', parseDeadLetterId)
     .requiredOption('--to <name>', 'the other destination', parseDestination);
-  addWho(redirect).action(async (id: number, options: RedirectOptions) =>
+  addWho(addWait(redirect)).action(async (id: number, options: RedirectOptions) =>
     setExitCode(await (await import('./dlq/redirect.ts')).redirect(out, id, options)),
   );
 }

@@ -25,10 +25,10 @@ export function addKeepingCommands(program: Command, out: Output): void {
       'erase payload, headers, key, edits and answers of events and half messages; the audit stays',
     )
     .option('--event <id>', 'this event or half message; repeatable', collectEventId)
-    .option('--key <key>', 'every event of this key; reads all events', textOf(1024))
+    .option('--key <key>', 'every event of this key', textOf(1024))
     .option('--reason <text>', 'why, for the audit', textOf(1000))
     .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-    .option('--yes', 'do it, when they are named by key')
+    .option('--yes', 'do it: needed with a key, and at a terminal')
     .action(async (options: EraseOptions) => (await import('./commands/erase.ts')).erase(out, options));
   const housekeeping = program.command('housekeeping').description('dropping days past their retention');
   housekeeping

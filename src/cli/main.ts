@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { takeEnvFiles } from './envFile.ts';
 import { reportError } from './failure.ts';
 import { createProgram } from './program.ts';
 import { quietOnClosedPipe } from './closedPipe.ts';
@@ -8,13 +9,14 @@ quietOnClosedPipe(process.stderr);
 
 const asJson = process.argv.includes('--json');
 let exitCode = 0;
-const program = createProgram(asJson, (code) => (exitCode = code));
 let usage: string | null = null;
-program.hook('preAction', (_program, command) => {
-  usage = `Usage: ${command.createHelp().commandUsage(command)}`;
-});
 try {
-  await program.parseAsync(process.argv);
+  const args = takeEnvFiles(process.argv.slice(2));
+  const program = createProgram(asJson, (code) => (exitCode = code));
+  program.hook('preAction', (_program, command) => {
+    usage = `Usage: ${command.createHelp().commandUsage(command)}`;
+  });
+  await program.parseAsync(args, { from: 'user' });
 } catch (error) {
   exitCode = reportError(error, { asJson, env: process.env, usage });
 }

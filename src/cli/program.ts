@@ -5,6 +5,8 @@
 import { Command, Option } from 'commander';
 import {
   collectHeader,
+  configOption,
+  durationOption,
   parseCount,
   parseEventId,
   parseListenAddress,
@@ -21,6 +23,7 @@ import type { MigrateOptions } from './commands/migrate.ts';
 import type { ServeOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import type { StatusOptions } from './commands/status.ts';
+import { addConfigCommands } from './configProgram.ts';
 import { addDestinationCommands } from './destinationsProgram.ts';
 import { addMessageCommands } from './messagesProgram.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
@@ -28,9 +31,11 @@ import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
 import { addRouteCommands } from './routesProgram.ts';
 import { addInboxCommands } from './inboxProgram.ts';
+import { addSettingUp } from './setupProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
-import { printable, printableLines } from '../core/printable.ts';
+import { mistakeText } from './mistakes.ts';
+import { printableLines } from '../core/printable.ts';
 import { version } from '../version.ts';
 
 export function createProgram(asJson: boolean, setExitCode: SetExitCode): Command {
@@ -41,7 +46,8 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     .addHelpText('after', environmentHelp);
   const out = createOutput(asJson);
   addServing(program, out);
-  addSchemaAndConfig(program, out, setExitCode);
+  addSchema(program, out);
+  addConfigCommands(program.command('config').description('the configuration file'), out, setExitCode);
   addLooking(program, out, setExitCode);
   addDeadLetterCommands(
     program.command('dlq').description('dead letters: see and resolve them'),
@@ -57,6 +63,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   );
   addRouteCommands(program.command('routes').description('events and the routes they took'), out);
   addKeepingCommands(program, out);
+  addSettingUp(program, out);
   addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);
   addMessageCommands(
     program
@@ -66,21 +73,18 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     setExitCode,
   );
   forAll(program, (command) => {
-    command.exitOverride().showHelpAfterError().allowExcessArguments(false);
+    command.exitOverride().allowExcessArguments(false);
     command.configureOutput({
       writeErr: asJson ? () => undefined : (text) => void process.stderr.write(printableLines(text)),
-      outputError: (text, write) => write(mistake(text)),
+      outputError: (text, write) => write(mistakeText(command, text)),
     });
-    if (command.commands.length === 0)
-      command.addOption(new Option('--json', 'for programs: JSON on stdout, errors as JSON on stderr'));
+    if (command.commands.length > 0) return;
+    command.addOption(
+      new Option('--env-file <file>', 'variables of the environment, a line each; those set already stay'),
+    );
+    command.addOption(new Option('--json', 'for programs: JSON on stdout, errors as JSON on stderr'));
   });
   return program;
-}
-
-/** What was typed may come from anywhere: its line breaks are escaped, that before Commander's own suggestion stays. */
-function mistake(text: string): string {
-  const [, message = '', suggestion = ''] = /^([^]*?)(\n\(Did you mean [^\n]*\?\))?\n*$/.exec(text) ?? [];
-  return `${printable(message)}${suggestion}\n`;
 }
 
 const environmentHelp = `
@@ -102,10 +106,6 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 a server cannot be reach
 function forAll(command: Command, act: (command: Command) => void): void {
   act(command);
   for (const child of command.commands) forAll(child, act);
-}
-
-function configOption(): Option {
-  return new Option('-c, --config <file>', 'configuration file (default: OUTBOX_CONFIG, else outbox.yaml)');
 }
 
 const servingCommands = [
@@ -170,12 +170,7 @@ function apiListenOption(): Option {
   return new Option('--api-listen <address>', what).env('OUTBOX_API_LISTEN').argParser(parseListenOrOff);
 }
 
-const configCommands = [
-  ['explain', 'print what the file comes to: addresses, timetables of attempts, routes'],
-  ['apply', 'write the file to the database as a new revision'],
-] as const;
-
-function addSchemaAndConfig(program: Command, out: Output, setExitCode: SetExitCode): void {
+function addSchema(program: Command, out: Output): void {
   program
     .command('migrate')
     .description('create or upgrade the schema, and apply the configuration file if there is one')
@@ -184,28 +179,6 @@ function addSchemaAndConfig(program: Command, out: Output, setExitCode: SetExitC
     .action(async (options: MigrateOptions) =>
       (await import('./commands/migrate.ts')).migrateCommand(out, options),
     );
-  const config = program.command('config').description('the configuration file');
-  config
-    .command('check')
-    .description('validate the file; with OUTBOX_DATABASE_URL also its filters')
-    .addOption(configOption())
-    .option('--online', 'ask each destination’s server whether what it names is there and of the right kind')
-    .action(async (options: { config?: string; online?: boolean }) =>
-      setExitCode(await (await import('./commands/config.ts')).check(out, options)),
-    );
-  for (const [name, description] of configCommands) {
-    config
-      .command(name)
-      .description(description)
-      .addOption(configOption())
-      .action(async (options: { config?: string }) =>
-        (await import('./commands/config.ts'))[name](out, options),
-      );
-  }
-  config
-    .command('schema')
-    .description('print the JSON Schema of the file, for editors')
-    .action(async () => (await import('./commands/config.ts')).schema(out));
 }
 
 function addLooking(program: Command, out: Output, setExitCode: SetExitCode): void {
@@ -230,7 +203,9 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     .description('check both servers and all that lies between, and say what to do')
     .addOption(configOption())
     .option('--adopt', 'hand the rows to the Temporal namespace at hand, when the old one is gone for good')
-    .option('--transaction-age <duration>', 'from when on an open transaction is old', parseMs, 300_000)
+    .addOption(
+      durationOption('--transaction-age <duration>', 'from when on an open transaction is old', '5m'),
+    )
     .option('--restored', 'go on in this database after it was set back to an earlier copy, or moved')
     .action(async (options: DoctorOptions) =>
       setExitCode(await (await import('./commands/doctor.ts')).doctor(out, options)),

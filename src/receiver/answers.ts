@@ -39,7 +39,7 @@ export function refusal(status: number, text: string, headers: Record<string, st
   };
 }
 
-/** @param outcome `processed`, `duplicate`, `superseded` or `skipped`, for those who look at the traffic */
+/** @param outcome `processed`, `duplicate`, `superseded`, `skipped` or `ping`, for those who look at the traffic */
 export function acknowledgement(outcome: string): Answer {
   return { status: 204, headers: { 'outbox-inbox': outcome }, body: null };
 }

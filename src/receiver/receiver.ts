@@ -1,6 +1,7 @@
 /** The way of one request: look at it, verify it, have its effect once, answer as the sender understands. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PoolClient } from 'pg';
+import { isPingBody, pingType } from '../core/ping.ts';
 import { printable } from '../core/printable.ts';
 import type { OutboxError } from '../errors.ts';
 import { checkedClaimOptions, claimMessage, type ClaimOptions } from '../inbox/claim.ts';
@@ -133,6 +134,8 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     } catch (error) {
       return answerTo(error, 'claim');
     }
+    // `destinations test`: it is verified as every message is, and concerns no handler.
+    if (received.type === pingType && isPingBody(body)) return acknowledgement('ping');
     if (inFlight >= maxInFlight) return refusal(429, 'too many messages at once', { 'retry-after': '1' });
     inFlight++;
     try {

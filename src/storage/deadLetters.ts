@@ -143,6 +143,21 @@ export async function readDeadLetterEvent(db: Queryable, id: number): Promise<De
   );
 }
 
+/** What the receiver said at the latest failed attempt of each, by its number; letters without such words are left out. */
+export async function readLastWords(db: Queryable, ids: readonly number[]): Promise<Map<number, string>> {
+  const rows = await rowsOf<{ id: number; excerpt: string }>(
+    db,
+    `select l.id::float8 as id, a.excerpt
+     from outbox.dead_letters l
+     cross join lateral (select excerpt from outbox.attempts a
+                         where a.event_id = l.event_id and a.destination = l.destination and a.error_class is not null and a.at <= l.parked_at
+                         order by a.at desc, a.try desc limit 1) a
+     where l.id = any ($1::bigint[]) and a.excerpt <> ''`,
+    [ids],
+  );
+  return new Map(rows.map(({ id, excerpt }) => [id, excerpt]));
+}
+
 /** A failed attempt, or the success that ended them. */
 export interface RecordedAttempt {
   readonly at: string;

@@ -26,7 +26,7 @@ test('status --check: one line and an exit code, by limits that can be set', asy
     stderr: '',
   });
   await startRun({ databaseUrl: database.url });
-  expect(await check()).toEqual({ code: 0, stdout: 'OK: 1 destinations, lag 0 s, 0 parked\n', stderr: '' });
+  expect(await check()).toEqual({ code: 0, stdout: 'OK: 1 destination, lag 0 s, 0 parked\n', stderr: '' });
 
   await enqueue(
     database.pool,
@@ -42,7 +42,7 @@ test('status --check: one line and an exit code, by limits that can be set', asy
   expect(await check()).toMatchObject({ code: 1, stdout: 'CRITICAL: billing: 1 parked (limit 0)\n' });
   expect(await check('--max-parked', '1')).toMatchObject({
     code: 0,
-    stdout: 'OK: 1 destinations, lag 0 s, 1 parked\n',
+    stdout: 'OK: 1 destination, lag 0 s, 1 parked\n',
   });
   expect(await check('--max-parked', '1', '--max-unrouted', '0')).toMatchObject({
     code: 1,

@@ -95,7 +95,7 @@ test('a parked one waits for a person: counted, and a limit of status --check li
     { what: 'messages-parked', destination: null, producer: 'shop', value: 1, limit: 0 },
   ]);
   expect(await cli(database, 'status', '--check', '--max-parked', '1')).toBe(
-    'OK: 1 destinations, lag 0 s, 1 parked\n',
+    'OK: 1 destination, lag 0 s, 1 parked\n',
   );
   expect(await doctorOf(database)).toMatchObject({
     level: 'warn',

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import express from 'express';
 import { beforeAll, expect, test } from 'vitest';
+import { pingPayload } from '../../src/core/ping.ts';
 import { migrateInbox } from '../../src/inbox/index.ts';
 import { createReceiver, Refusal, type Receiver } from '../../src/receiver/index.ts';
 import { atEnd, createTestDatabase, type TestDatabase } from '../support/index.ts';
@@ -57,6 +58,22 @@ test('answer has a body of null with 204, so that it makes a Response as it is',
   const answer = await receiver.answer({ method: 'POST', headers: headersOf('m-2', '{}'), body });
   expect(answer.body).toBeNull();
   expect(new Response(answer.body, answer).status).toBe(204);
+});
+
+test('a ping of `destinations test` is verified, and concerns no handler; what only says in a header that it is one does', async () => {
+  const ping = (id: string, body: string): Request => {
+    const request = requestOf(id, body);
+    request.headers.set('outbox-event-type', 'outbox.ping');
+    return request;
+  };
+  const first = await receiver.fetch(ping('m-ping', pingPayload('billing')));
+  expect([first.status, first.headers.get('outbox-inbox')]).toEqual([204, 'ping']);
+  const other = await receiver.fetch(ping('m-no-ping', '{"order":1}'));
+  expect(other.headers.get('outbox-inbox')).toBe('processed');
+  const forged = ping('m-ping', pingPayload('billing'));
+  forged.headers.set('webhook-signature', 'v1,AAAA');
+  expect((await receiver.fetch(forged)).status).toBe(401);
+  expect(await database.rows(`select id from done where id like '%ping'`)).toEqual([{ id: 'm-no-ping' }]);
 });
 
 test('refusals, forged requests, other methods and missing bodies are answered as elsewhere', async () => {

@@ -1,3 +1,4 @@
+import { counted } from '../spokenTime.ts';
 import { describeFinding } from '../../settings/findings.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { withOwnTypes } from '../../destination/registry.ts';
@@ -43,7 +44,7 @@ export async function check(
     ...(online === null ? {} : { online }),
   };
   out.result(value, (colours) => {
-    const counts = `${value.destinations} destinations, ${value.routes} routes`;
+    const counts = `${counted(value.destinations, 'destination')}, ${counted(value.routes, 'route')}`;
     const head = `${colours.green('ok')} ${printable(source.path)}: ${counts}\n${onlineText(online, colours)}`;
     if (filters === null) {
       const any = config.routes.some(({ where }) => where !== null);

@@ -79,8 +79,10 @@ function sayReady(
         ],
         colours,
       ) +
-      `\nTry:\n  psql '${databaseUrl}' -c "insert into outbox.events (type, payload) values ('order.created', '{\\"order\\": 1}')"\n` +
-      `  OUTBOX_DATABASE_URL='${databaseUrl}' temporal-outbox status\n\nCtrl-C stops everything.\n\n`,
+      `\nIn another terminal:\n` +
+      `  export OUTBOX_DATABASE_URL='${databaseUrl}' TEMPORAL_ADDRESS=${temporalAddress} TEMPORAL_UI_URL=${temporalUi}\n` +
+      `  npx temporal-outbox send order.created --key o-1 --payload '{"order": 1}'\n` +
+      `  npx temporal-outbox events list --key o-1\n  npx temporal-outbox status\n\nCtrl-C stops everything.\n\n`,
   );
 }
 

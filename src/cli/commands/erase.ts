@@ -23,6 +23,11 @@ export async function erase(out: Output, options: EraseOptions): Promise<void> {
   const { event = [], key } = options;
   if ((event.length === 0) === (key === undefined))
     refuseUsage('name events or a key: --event ID… or --key KEY');
+  if (event.length > 0 && options.yes !== true && process.stdin.isTTY === true)
+    refuseUsage(
+      `this would erase ${event.length === 1 ? 'one event' : `${event.length} events`} for good; nothing was done`,
+      'Add --yes to do it.',
+    );
   const who = { actor: options.actor ?? systemUser(), reason: options.reason ?? null };
   await withDatabase(
     async (pool) => {
@@ -54,7 +59,6 @@ export async function erase(out: Output, options: EraseOptions): Promise<void> {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K] };
 
 async function idsOf(out: Output, pool: Pool, key: string, confirmed: boolean): Promise<string[]> {
-  out.note('reading all events for this key …');
   const ids = await eventsOfKey(pool, key);
   if (ids.length === 0) out.note('no events have this key: nothing was done');
   else if (!confirmed)

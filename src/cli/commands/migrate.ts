@@ -1,3 +1,4 @@
+import { counted } from '../spokenTime.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { applyConfig, type AppliedConfig } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
@@ -54,5 +55,5 @@ export async function applyFile(pool: Pool, file: LoadedConfig): Promise<Applied
 
 export function describeApplied(applied: AppliedConfig, path: string): string {
   if (!applied.changed) return `${printable(path)} is applied already, as revision ${applied.revision}`;
-  return `${printable(path)} applied as revision ${applied.revision}: ${applied.destinations ?? 0} destinations, ${applied.routes ?? 0} routes`;
+  return `${printable(path)} applied as revision ${applied.revision}: ${counted(applied.destinations ?? 0, 'destination')}, ${counted(applied.routes ?? 0, 'route')}`;
 }

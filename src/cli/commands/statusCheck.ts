@@ -1,3 +1,4 @@
+import { counted } from '../spokenTime.ts';
 import { describeDuration } from '../../core/duration.ts';
 import {
   problemsOf,
@@ -68,7 +69,7 @@ async function readWatched(pool: Pool): Promise<Watched> {
 function inFigures({ destinations, halfMessages }: Watched): string {
   const lagMs = Math.max(0, ...destinations.map(({ lagMs }) => lagMs));
   const parked = sumOf([...destinations, ...halfMessages].map(({ parked }) => parked));
-  return `${destinations.length} destinations, lag ${spoken(lagMs)}, ${parked} parked`;
+  return `${counted(destinations.length, 'destination')}, lag ${spoken(lagMs)}, ${parked} parked`;
 }
 
 /** The worst of a thousand destinations must still fit a line. */

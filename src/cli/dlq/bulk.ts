@@ -18,6 +18,7 @@ export interface BulkOptions extends WhoOptions {
   readonly cause?: string;
   readonly all?: boolean;
   readonly yes?: boolean;
+  readonly wait?: boolean;
 }
 
 type BulkAction = 'retry' | 'discard';
@@ -33,17 +34,19 @@ export async function bulk(
   refuseUnclear(action, ids, filter, options);
   const resolution: Resolution = { action, ...whoOf(options) };
   // After the mistakes: it loads Temporal, which takes its time.
-  const { openOnes, reportResolved, withOperator } = await import('./operate.ts');
+  const { openOnes, reportAndWait, withOperator } = await import('./operate.ts');
+  const report = (pool: Pool, resolved: readonly Resolved[]): Promise<0 | 1 | 3> =>
+    reportAndWait(out, action, resolved, { ...options, pool });
   return withOperator(out, options.timeout, async (operator, pool) => {
     if (filter === undefined) {
       const { open, refused } = await openOnes(pool, ids);
-      return reportResolved(out, action, [...refused, ...(await send(out, operator, open, resolution))]);
+      return report(pool, [...refused, ...(await send(out, operator, open, resolution))]);
     }
     const count = await countMatches(pool, filter);
     if (count === 0) out.note('no open dead letters match: nothing was done');
     else refuseUnconfirmed(action, count, options);
     const targets = await collect(pool, filter);
-    return reportResolved(out, action, await send(out, operator, targets, resolution));
+    return report(pool, await send(out, operator, targets, resolution));
   });
 }
 

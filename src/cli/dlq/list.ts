@@ -1,6 +1,12 @@
-import { listDeadLetters, type DeadLetter, type DeadLetterFilter } from '../../storage/deadLetters.ts';
+import {
+  listDeadLetters,
+  readLastWords,
+  type DeadLetter,
+  type DeadLetterFilter,
+} from '../../storage/deadLetters.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
+import { refuseUnknownDestination } from '../knownDestination.ts';
 import type { Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
@@ -10,6 +16,8 @@ import { readCursor, writeCursor } from '../cursor.ts';
 export interface ListOptions {
   readonly destination?: string;
   readonly type?: string;
+  readonly parkedFor?: string;
+  /** What `parkedFor` was called before. */
   readonly reason?: string;
   readonly event?: string;
   readonly cause?: string;
@@ -29,15 +37,25 @@ export async function list(out: Output, options: ListOptions): Promise<void> {
   const filter = filterOf(options);
   const before = options.cursor === undefined ? null : readCursor(options.cursor, filter, cursorOf);
   // One more than asked for tells whether there is a next page.
-  const { found, parkedMessages } = await withDatabase(async (pool) => ({
-    found: await listDeadLetters(pool, filter, before, options.limit + 1),
-    parkedMessages: (await countMessages(pool)).reduce((sum, { parked }) => sum + parked, 0),
-  }));
+  const { found, parkedMessages, words } = await withDatabase(async (pool) => {
+    const letters = await listDeadLetters(pool, filter, before, options.limit + 1);
+    if (letters.length === 0) await refuseUnknownDestination(pool, options.destination);
+    return {
+      found: letters,
+      words: await readLastWords(
+        pool,
+        letters.map(({ id }) => id),
+      ),
+      parkedMessages: (await countMessages(pool)).reduce((sum, { parked }) => sum + parked, 0),
+    };
+  });
   if (parkedMessages > 0)
     out.note(
       `besides, ${parkedMessages} half messages are parked: temporal-outbox messages list --status parked`,
     );
-  const items = found.slice(0, options.limit);
+  const items = found
+    .slice(0, options.limit)
+    .map((letter) => ({ ...letter, lastExcerpt: words.get(letter.id) ?? null }));
   const last = items.at(-1);
   const nextCursor = found.length > items.length && last !== undefined ? writeCursor(last.id, filter) : null;
   out.result({ items, nextCursor, parkedMessages }, (colours) => {
@@ -48,7 +66,8 @@ export async function list(out: Output, options: ListOptions): Promise<void> {
   });
 }
 
-function filterOf({ status, destination, type, reason, event, cause }: ListOptions): DeadLetterFilter {
+function filterOf(options: ListOptions): DeadLetterFilter {
+  const { status, destination, type, parkedFor: reason = options.reason, event, cause } = options;
   return {
     status,
     ...(destination === undefined ? {} : { destination }),
@@ -57,6 +76,14 @@ function filterOf({ status, destination, type, reason, event, cause }: ListOptio
     ...(event === undefined ? {} : { eventId: event }),
     ...(cause === undefined ? {} : { cause }),
   };
+}
+
+type Listed = DeadLetter & { readonly lastExcerpt: string | null };
+
+/** The receiver's own words tell letters apart; the address and the status's name are alike in all of them. */
+function lastAnswer({ lastStatus, lastErrorClass, lastError, lastExcerpt }: Listed): string {
+  if (lastExcerpt === null) return lastError ?? lastErrorClass ?? '';
+  return `${lastStatus ?? lastErrorClass ?? ''}: ${lastExcerpt.replace(/(\\[rn]|\s)+$/, '')}`;
 }
 
 const columns = [
@@ -68,8 +95,7 @@ const columns = [
   { title: 'TRIES', align: 'right' as const, value: ({ tries }: DeadLetter) => String(tries) },
   {
     title: 'LAST ANSWER',
-    value: ({ lastErrorClass, lastError }: DeadLetter) =>
-      cut(printable(lastError ?? lastErrorClass ?? ''), 72),
+    value: (letter: Listed) => cut(printable(lastAnswer(letter)), 72),
   },
 ];
 

@@ -2,11 +2,12 @@ import { OutboxError } from '../../errors.ts';
 import { readDestinations } from '../../storage/configuration.ts';
 import { knownNames } from '../knownDestination.ts';
 import type { Output } from '../output.ts';
-import { openOnes, reportResolved, withOperator } from './operate.ts';
+import { openOnes, reportAndWait, withOperator } from './operate.ts';
 import { whoOf, type WhoOptions } from './who.ts';
 
 export interface RedirectOptions extends WhoOptions {
   readonly to: string;
+  readonly wait?: boolean;
 }
 
 /** `dlq redirect` */
@@ -22,6 +23,6 @@ export async function redirect(out: Output, id: number, options: RedirectOptions
     const { open, refused } = await openOnes(pool, [id]);
     const resolution = { action: 'redirect', ...whoOf(options), to: options.to } as const;
     const sent = await operator.resolveDeadLetters(open, resolution);
-    return reportResolved(out, 'redirect', [...refused, ...sent]);
+    return reportAndWait(out, 'redirect', [...refused, ...sent], { ...options, pool });
   });
 }
