@@ -14,6 +14,14 @@ import {
   type DestinationAnswer,
   type DestinationCommands,
 } from './commandDestination.ts';
+import {
+  carryOutOnReplay,
+  previewReplay,
+  replayEvents,
+  type ReplayCommands,
+  type ReplayToPreview,
+} from './replay.ts';
+import { readReplay, type ReplayStanding } from '../src/storage/replays.ts';
 import { lookAtDestination, probeDestination, type ProbeReport } from './probe.ts';
 import type { DestinationStanding } from '../src/storage/circuits.ts';
 
@@ -27,6 +35,8 @@ export type { DestinationAnswer, DestinationCommands } from './commandDestinatio
 export type { ProbeReport } from './probe.ts';
 export type { DestinationStanding } from '../src/storage/circuits.ts';
 export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attempts.ts';
+export type { ReplayCommands, ReplayToPreview } from './replay.ts';
+export type { ReplayStanding } from '../src/storage/replays.ts';
 export type { HousekeepingReport } from '../src/housekeeping/pass.ts';
 export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 
@@ -58,6 +68,14 @@ export interface Activities {
   probeDestination(name: string): Promise<ProbeReport>;
   /** Carries out commands to a destination one after another, an answer for each. */
   commandDestination(input: DestinationCommands): Promise<DestinationAnswer[]>;
+  /** Freezes the events of a replay that was started by hand; answers why it is refused. */
+  previewReplay(input: ReplayToPreview): Promise<ReplayStanding | string>;
+  /** How a replay stands; null when there is none of that id. */
+  lookAtReplay(id: string): Promise<ReplayStanding | null>;
+  /** Sends of a running replay for some seconds, at its rate; null when there is none of that id. */
+  replayEvents(id: string): Promise<ReplayStanding | null>;
+  /** Carries out commands to a replay one after another, an answer for each. */
+  commandReplay(input: ReplayCommands): Promise<ResolutionAnswer[]>;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
@@ -72,5 +90,9 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     lookAtDestination: (name) => lookAtDestination(dependencies, name),
     probeDestination: (name) => probeDestination(dependencies, name),
     commandDestination: (input) => commandDestination(dependencies, input),
+    previewReplay: (input) => previewReplay(dependencies, input),
+    lookAtReplay: async (id) => (await readReplay(dependencies.pool, id)) ?? null,
+    replayEvents: (id) => replayEvents(dependencies, id),
+    commandReplay: (input) => carryOutOnReplay(dependencies, input),
   };
 }

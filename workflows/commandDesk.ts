@@ -1,4 +1,6 @@
 import {
+  allHandlersFinished,
+  condition,
   currentUpdateInfo,
   defineSignal,
   defineUpdate,
@@ -102,6 +104,34 @@ export class CommandDesk<Action extends string, Command extends ParsedCommand<Ac
       for (const { fail } of taken) fail?.(error);
       throw error;
     }
+  }
+
+  /**
+   * Carries out commands while something else is under way: nobody waits ten minutes for an answer, and what is sent now is answered as
+   * things are now, not kept. `onAnswered` is called after each. Answers whether one of them changed a row, too.
+   */
+  async serveDuring<T>(
+    underWay: Promise<T>,
+    onAnswered: () => Promise<void>,
+  ): Promise<{ readonly result: T; readonly acted: boolean }> {
+    let over = false;
+    let acted = false;
+    const end = (): void => void (over = true);
+    underWay.then(end, end);
+    for (;;) {
+      await condition(() => over || this.waiting);
+      if (over) return { result: await underWay, acted };
+      if (await this.work()) acted = true;
+      await onAnswered();
+    }
+  }
+
+  /** Whoever waits for an answer gets it before the workflow ends. */
+  async answerEverybody(): Promise<void> {
+    do {
+      await this.work();
+      await condition(() => this.waiting || allHandlersFinished());
+    } while (this.waiting);
   }
 
   /** What waits, for the next run to carry out; null while there are updates, which this run must answer, or too much of it. */

@@ -4,11 +4,13 @@ import type {
   BatchSummary,
   DestinationStanding,
   MessageSummary,
+  ReplayStanding,
   ResolutionAnswer,
 } from '../activities/index.ts';
 import {
   destinationActions,
   messageActions,
+  replayActions,
   resolutionActions,
   type DestinationAction,
   type DestinationInput,
@@ -16,9 +18,12 @@ import {
   type MessageInput,
   type ParsedCommand,
   type ParsedDestinationCommand,
+  type ReplayAction,
+  type ReplayInput,
   type ResolutionAction,
   type ResolutionInput,
 } from '../src/core/command.ts';
+import type { ReplayRequest } from '../src/core/replay.ts';
 
 export interface DeliverInput {
   /** The destination (lane) whose batch this is; for people, the rows say the rest. */
@@ -113,6 +118,30 @@ export const destinationUpdates = Object.fromEntries(
 ) as Record<DestinationAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [DestinationInput]>>>;
 
 export const destinationStateQuery = defineQuery<DestinationState>('state');
+
+/** Either the id of a replay that was previewed, or what to preview: that one waits for `resume`. */
+export interface ReplayWorkflowInput extends ReplayRequest {
+  readonly id?: string;
+  /** As in {@link DeliverInput}; set by continue-as-new. */
+  readonly signalsBefore?: number;
+  readonly linesBefore?: readonly CommandLine<ReplayAction>[];
+  readonly carriedOver?: readonly ParsedCommand<ReplayAction>[];
+}
+
+export interface ReplayWorkflowState {
+  readonly standing: ReplayStanding | null;
+  readonly commands: readonly CommandLine<ReplayAction>[];
+}
+
+export const replaySignals = Object.fromEntries(
+  replayActions.map((action) => [action, defineSignal<[ReplayInput?]>(action)]),
+) as Record<ReplayAction, ReturnType<typeof defineSignal<[ReplayInput?]>>>;
+
+export const replayUpdates = Object.fromEntries(
+  replayActions.map((action) => [action, defineUpdate<ResolutionAnswer, [ReplayInput]>(action)]),
+) as Record<ReplayAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [ReplayInput]>>>;
+
+export const replayStateQuery = defineQuery<ReplayWorkflowState>('state');
 
 /** Internal: look at the rows again, something outside changed them. */
 export const recheckSignal = defineSignal('recheck');

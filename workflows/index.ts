@@ -2,3 +2,4 @@ export { deliver } from './deliver.ts';
 export { destination } from './destination.ts';
 export { housekeeping } from './housekeeping.ts';
 export { preparedMessage } from './preparedMessage.ts';
+export { replay } from './replay.ts';

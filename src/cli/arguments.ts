@@ -80,6 +80,21 @@ export function parseEventId(text: string): string {
   return text.toLowerCase();
 }
 
+/** Of a replay. */
+export function parseReplayId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
+    throw new InvalidArgumentError('Expected the id of a replay (a UUID), as routes replay list shows it.');
+  return text.toLowerCase();
+}
+
+/** A number a second. */
+export function parseRate(text: string): number {
+  const rate = /^\d{1,5}(\.\d{1,2})?$/.test(text) ? Number(text) : 0;
+  if (rate < 0.01 || rate > 10_000)
+    throw new InvalidArgumentError('Expected a number a second, from 0.01 to 10000.');
+  return rate;
+}
+
 /** Commander hands over one at a time. */
 export function collectEventId(text: string, previous: string[] | undefined): string[] {
   const ids = [...(previous ?? []), parseEventId(text)];

@@ -61,7 +61,11 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     out,
     setExitCode,
   );
-  addRouteCommands(program.command('routes').description('events and the routes they took'), out);
+  addRouteCommands(
+    program.command('routes').description('events and the routes they took'),
+    out,
+    setExitCode,
+  );
   addKeepingCommands(program, out);
   addSettingUp(program, out);
   addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);

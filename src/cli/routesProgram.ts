@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { textOf } from './arguments.ts';
 import type { RouteMissedCommand } from './commands/routes.ts';
+import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
+import { addReplayCommands } from './replayProgram.ts';
 
 /** `routes …` */
-export function addRouteCommands(routes: Command, out: Output): void {
+export function addRouteCommands(routes: Command, out: Output, setExitCode: SetExitCode): void {
   routes
     .command('route-missed')
     .description(
@@ -16,4 +18,5 @@ export function addRouteCommands(routes: Command, out: Output): void {
     .action(async (options: RouteMissedCommand) =>
       (await import('./commands/routes.ts')).routeMissed(out, options),
     );
+  addReplayCommands(routes, out, setExitCode);
 }

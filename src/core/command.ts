@@ -43,6 +43,11 @@ export type MessageInput = Pick<ResolutionInput, 'event' | 'all' | 'actor' | 're
 export const destinationActions = ['pause', 'resume', 'probe', 'park'] as const;
 export type DestinationAction = (typeof destinationActions)[number];
 
+/** Commands to a replay: `resume` begins a previewed one, too. */
+export const replayActions = ['pause', 'resume', 'cancel'] as const;
+export type ReplayAction = (typeof replayActions)[number];
+export type ReplayInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
+
 /** What a signal or update to a destination takes; every field is optional, but `park` needs `olderThan`. */
 export interface DestinationInput extends Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'> {
   /** `park`: how old a pending event must be, such as `1d`. */
@@ -64,7 +69,9 @@ export interface ParsedDestinationCommand extends ParsedCommand<DestinationActio
   readonly olderThan?: string;
 }
 
-const allowed: Record<ResolutionAction | MessageAction | DestinationAction, readonly string[]> = {
+type AnyAction = ResolutionAction | MessageAction | DestinationAction | ReplayAction;
+
+const allowed: Record<AnyAction, readonly string[]> = {
   retry: ['event', 'all', 'actor', 'reason', 'commandId'],
   edit: ['event', 'all', 'actor', 'reason', 'commandId', 'payload', 'payloadBase64', 'headers', 'revision'],
   redirect: ['event', 'all', 'actor', 'reason', 'commandId', 'to'],
@@ -75,6 +82,7 @@ const allowed: Record<ResolutionAction | MessageAction | DestinationAction, read
   pause: ['actor', 'reason', 'commandId'],
   resume: ['actor', 'reason', 'commandId'],
   probe: ['actor', 'reason', 'commandId'],
+  cancel: ['actor', 'reason', 'commandId'],
   park: ['olderThan', 'actor', 'reason', 'commandId'],
 };
 
@@ -85,7 +93,7 @@ const maximumBytes = 1024 * 1024 + 64 * 1024;
 const textLimits = { actor: 200, reason: 1000, commandId: 200, to: 63, olderThan: 20 } as const;
 
 /** Understands what was sent with `action`; what it cannot understand comes back as `malformed`. */
-export function parseCommand<Action extends ResolutionAction | MessageAction | DestinationAction>(
+export function parseCommand<Action extends AnyAction>(
   action: Action,
   input: unknown,
 ): ParsedCommand<Action> {
@@ -131,10 +139,7 @@ export function parseDestinationCommand(action: DestinationAction, input: unknow
     : { ...command, malformed: `say how old: {"olderThan": "1d"}; ${durationExpected}` };
 }
 
-function problemWith(
-  action: ResolutionAction | MessageAction | DestinationAction,
-  given: Record<string, unknown>,
-): string | null {
+function problemWith(action: AnyAction, given: Record<string, unknown>): string | null {
   const unknown = Object.keys(given).find((field) => !allowed[action].includes(field));
   if (unknown !== undefined) {
     return `${action} does not take ${JSON.stringify(unknown.slice(0, 40))}; it takes ${allowed[action].join(', ')}`;

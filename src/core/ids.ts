@@ -13,6 +13,10 @@ export function destinationWorkflowId(name: string | null, destination: string):
   return `${workflowPrefix(name)}destination/${destination}`;
 }
 
+export function replayWorkflowId(name: string | null, id: string): string {
+  return `${workflowPrefix(name)}replay/${id}`;
+}
+
 /** The batch id of `[name/]deliver/<batch id>`; null for a workflow named after its one delivery. */
 export function batchIdOf(workflowId: string): string | null {
   return /(?:^|\/)deliver\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(workflowId)?.[1] ?? null;

@@ -25,6 +25,7 @@ import {
   type Lag,
   type Purgeable,
 } from '../storage/housekeeping.ts';
+import { purgeReplays } from '../storage/replays.ts';
 import { daysAhead } from '../storage/status.ts';
 
 export interface HousekeepingReport {
@@ -93,6 +94,10 @@ async function pass(
       deleted[what] += count;
       more = count >= portion;
     }
+  }
+  for (let more = true; more;) {
+    await begin('deleting replays');
+    more = (await briefly(pool, (db) => purgeReplays(db, portion))) >= portion;
   }
   const lag = await readLag(pool);
   const durationMs = Math.round(performance.now() - startedAt);

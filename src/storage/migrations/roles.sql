@@ -51,7 +51,7 @@ begin
   -- All but the number, the time and the login.
   grant insert (actor, via, workflow_id, action, event_id, destination, events, outcome, message, reason, command_id) on outbox.audit
     to outbox_relay;
-  grant update on outbox.dead_letters, outbox.housekeeping to outbox_relay;
+  grant update on outbox.dead_letters, outbox.housekeeping, outbox.replays to outbox_relay;
   grant delete on outbox.attempts to outbox_relay;
   grant insert, update on outbox.circuits to outbox_relay;
   grant update (paused_at, paused_reason, paused_by_refusals) on outbox.destinations to outbox_relay;
@@ -70,7 +70,8 @@ begin
     ('outbox_operator', array['uuid7', 'uuid7_time', 'enqueue', 'enqueue_all', 'enqueue_events', 'resolve_messages', 'message_state', 'prepare_revision',
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
-      'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause']),
+      'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause',
+      'freeze_replay', 'replay_standing']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
@@ -82,6 +83,7 @@ begin
       'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
       'lift_pauses', 'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
       'open_messages', 'settle_checks', 'finish_checks',
+      'freeze_replay', 'replay_standing', 'release_replay', 'command_replay',
       -- commands
       'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
@@ -90,7 +92,7 @@ begin
       'heal_sequences', 'sequences_behind', 'routing_known_since', 'retention_of',
       -- housekeeping, health and metrics
       'make_partitions', 'days_ahead', 'partitions_past_retention', 'may_detach', 'keep_unsettled', 'finish_detach', 'drop_detached',
-      'drop_partition_briefly', 'purge', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode', 'seconds_since'])
+      'drop_partition_briefly', 'purge', 'purge_replays', 'forget_messages', 'workflows_without_rows', 'oldest_transaction_seconds', 'filter_mode', 'seconds_since'])
   loop
     for v_name in
       select p.oid::regprocedure::text from pg_proc p

@@ -1,0 +1,55 @@
+/** A person's command to a replay: `pause`, `resume` (which begins a previewed one), `cancel`. */
+import { randomUUID } from 'node:crypto';
+import { WithStartWorkflowOperation } from '@temporalio/client';
+import type { ReplayAction, ReplayInput } from '../core/command.ts';
+import { taskQueueName } from '../core/ids.ts';
+import { explainNoAnswer } from '../deadletter/operator.ts';
+import type { ReplayStanding } from '../storage/replays.ts';
+import type { ResolutionAnswer } from '../storage/resolutions.ts';
+import type { Temporal } from '../temporal/connect.ts';
+import { replayUpdates, type ReplayWorkflowInput } from '../../workflows/contract.ts';
+
+export interface ReplayCommandOptions {
+  readonly temporal: Temporal;
+  /** The configuration's `name`. */
+  readonly name: string | null;
+  readonly replay: Pick<ReplayStanding, 'id' | 'workflowId' | 'filter' | 'to'>;
+  /** How long to wait for the answer. */
+  readonly waitMs: number;
+}
+
+/**
+ * Sends the command and brings its answer; refusals are answers. The replay's workflow is started where there is none: the rows say how far
+ * it is.
+ * @throws OutboxError when no answer came
+ */
+export async function sendReplayCommand(
+  options: ReplayCommandOptions,
+  action: ReplayAction,
+  details: Omit<ReplayInput, 'commandId'>,
+): Promise<ResolutionAnswer> {
+  const { temporal, name, replay, waitMs } = options;
+  const input: ReplayWorkflowInput = { id: replay.id };
+  const start = new WithStartWorkflowOperation('replay', {
+    workflowId: replay.workflowId,
+    taskQueue: taskQueueName(name),
+    args: [input],
+    staticSummary: summaryOf(replay),
+    workflowIdConflictPolicy: 'USE_EXISTING',
+  });
+  try {
+    return await temporal.client.withDeadline(Date.now() + waitMs, () =>
+      temporal.client.workflow.executeUpdateWithStart(replayUpdates[action], {
+        args: [{ ...details, commandId: randomUUID() }],
+        startWorkflowOperation: start,
+      }),
+    );
+  } catch (error) {
+    throw await explainNoAnswer(error, options, waitMs, replay.workflowId);
+  }
+}
+
+function summaryOf({ filter, to }: ReplayCommandOptions['replay']): string {
+  const what = filter.type ?? (filter.key === undefined ? 'events' : 'events of a key');
+  return `replay of ${what} ${to === null ? 'that no route took' : `to ${to}`}`.slice(0, 200);
+}
