@@ -12,6 +12,7 @@ export const clientEntries: Readonly<Record<string, string>> = {
   '.': 'src/producer',
   './inbox': 'src/inbox/index',
   './receiver': 'src/receiver/index',
+  './consumer': 'src/consumer/index',
   './drizzle': 'src/adapters/drizzle',
   './knex': 'src/adapters/knex',
   './kysely': 'src/adapters/kysely',
@@ -88,7 +89,8 @@ function commonJs(code: string): string {
       esModuleInterop: true,
     },
   });
-  return outputText;
+  // What Node has in its place; only who loads a broker's client asks for it.
+  return outputText.replaceAll('import.meta.url', "require('node:url').pathToFileURL(__filename).href");
 }
 
 async function manifest(): Promise<string> {
@@ -113,7 +115,7 @@ async function manifest(): Promise<string> {
     {
       ...{ name: 'temporal-outbox-client', version },
       description:
-        'The producer’s and the consumer’s side of temporal-outbox: enqueue, half messages, inbox, receiver. Without Temporal.',
+        'The producer’s and the consumer’s side of temporal-outbox: enqueue, half messages, inbox, receiver, consumers of queues. Without Temporal.',
       ...{ keywords, license, engines, repository, homepage },
       ...{ type: 'module', sideEffects: false, main: `./cjs/${main}.js`, types: `./cjs/${main}.d.ts` },
       exports: { ...exports, './package.json': './package.json' },
@@ -132,7 +134,7 @@ async function manifest(): Promise<string> {
 const readme = `# temporal-outbox-client
 
 What services need that write events to [temporal-outbox](https://www.npmjs.com/package/temporal-outbox), or receive them: \`enqueue\`, half messages,
-\`/inbox\`, \`/receiver\`, and adapters for Knex, Kysely, Drizzle, Prisma, TypeORM, MikroORM, Sequelize, postgres.js and NestJS. It is made from the same sources, at the
+\`/inbox\`, \`/receiver\`, \`/consumer\` (which loads the client of the broker that you name), and adapters for Knex, Kysely, Drizzle, Prisma, TypeORM, MikroORM, Sequelize, postgres.js and NestJS. It is made from the same sources, at the
 same version, and installs neither Temporal nor anything else that runs. The relay, the worker and the commands are in \`temporal-outbox\`.
 
     import { enqueue } from 'temporal-outbox-client';

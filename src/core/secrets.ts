@@ -4,6 +4,14 @@ import { whyClosed, type VariableUse } from './reserved.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Where references are read from. */
+export interface SecretSource {
+  /** Where `${X}` and `env:X` are read from; `process.env` in production. */
+  readonly env: Environment;
+  /** Turns `env:NAME` or a literal into the secret; throws when it is missing. Default: reads `env`. */
+  readonly resolveSecret?: (reference: string, env: Environment) => string;
+}
+
 const referencePattern = /^env:([A-Za-z_][A-Za-z0-9_]*)$/;
 
 /** The NAME of `env:NAME`; null for a literal. */

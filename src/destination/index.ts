@@ -4,15 +4,8 @@
  */
 import type { DestinationType } from './type.ts';
 
-export type {
-  DestinationType,
-  ExplainContext,
-  Explanation,
-  Inspection,
-  SecretSource,
-  Services,
-  TypeLog,
-} from './type.ts';
+export type { SecretSource } from '../core/secrets.ts';
+export type { DestinationType, ExplainContext, Explanation, Inspection, Services, TypeLog } from './type.ts';
 export type { DestinationConfig, DeliveryPolicy } from '../core/destination.ts';
 export type { OutgoingMessage, Sender, SendOutcome, SentRequest } from '../core/outcome.ts';
 export type { Environment } from '../core/secrets.ts';
@@ -37,13 +30,8 @@ export {
 } from '../settings/shapes.ts';
 export { ms, written } from '../settings/durations.ts';
 export { checkSecret } from '../settings/values.ts';
-export {
-  checkServerAddress,
-  explainedAddress,
-  readServerAddress,
-  secretsOf,
-  shownAddress,
-} from './shared/serverAddress.ts';
+export { secretsOf, shownAddress } from './shared/plainAddress.ts';
+export { checkServerAddress, explainedAddress, readServerAddress } from './shared/serverAddress.ts';
 export { Connections, type Lease } from './shared/connections.ts';
 export { filled, refused, requireSize, SendFailure, unreachable } from './shared/failures.ts';
 export {

@@ -8,7 +8,8 @@ import { Connections } from './shared/connections.ts';
 import { errorText } from './shared/networkErrors.ts';
 import { printable } from '../core/printable.ts';
 import { wholeShare } from './shared/share.ts';
-import type { DestinationType, SecretSource, Services } from './type.ts';
+import type { SecretSource } from '../core/secrets.ts';
+import type { DestinationType, Services } from './type.ts';
 
 /** What a sender works with; what is left out is that of a process with this one destination. */
 export type SenderDependencies = SecretSource & Partial<Services>;

@@ -4,7 +4,7 @@
  */
 import type { DestinationConfig } from '../core/destination.ts';
 import type { OutgoingMessage, Sender } from '../core/outcome.ts';
-import type { Environment } from '../core/secrets.ts';
+import type { Environment, SecretSource } from '../core/secrets.ts';
 import type { KeyPath } from '../settings/findings.ts';
 import type { Mapping } from '../settings/mapping.ts';
 import type { Row } from '../settings/printedRows.ts';
@@ -58,13 +58,6 @@ export interface DestinationType<Settings extends object = object> {
    * Creates nothing. What it throws becomes a finding.
    */
   inspect?(config: DestinationConfig & Settings, services: Services): Promise<readonly Inspection[]>;
-}
-
-export interface SecretSource {
-  /** Where `${X}` and `env:X` are read from; `process.env` in production. */
-  readonly env: Environment;
-  /** Turns `env:NAME` or a literal into the secret; throws when it is missing. Default: reads `env`. */
-  readonly resolveSecret?: (reference: string, env: Environment) => string;
 }
 
 /** What a sender works with. */

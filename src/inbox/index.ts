@@ -10,4 +10,13 @@ export type { TableName } from './identifier.ts';
 export { migrateInbox, type InboxMigrationReport, type MigrateInboxOptions } from './migrate.ts';
 export { maintainInbox, type InboxMaintenance } from './maintain.ts';
 export { checkInbox, longestRetryMs, type InboxReport, type SenderTimes } from './check.ts';
+export {
+  listParked,
+  resolveParked,
+  showParked,
+  type ParkedDetail,
+  type ParkedFilter,
+  type ParkedMessage,
+  type Resolution,
+} from './parked.ts';
 export type { SqlClient } from './sql.ts';

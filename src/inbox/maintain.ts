@@ -8,7 +8,7 @@ export interface InboxMaintenance {
   readonly made: number;
   /** Names of the partitions that were dropped. */
   readonly dropped: readonly string[];
-  /** Messages without a time in their id that were forgotten. */
+  /** Messages without a time in their id that were forgotten, and parked ones that were resolved so long ago. */
   readonly deleted: number;
   /** Ids of before this moment are refused from now on. */
   readonly since: Date;
@@ -32,7 +32,7 @@ export async function maintainInbox(client: SqlClient): Promise<InboxMaintenance
   return {
     made: made?.made ?? 0,
     dropped: await dropForgotten(client),
-    deleted: await deleteForgotten(client),
+    deleted: (await deleteForgotten(client)) + (await deleteResolved(client)),
     since: new Date(Number(horizon?.since_ms)),
   };
 }
@@ -93,4 +93,17 @@ async function deleteForgotten(client: SqlClient): Promise<number> {
     deleted += count;
     if (count < chunk) return deleted;
   }
+}
+
+/** Counts of attempts that nobody came back to go too; they are no messages. */
+async function deleteResolved(client: SqlClient): Promise<number> {
+  const row = await firstRow<{ count: number }>(
+    client,
+    `with horizon as (select now() - retention as at from outbox_inbox.settings),
+       counted as (delete from outbox_inbox.attempts where first_at < (select at from horizon)),
+       gone as (delete from outbox_inbox.parked where resolved_at < (select at from horizon) returning id),
+       told as (delete from outbox_inbox.parked_audit where parked_id in (select id from gone))
+     select count(*)::int as count from gone`,
+  );
+  return row?.count ?? 0;
 }

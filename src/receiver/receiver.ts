@@ -16,7 +16,7 @@ import { nodeListener } from './listener.ts';
 import { ReceivedMessage } from './message.ts';
 import type { ReceiverRequest } from './request.ts';
 import { createHeaderJudge, createVerifier } from './signature.ts';
-import { inTransaction, type ReceiverClient, type ReceiverPool } from './transaction.ts';
+import { hearIdleErrors, inTransaction, type ReceiverClient, type ReceiverPool } from './transaction.ts';
 
 export interface ReceiverOptions<Client extends ReceiverClient = PoolClient> extends ClaimOptions {
   /** Who consumes, 1 to 255 bytes: each consumer does each message once. */
@@ -88,7 +88,7 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
   const judgeSigned = createHeaderJudge({ toleranceSeconds });
   const judgeForm = judgeFormBy(options.contentTypes);
   const tell = teller(options.onError);
-  hearIdleErrors(pool, tell);
+  hearIdleErrors(pool, (error) => tell(error, null));
   let inFlight = 0;
 
   const carryOut = async (received: ReceivedMessage, message: Message): Promise<Answer> => {
@@ -194,9 +194,4 @@ function report(error: unknown, webhookId: string | null): void {
   process.stderr.write(
     `receiver: message ${printable(webhookId ?? '(unknown)', 300)}: ${printable(`${message}.${advice}`, 1000)}\n`,
   );
-}
-
-/** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */
-function hearIdleErrors(pool: Pick<ReceiverPool<ReceiverClient>, 'on' | 'listenerCount'>, tell: Tell): void {
-  if (pool.listenerCount?.('error') === 0) pool.on?.('error', (error) => tell(error, null));
 }

@@ -63,3 +63,11 @@ async function tryOnce<T, Client extends ReceiverClient>(
     client.release(broken);
   }
 }
+
+/** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */
+export function hearIdleErrors(
+  pool: Pick<ReceiverPool<ReceiverClient>, 'on' | 'listenerCount'>,
+  tell: (error: Error) => void,
+): void {
+  if (pool.listenerCount?.('error') === 0) pool.on?.('error', tell);
+}

@@ -25,6 +25,7 @@ export {
 } from '../embedded/index.ts';
 
 export * from './conformance/index.ts';
+export * from './consumers/index.ts';
 export { startLocalOutbox, type LocalOutbox, type LocalOutboxOptions } from './localOutbox.ts';
 
 export interface PrepareOptions {

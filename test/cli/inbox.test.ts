@@ -15,7 +15,7 @@ test('migrate, check and maintain work on the database of the option or the envi
   );
   expect(first).toMatchObject({
     from: 0,
-    applied: ['0001-messages.sql', '0002-rights.sql', '0003-own-lock.sql'],
+    applied: ['0001-messages.sql', '0002-rights.sql', '0003-own-lock.sql', '0004-parked.sql'],
   });
   const again = await runCli(['inbox', 'migrate'], { databaseUrl: url });
   expect(again.stdout).toMatch(/nothing to do/);

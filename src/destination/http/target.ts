@@ -10,7 +10,7 @@ import {
 } from '../../core/secrets.ts';
 import { showUrl } from '../../core/shownUrl.ts';
 import { isOutboxError, OutboxError } from '../../errors.ts';
-import type { SecretSource } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 import type { HttpDestinationConfig } from './config.ts';
 import { isHeaderName, isClosedToDestinations, isHeaderValue } from '../shared/eventHeaders.ts';
 import { signingKey } from './signature.ts';

@@ -1,7 +1,8 @@
 /** The keys of outbox.yaml for `type: kafka`. */
 import * as z from 'zod';
 import { flag, list, oneOf, secret, section, text, whole, type InputOf } from '../../settings/shapes.ts';
-import { normaliseTls, tlsSection, type TlsSettings } from '../shared/tls.ts';
+import { normaliseTls, tlsSection } from '../shared/tls.ts';
+import type { TlsSettings } from '../shared/tlsOptions.ts';
 
 export const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
 

@@ -1,7 +1,8 @@
 /** The keys of outbox.yaml for `type: nats`. */
 import { bounds } from '../../settings/limits.ts';
 import { flag, list, oneOf, secret, section, text, type InputOf } from '../../settings/shapes.ts';
-import { normaliseTls, tlsSection, type TlsSettings } from '../shared/tls.ts';
+import { normaliseTls, tlsSection } from '../shared/tls.ts';
+import type { TlsSettings } from '../shared/tlsOptions.ts';
 
 export const natsKeys = {
   servers: list(

@@ -7,7 +7,8 @@ import { amqplib } from './client.ts';
 import { inspectRabbitmq } from './inspect.ts';
 import { normaliseRabbitmq, rabbitmqKeys, type RabbitmqInput, type RabbitmqSettings } from './keys.ts';
 import { RabbitmqPublisher } from './publisher.ts';
-import { checkRabbitmq, schemes } from './rules.ts';
+import { checkRabbitmq } from './rules.ts';
+import { schemes } from './schemes.ts';
 import { prepareServer } from './server.ts';
 
 /** `type: rabbitmq`: a persistent message for each delivery, acknowledged by the server's confirm. */

@@ -4,7 +4,8 @@ import { errorText } from '../shared/networkErrors.ts';
 import { Template } from '../shared/template.ts';
 import type { Inspection, Services } from '../type.ts';
 import type { RabbitmqSettings } from './keys.ts';
-import { prepareServer, RabbitmqConnection } from './server.ts';
+import { RabbitmqConnection } from './connection.ts';
+import { prepareServer } from './server.ts';
 import { declare as makeTargets } from './targets.ts';
 
 export async function inspectRabbitmq(

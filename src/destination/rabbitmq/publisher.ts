@@ -7,7 +7,7 @@ import type { Publisher } from '../shared/pipelinedSender.ts';
 import { Template } from '../shared/template.ts';
 import type { RabbitmqSettings } from './keys.ts';
 import { amqpMessage, requireShort } from './message.ts';
-import { RabbitmqConnection, type Server } from './server.ts';
+import { RabbitmqConnection, type Server } from './connection.ts';
 import { declare } from './targets.ts';
 
 /** A channel and what was learnt on it. */

@@ -5,8 +5,7 @@ import type { RuleContext } from '../../settings/ruleContext.ts';
 import { checkServerAddress } from '../shared/serverAddress.ts';
 import { Template } from '../shared/template.ts';
 import { checkTls } from '../shared/tls.ts';
-
-export const schemes = ['amqp', 'amqps'];
+import { schemes } from './schemes.ts';
 
 export function checkRabbitmq(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const { url, exchange, routingKey, declare, tls } = destination;

@@ -2,7 +2,8 @@
 import { bounds } from '../../settings/limits.ts';
 import { duration, flag, oneOf, section, text, whole, type InputOf } from '../../settings/shapes.ts';
 import { ms } from '../../settings/durations.ts';
-import { normaliseTls, tlsSection, type TlsSettings } from '../shared/tls.ts';
+import { normaliseTls, tlsSection } from '../shared/tls.ts';
+import type { TlsSettings } from '../shared/tlsOptions.ts';
 
 export const redisKeys = {
   url: text(bounds.urlLength, 'a redis:// or rediss:// address, or env:NAME of one').describe(

@@ -5,9 +5,9 @@ import type { Producer } from 'rocketmq-client-nodejs';
 import { loadClient } from '../shared/clients.ts';
 import { readHostPorts } from '../shared/hostPorts.ts';
 import { hidden, readSecret } from '../shared/secretValues.ts';
-import { labelOf } from '../shared/serverAddress.ts';
+import { labelOf } from '../shared/plainAddress.ts';
 import { untilDeadline } from '../shared/untilDeadline.ts';
-import type { SecretSource } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 import { rocketmqClient } from './client.ts';
 import type { RocketmqSettings } from './keys.ts';
 

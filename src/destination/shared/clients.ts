@@ -36,7 +36,7 @@ export function missingClient({ package: name, versions }: Client, type: string)
   const instead = found === null ? 'it is not installed' : `installed is ${found}`;
   return new OutboxError(
     'OUTBOX_CLIENT_MISSING',
-    `destinations of type ${type} need the package ${name} ${versions}; ${instead}`,
+    `the type ${type} needs the package ${name} ${versions}; ${instead}`,
     { hint: `npm install '${name}@${versions}'` },
   );
 }

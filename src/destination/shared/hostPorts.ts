@@ -5,7 +5,7 @@ import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { expandWritten, resolveWritten } from '../../settings/values.ts';
-import type { SecretSource } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 import { filledIn } from './filledIn.ts';
 import { readSecret } from './secretValues.ts';
 

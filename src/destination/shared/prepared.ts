@@ -1,6 +1,7 @@
 import type { DestinationConfig } from '../../core/destination.ts';
 import { isOutboxError } from '../../errors.ts';
-import type { DestinationType, SecretSource, Services } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
+import type { DestinationType, Services } from '../type.ts';
 import { pipelinedSender, unusableSender, type Publisher } from './pipelinedSender.ts';
 
 /**

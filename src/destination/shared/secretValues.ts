@@ -1,5 +1,5 @@
 import { resolveSecret } from '../../core/secrets.ts';
-import type { SecretSource } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 
 /** What `env:NAME` stands for, or the literal. @throws OutboxError when it is missing */
 export function readSecret(reference: string, source: SecretSource): string {

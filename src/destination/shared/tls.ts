@@ -4,8 +4,7 @@ import { isMapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { flag, secret, section } from '../../settings/shapes.ts';
 import { checkSecret } from '../../settings/values.ts';
-import type { SecretSource } from '../type.ts';
-import { readSecret } from './secretValues.ts';
+import type { TlsSettings } from './tlsOptions.ts';
 
 export function tlsSection(when: string) {
   return section({
@@ -25,15 +24,6 @@ export interface TlsInput {
   readonly insecure?: boolean | undefined;
 }
 
-/** As written: nothing in it is read yet. Null: no TLS, unless the address asks for it. */
-export interface TlsSettings {
-  readonly enabled: boolean;
-  readonly ca: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-  readonly insecure: boolean;
-}
-
 export function normaliseTls(tls: TlsInput | undefined): TlsSettings | null {
   if (tls === undefined) return null;
   const { enabled = true, ca = null, cert = null, key = null, insecure = false } = tls;
@@ -48,27 +38,4 @@ export function checkTls(path: KeyPath, tls: unknown, context: RuleContext): voi
   }
   if ((tls['cert'] === undefined) !== (tls['key'] === undefined))
     context.findings.problem(path, 'expected cert and key together');
-}
-
-/** What `node:tls` takes; undefined for no TLS. `asked`: the address itself asks for it. */
-export function readTls(
-  tls: TlsSettings | null,
-  source: SecretSource,
-  asked = false,
-): Readonly<Record<string, unknown>> | undefined {
-  if (tls === null) return asked ? {} : undefined;
-  if (!tls.enabled) return undefined;
-  return tlsOptions(tls, source);
-}
-
-/** The same where the section switches nothing on or off. */
-export function tlsOptions(
-  { ca, cert, key, insecure }: Omit<TlsSettings, 'enabled'>,
-  source: SecretSource,
-): Readonly<Record<string, unknown>> {
-  const files = Object.entries({ ca, cert, key }).filter(([, reference]) => reference !== null);
-  return {
-    ...Object.fromEntries(files.map(([name, reference]) => [name, readSecret(reference!, source)])),
-    ...(insecure ? { rejectUnauthorized: false } : {}),
-  };
 }

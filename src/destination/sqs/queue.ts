@@ -5,8 +5,9 @@ import { OutboxError } from '../../errors.ts';
 import { loadClient } from '../shared/clients.ts';
 import { OnDemand } from '../shared/onDemand.ts';
 import { hidden, readSecret } from '../shared/secretValues.ts';
-import { readServerAddress, shownAddress } from '../shared/serverAddress.ts';
-import type { SecretSource } from '../type.ts';
+import { shownAddress } from '../shared/plainAddress.ts';
+import { readServerAddress } from '../shared/serverAddress.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 import { sqsClient } from './client.ts';
 import type { SqsSettings } from './keys.ts';
 

@@ -5,7 +5,7 @@ import { expandEnvironment } from '../../core/environment.ts';
 import { OutboxError } from '../../errors.ts';
 import { OnDemand } from '../shared/onDemand.ts';
 import { readSecret } from '../shared/secretValues.ts';
-import type { SecretSource } from '../type.ts';
+import type { SecretSource } from '../../core/secrets.ts';
 import type { TemporalSettings } from './keys.ts';
 
 export interface Server {

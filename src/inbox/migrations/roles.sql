@@ -30,12 +30,15 @@ begin
   loop
     execute format('grant select on outbox_inbox.%I to outbox_consumer', v_name);
   end loop;
-  grant insert, update on outbox_inbox.messages to outbox_consumer;
+  grant insert, update on outbox_inbox.messages, outbox_inbox.parked to outbox_consumer;
+  grant insert, update, delete on outbox_inbox.attempts to outbox_consumer;
+  grant insert on outbox_inbox.parked_audit to outbox_consumer;
   -- Never a trigger function, nor what deletes. Further ones by name, as they are made.
   for v_name in
     select p.oid::regprocedure::text from pg_proc p
     where p.pronamespace = 'outbox_inbox'::regnamespace and p.prorettype <> 'trigger'::regtype
-      and p.proname = any (array['uuid7_floor', 'uuid7_time', 'week_of', 'id_of', 'take', 'claim', 'spoil', 'make_partitions'])
+      and p.proname = any (array['uuid7_floor', 'uuid7_time', 'week_of', 'id_of', 'take', 'claim', 'spoil', 'make_partitions',
+        'begin_attempts', 'begin_alone', 'end_attempt', 'forget_attempts', 'keep', 'keep_on', 'due', 'extend', 'applied', 'resolve_parked'])
   loop
     execute format('grant execute on function %s to outbox_consumer', v_name);
   end loop;

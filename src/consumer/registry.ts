@@ -1,0 +1,26 @@
+/** The brokers there are: one line each. */
+import { nearestWord } from '../core/nearest.ts';
+import { invalid } from '../inbox/message.ts';
+import { checkKeys } from './options.ts';
+import { rabbitmq, type RabbitmqFrom } from './rabbitmq/index.ts';
+import type { ConsumerType } from './type.ts';
+
+export type From = { readonly type: 'rabbitmq' } & RabbitmqFrom;
+
+const types: readonly ConsumerType<never>[] = [rabbitmq];
+
+/** @throws OutboxError OUTBOX_INBOX_INVALID for a type or a key that is not known */
+export function typeOf(from: From): ConsumerType {
+  const names = types.map(({ name }) => name);
+  const found = types.find(({ name }) => name === from?.type);
+  if (found === undefined) {
+    const meant = nearestWord(String(from?.type), names);
+    throw invalid(
+      'from.type',
+      `${names.join(', ')}${meant === null ? '' : `; ${meant}, perhaps`}`,
+      from?.type,
+    );
+  }
+  checkKeys(`from (${found.name})`, from, ['type', ...found.keys]);
+  return found;
+}
