@@ -137,6 +137,10 @@ export const errorCatalogue = {
     when: 'the HTTP API does not take a request: its token, form, size or path',
     exitCode: 2,
   },
+  OUTBOX_DASHBOARD_UNPROTECTED: {
+    when: 'the dashboard would listen beyond this machine without sign-in',
+    exitCode: 2,
+  },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;
 

@@ -8,8 +8,10 @@ import type { HttpServers } from './http/server.ts';
 import { Tally } from './metrics/tally.ts';
 import { createRelay, type Relay } from './relay/relay.ts';
 import { repeat, type Repeated } from './relay/repeat.ts';
+import { dashboardAt, dashboardConnections, dashboardPatienceMs } from './dashboard/config.ts';
+import { recordFlow } from './metrics/flow.ts';
 import { serveHttp } from './serving.ts';
-import { readMetricsListen, readSettings } from './storage/configuration.ts';
+import { readDashboardConfig, readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
 import { describeDatabase } from './storage/databaseUrl.ts';
 import { explainUnusable } from './storage/errors.ts';
@@ -49,13 +51,17 @@ export interface RunOptions {
   readonly destinationTypes?: readonly DestinationType[];
   /** Where the HTTP API is served; null for nowhere. Default: `api.listen` of the configuration, nowhere without a section `api`. */
   readonly apiListen?: ListenAddress | null;
+  /** Where the dashboard is served; null for nowhere. Default: `dashboard.listen` of the configuration, nowhere without a section `dashboard`. */
+  readonly dashboardListen?: ListenAddress | null;
+  /** What the dashboard connects to: the same database as another login, a member of `outbox_operator`. Default: `databaseUrl`. */
+  readonly dashboardDatabaseUrl?: string;
   readonly shutdownGraceMs?: number;
   /** Where /metrics, /healthz and /readyz are served; null for nowhere. Default: `metrics.listen` of the configuration. */
   readonly metricsListen?: ListenAddress | null;
 }
 
 export interface Running {
-  /** What is served over HTTP and where: `{ metrics: 'http://127.0.0.1:9464', api: 'http://127.0.0.1:8080' }`. */
+  /** What is served over HTTP and where: `{ metrics: 'http://127.0.0.1:9464', api: 'http://127.0.0.1:8080', dashboard: 'http://127.0.0.1:8800' }`. */
   readonly endpoints: Readonly<Record<string, string>>;
   /** Rejects when the worker failed; resolves after stop(). */
   readonly finished: Promise<void>;
@@ -185,6 +191,7 @@ async function assemble(
   }
   sayWhatRuns(base, options, relay, worker, served.endpoints);
   const scheduling = await keepSchedule(base, options.log);
+  const flow = worker === undefined ? undefined : recordFlow(base.pool, base.telemetry, options.log);
   let settle: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (settle = resolve));
   const stop = async (): Promise<void> => {
@@ -192,6 +199,7 @@ async function assemble(
       await scheduling.stop();
       await relay?.stop();
       await worker?.stop();
+      await flow?.stop();
     } finally {
       // To the last: that a process is stopping is worth knowing.
       await served
@@ -209,10 +217,18 @@ async function assemble(
 
 async function serve(
   base: Base,
-  { databaseUrl, apiDatabaseUrl = databaseUrl, log, env = process.env, metricsListen, apiListen }: RunOptions,
+  options: RunOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
 ): Promise<HttpServers> {
+  const {
+    databaseUrl,
+    apiDatabaseUrl = databaseUrl,
+    log,
+    env = process.env,
+    metricsListen,
+    apiListen,
+  } = options;
   const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
   const api = await configuredApi(base.pool, apiListen, env);
   const { temporal, visibility } = base;
@@ -223,7 +239,22 @@ async function serve(
       max: apiConnections.besideDelivery,
       patienceMs: apiPatienceMs,
     });
-  return serveHttp({ openApiPool, log, env, api, metricsListen: listen, observed });
+  const config = dashboardAt(await readDashboardConfig(base.pool), options.dashboardListen);
+  const dashboard =
+    config === null
+      ? undefined
+      : {
+          config,
+          openPool: () =>
+            connect(options.dashboardDatabaseUrl ?? databaseUrl, {
+              applicationName: 'temporal-outbox-dashboard',
+              max: dashboardConnections.besideDelivery,
+              patienceMs: dashboardPatienceMs,
+            }),
+          temporal: () => Promise.resolve(temporal),
+          namespace: temporal.namespace,
+        };
+  return serveHttp({ openApiPool, log, env, api, metricsListen: listen, observed, dashboard });
 }
 
 async function configuredListen(pool: Pool): Promise<ListenAddress | null> {

@@ -1,13 +1,16 @@
 /** What a process answers over HTTP: metrics and health, the API, or both. */
 import type { Log } from '../activities/index.ts';
 import type { ApiConfig } from './core/api.ts';
+import type { DashboardConfig } from './core/dashboard.ts';
 import { formatListen, type ListenAddress } from './core/listen.ts';
 import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
 import type { HttpServers, RouteGroup } from './http/server.ts';
+import { OutboxError } from './errors.ts';
 import { ApiTally } from './metrics/tally.ts';
 import type { Observed, Observing } from './observing.ts';
 import type { Pool } from './storage/connect.ts';
+import type { Temporal } from './temporal/connect.ts';
 
 export interface ServingOptions {
   /** The API's own pool; opened where it is served, and closed with it. */
@@ -19,11 +22,22 @@ export interface ServingOptions {
   /** Null: no metrics, no health. */
   readonly metricsListen: ListenAddress | null;
   readonly observed: Omit<Observed, 'redact' | 'apiTally'>;
+  /** Absent: no dashboard here. */
+  readonly dashboard?: DashboardServed | undefined;
+}
+
+export interface DashboardServed {
+  readonly config: DashboardConfig;
+  /** The dashboard's own; opened where it is served, and closed with it. */
+  readonly openPool: () => Pool;
+  /** Connects when a command is first sent. */
+  readonly temporal: () => Promise<Temporal>;
+  readonly namespace: string;
 }
 
 /**
  * Loads nothing of what is not served.
- * @throws OutboxError OUTBOX_LISTEN_FAILED, OUTBOX_API_UNPROTECTED, OUTBOX_SECRET_MISSING, with nothing left listening
+ * @throws OutboxError OUTBOX_LISTEN_FAILED, OUTBOX_API_UNPROTECTED, OUTBOX_DASHBOARD_UNPROTECTED, OUTBOX_SECRET_MISSING, with nothing left listening
  */
 export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
   const { log, env, api, metricsListen } = options;
@@ -31,6 +45,7 @@ export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
   const apiTally = api === null ? undefined : new ApiTally();
   let observing: Observing | undefined;
   let apiPool: Pool | undefined;
+  let dashboardPool: Pool | undefined;
   try {
     if (metricsListen !== null) {
       const { observe } = await import('./observing.ts');
@@ -44,16 +59,34 @@ export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
       apiPool = options.openApiPool();
       groups.push(apiGroup({ pool: apiPool, config: api, env, log, health, telemetry: apiTally }));
     }
+    if (options.dashboard !== undefined) {
+      refuseSameAddress(api?.listen, options.dashboard.config.listen);
+      const { openDashboard } = await import('./dashboard/open.ts');
+      dashboardPool = options.dashboard.openPool();
+      groups.push(await openDashboard({ ...options.dashboard, pool: dashboardPool, log, env }));
+    }
     if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
     const { startHttp } = await import('./http/server.ts');
     const http = await startHttp(groups);
     return {
       endpoints: http.endpoints,
-      close: () => http.close().finally(() => Promise.all([observing?.close(), apiPool?.end()])),
+      close: () =>
+        http.close().finally(() => Promise.all([observing?.close(), apiPool?.end(), dashboardPool?.end()])),
     };
   } catch (error) {
     await observing?.close();
     await apiPool?.end();
+    await dashboardPool?.end();
     throw error;
   }
+}
+
+/** Both have a /v1 of their own. */
+function refuseSameAddress(api: ListenAddress | undefined, dashboard: ListenAddress): void {
+  if (api === undefined || dashboard.port === 0 || formatListen(api) !== formatListen(dashboard)) return;
+  throw new OutboxError(
+    'OUTBOX_LISTEN_FAILED',
+    `cannot listen at ${formatListen(dashboard)}: the HTTP API and the dashboard are both to be served there`,
+    { hint: 'Give dashboard.listen a port of its own.' },
+  );
 }

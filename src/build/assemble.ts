@@ -1,8 +1,9 @@
-/** Completes `dist` after tsc: the SQL files, the workflow bundle that published workers load instead of webpack, and the client package. */
+/** Completes `dist` after tsc: the SQL files, the workflow bundle that published workers load instead of webpack, the dashboard's page, and the client package. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { bundlePage } from './bundlePage.ts';
 import { bundleWorkflows } from './bundleWorkflows.ts';
 import { buildClientPackage } from './clientPackage.ts';
 
@@ -14,6 +15,7 @@ for (const folder of ['src/storage/migrations', 'src/inbox/migrations'])
   await cp(at(`../${folder}`), at(folder), { recursive: true });
 await chmod(at('src/cli/main.js'), 0o755).catch(() => undefined);
 await writeBundle();
+await bundlePage(at('../src/dashboard/page'), at('dashboard'));
 await buildClientPackage();
 
 /** What was compiled from a source that is gone, which tsc leaves lying, would be published. */

@@ -16,6 +16,7 @@ import {
   textOf,
 } from './arguments.ts';
 import type { ApiOptions } from './commands/api.ts';
+import type { DashboardOptions } from './commands/dashboard.ts';
 import type { DemoOptions } from './commands/demo.ts';
 import type { DevOptions } from './commands/dev.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
@@ -32,6 +33,7 @@ import { addKeepingCommands } from './keepingProgram.ts';
 import { addRouteCommands } from './routesProgram.ts';
 import { addInboxCommands } from './inboxProgram.ts';
 import { addSettingUp } from './setupProgram.ts';
+import { addTokenCommands } from './tokensProgram.ts';
 import { logLevels } from './logLevels.ts';
 import { createOutput, type Output } from './output.ts';
 import { mistakeText } from './mistakes.ts';
@@ -76,6 +78,7 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
     out,
     setExitCode,
   );
+  addTokenCommands(program.command('tokens').description('who may sign in at the dashboard'), out);
   forAll(program, (command) => {
     command.exitOverride().allowExcessArguments(false);
     command.configureOutput({
@@ -101,6 +104,8 @@ Environment:
   OUTBOX_LOG_LEVEL, OUTBOX_METRICS_LISTEN  for run, relay, worker and api, where the options are not given
   OUTBOX_API_LISTEN    for run, where --api-listen is not given
   OUTBOX_API_DATABASE_URL  for run: the login that its HTTP API uses, a member of outbox_api
+  OUTBOX_DASHBOARD_LISTEN  for run, where --dashboard-listen is not given
+  OUTBOX_DASHBOARD_DATABASE_URL  for run: the login that its dashboard uses, a member of outbox_operator
   OUTBOX_ENV_ALLOW     for run, worker: the only variables a configuration may name, BILLING_*,STOCK_URL
   OUTBOX_API_TOKEN     for run and api, where the configuration names no tokens of the HTTP API
 
@@ -139,7 +144,7 @@ function addServing(program: Command, out: Output): void {
       .addOption(logLevelOption())
       .addOption(metricsListenOption('metrics.listen of the configuration, else off'))
       .action(async (options: ServeOptions) => (await import('./commands/run.ts')).serve(out, name, options));
-    if (name === 'run') command.addOption(apiListenOption());
+    if (name === 'run') command.addOption(apiListenOption()).addOption(dashboardListenOption());
   }
   program
     .command('api')
@@ -153,6 +158,19 @@ function addServing(program: Command, out: Output): void {
     .addOption(logLevelOption())
     .addOption(metricsListenOption('off'))
     .action(async (options: ApiOptions) => (await import('./commands/api.ts')).api(options));
+  program
+    .command('dashboard')
+    .description('the dashboard alone: a page that shows how events fare, and resolves what is stuck')
+    .option(
+      '--listen <address>',
+      'where (default: dashboard.listen of the configuration, else 127.0.0.1:8800)',
+      parseListenAddress,
+    )
+    .option('--wait <duration>', 'how long to wait for PostgreSQL at start (default: 60s)', parseMs)
+    .addOption(logLevelOption())
+    .action(async (options: DashboardOptions) =>
+      (await import('./commands/dashboard.ts')).dashboard(options),
+    );
 }
 
 function logLevelOption(): Option {
@@ -172,6 +190,14 @@ function metricsListenOption(otherwise: string): Option {
 function apiListenOption(): Option {
   const what = 'where the HTTP API is served, or off (default: api.listen of the configuration, else off)';
   return new Option('--api-listen <address>', what).env('OUTBOX_API_LISTEN').argParser(parseListenOrOff);
+}
+
+function dashboardListenOption(): Option {
+  const what =
+    'where the dashboard is served, or off (default: dashboard.listen of the configuration, else off)';
+  return new Option('--dashboard-listen <address>', what)
+    .env('OUTBOX_DASHBOARD_LISTEN')
+    .argParser(parseListenOrOff);
 }
 
 function addSchema(program: Command, out: Output): void {

@@ -8,6 +8,7 @@ import { normaliseHttpCheckBack } from '../destination/http/checkBackSettings.ts
 import type { DestinationTypes } from '../destination/registry.ts';
 import { ms } from '../settings/durations.ts';
 import { defaults } from '../settings/limits.ts';
+import { normaliseDashboard } from './dashboardSection.ts';
 import type { FileInput, ProducerInput } from './schema.ts';
 
 export function normalise(file: FileInput, types: DestinationTypes): OutboxConfig {
@@ -25,6 +26,8 @@ export function normalise(file: FileInput, types: DestinationTypes): OutboxConfi
     retention: normaliseRetention(file.retention ?? {}),
     producers: Object.entries(file.producers ?? {}).map(([name, input]) => normaliseProducer(name, input)),
     api: file.api === undefined ? null : normaliseApi(file.api),
+    // Absent where the file has none, so that what was applied before stays what it was.
+    ...(file.dashboard === undefined ? {} : { dashboard: normaliseDashboard(file.dashboard) }),
   };
 }
 

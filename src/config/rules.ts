@@ -12,6 +12,7 @@ import { defaults } from '../settings/limits.ts';
 import { isMapping, type Mapping } from '../settings/mapping.ts';
 import type { RuleContext } from '../settings/ruleContext.ts';
 import { checkApi } from './apiRules.ts';
+import { checkDashboard } from './dashboardSection.ts';
 
 export function checkRules(file: Mapping, types: DestinationTypes, context: RuleContext): void {
   const { destinations, routes } = file;
@@ -27,6 +28,7 @@ export function checkRules(file: Mapping, types: DestinationTypes, context: Rule
   checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
   if (isMapping(file['producers'])) checkProducers(file['producers'], context);
   if (isMapping(file['api'])) checkApi(file['api'], context);
+  if (isMapping(file['dashboard'])) checkDashboard(file['dashboard'], context);
 }
 
 function checkProducers(producers: Mapping, context: RuleContext): void {

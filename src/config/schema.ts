@@ -8,6 +8,7 @@ import { destinationSchema } from '../destination/configured.ts';
 import { httpCheckBackKeys } from '../destination/http/checkBackSettings.ts';
 import type { DestinationTypes } from '../destination/registry.ts';
 import { bounds } from '../settings/limits.ts';
+import { dashboardSchema } from './dashboardSection.ts';
 import {
   duration,
   durationOrNone,
@@ -113,6 +114,7 @@ const fileKeys = {
     })
     .optional(),
   api: apiSchema.optional(),
+  dashboard: dashboardSchema.optional(),
 };
 
 export type FileInput = z.infer<ReturnType<typeof fileSchema>>;

@@ -1,4 +1,5 @@
 import type { ApiConfig } from './api.ts';
+import type { DashboardConfig } from './dashboard.ts';
 import type { ProducerConfig } from './producer.ts';
 
 export interface RetryPolicy {
@@ -111,4 +112,6 @@ export interface OutboxConfig {
   readonly producers: readonly ProducerConfig[];
   /** Null: no HTTP API unless a command asks for one. */
   readonly api: ApiConfig | null;
+  /** Absent: no dashboard unless a command asks for one. */
+  readonly dashboard?: DashboardConfig;
 }

@@ -19,7 +19,7 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export interface StageOptions extends Pick<LocalOutboxOptions, 'ports' | 'onProgress'> {
+export interface StageOptions extends Pick<LocalOutboxOptions, 'ports' | 'dashboardPort' | 'onProgress'> {
   readonly log: Log;
   readonly onReceipt: (receipt: Receipt) => void;
 }

@@ -28,6 +28,10 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
   OUTBOX_PARTITION_MISSING: 503,
   OUTBOX_OUTCOME_UNKNOWN: 503,
   OUTBOX_SCHEMA_MISSING: 503,
+  OUTBOX_TEMPORAL_UNREACHABLE: 503,
+  OUTBOX_TEMPORAL_MISMATCH: 503,
+  OUTBOX_COMMAND_REFUSED: 409,
+  OUTBOX_NO_ANSWER: 504,
 };
 
 /** Says what is known of the error to be for the caller's eyes; answers the status, 500 for what is not. */
@@ -72,7 +76,8 @@ function describe(thrown: unknown): Described {
   if (isOutboxError(error)) {
     const status = statusByCode[error.code];
     // A driver's words about a server it cannot reach name hosts and users; its hint is for whoever runs that server.
-    const detail = status === 503 ? 'the outbox database cannot be used at the moment' : error.message;
+    const server = error.code.startsWith('OUTBOX_TEMPORAL') ? 'Temporal' : 'the outbox database';
+    const detail = status === 503 ? `${server} cannot be used at the moment` : error.message;
     if (status !== undefined)
       return { status, code: error.code, detail, hint: status === 503 ? tryAgain : error.hint };
   }

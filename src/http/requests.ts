@@ -24,7 +24,7 @@ export function readMessageBody(body: unknown): HalfMessage {
 }
 
 function read(body: unknown, fields: readonly string[]): Record<string, unknown> {
-  const text = decode(body);
+  const text = decodeBody(body);
   const { payload, payloadBase64, deliverAt, ...rest } = parseObject(text, fields);
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
   return {
@@ -55,7 +55,8 @@ function bytesOf(base64: unknown): Uint8Array {
   return bytes;
 }
 
-function decode(body: unknown): string {
+/** @throws RequestRefused 400 for what is no text */
+export function decodeBody(body: unknown): string {
   if (!Buffer.isBuffer(body) || body.length === 0)
     throw new RequestRefused(400, 'expected a JSON object as body, Content-Type application/json');
   try {
@@ -65,7 +66,8 @@ function decode(body: unknown): string {
   }
 }
 
-function parseObject(text: string, fields: readonly string[]): Record<string, unknown> {
+/** `fields`: those it may have; undefined: any. @throws RequestRefused 400 */
+export function parseObject(text: string, fields?: readonly string[]): Record<string, unknown> {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -74,8 +76,8 @@ function parseObject(text: string, fields: readonly string[]): Record<string, un
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new RequestRefused(400, 'expected a JSON object');
-  const unknown = Object.keys(parsed).find((field) => !fields.includes(field));
-  if (unknown !== undefined)
+  const unknown = Object.keys(parsed).find((field) => fields?.includes(field) === false);
+  if (unknown !== undefined && fields !== undefined)
     throw new RequestRefused(
       400,
       `unknown field ${JSON.stringify(unknown.slice(0, 60))}; there are ${fields.join(', ')}`,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ApiConfig } from '../core/api.ts';
+import type { DashboardConfig } from '../core/dashboard.ts';
 import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
@@ -87,6 +88,16 @@ function checksumOf(text: string): string {
 export async function readApiConfig(db: Queryable): Promise<ApiConfig | null> {
   const row = await firstOf<{ api: ApiConfig | null }>(db, `select outbox.api_settings() -> 'api' as api`);
   return row?.api ?? null;
+}
+
+/** The section `dashboard` of the configuration; null without one. */
+export async function readDashboardConfig(db: Queryable): Promise<DashboardConfig | null> {
+  const row = await firstOf<{ dashboard: DashboardConfig | null }>(
+    db,
+    `select c.config -> 'dashboard' as dashboard
+     from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
+  );
+  return row?.dashboard ?? null;
 }
 
 export interface StoredDestinations {

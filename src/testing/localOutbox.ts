@@ -3,6 +3,7 @@ import type { OutboxConfig } from '../core/destination.ts';
 import type { Environment } from '../core/secrets.ts';
 import type { DestinationType } from '../destination/type.ts';
 import { startServers, type Servers } from '../embedded/index.ts';
+import { freePort } from '../embedded/ports.ts';
 import { OutboxError } from '../errors.ts';
 import { run, type Running } from '../run.ts';
 import { applyConfig } from '../storage/configuration.ts';
@@ -20,6 +21,8 @@ export interface LocalOutboxOptions {
   readonly beforeConfig?: (db: Pool) => Promise<unknown>;
   /** Preferred ports; free ones are taken where somebody has them. Default: any free ones. */
   readonly ports?: { readonly postgres: number; readonly temporal: number; readonly ui: number };
+  /** Serves the dashboard there on 127.0.0.1, at another port where somebody has it, unless the configuration says where. Default: it is not served. */
+  readonly dashboardPort?: number;
   /** Destination types of your own, beside ours. */
   readonly destinationTypes?: readonly DestinationType[];
   /** Where `${X}` and `env:X` come from. Default `process.env`. */
@@ -35,6 +38,8 @@ export interface LocalOutbox {
   /** `http://127.0.0.1:<port>` */
   readonly temporalUi: string;
   readonly namespace: string;
+  /** `http://127.0.0.1:<port>`; null where it is not served. */
+  readonly dashboard: string | null;
   /** Rejects when a server or the worker ends without being asked; never resolves. */
   readonly failed: Promise<never>;
   /** Stops everything, in order; any number of calls. */
@@ -91,7 +96,7 @@ async function prepare(url: string, { config, source, beforeConfig }: LocalOutbo
 
 async function deliver(
   { postgres, temporal }: Servers,
-  { env, log, destinationTypes }: LocalOutboxOptions,
+  { config, dashboardPort, env, log, destinationTypes }: LocalOutboxOptions,
 ): Promise<Running> {
   return run({
     databaseUrl: postgres.url,
@@ -101,13 +106,23 @@ async function deliver(
     adopt: true,
     env: withOwnTemporal(env ?? process.env, temporal),
     ...(destinationTypes === undefined ? {} : { destinationTypes }),
+    ...(dashboardPort === undefined
+      ? { dashboardListen: null }
+      : config.dashboard === undefined
+        ? { dashboardListen: { host: '127.0.0.1', port: await freePort(dashboardPort) } }
+        : {}),
   });
 }
 
 /** Destinations of type temporal without an address mean the Temporal of this process: the one started here. */
-function withOwnTemporal(env: Environment, { address, namespace }: Servers['temporal']): Environment {
+function withOwnTemporal(env: Environment, { address, namespace, uiUrl }: Servers['temporal']): Environment {
   const others = Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_'));
-  return { ...Object.fromEntries(others), TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
+  return {
+    ...Object.fromEntries(others),
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: namespace,
+    TEMPORAL_UI_URL: uiUrl ?? '',
+  };
 }
 
 const nothing = (): void => undefined;
@@ -131,6 +146,7 @@ function assemble(servers: Servers, running: Running): LocalOutbox {
     temporalAddress: temporal.address,
     temporalUi: temporal.uiUrl ?? '',
     namespace: temporal.namespace,
+    dashboard: running.endpoints['dashboard'] ?? null,
     failed,
     stop: () => (stopping ??= stop()),
   };

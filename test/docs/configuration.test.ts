@@ -41,7 +41,14 @@ test('every key of outbox.yaml has its row, and no other has', () => {
   const retention = properties['retention'] as Schema;
   const producer = properties['producers']?.additionalProperties as Schema;
   const api = properties['api'] as Schema;
-  const groups = ['destinations.<name>.', 'routes[].', 'retention.', 'producers.<name>.', 'api.'];
+  const groups = [
+    'destinations.<name>.',
+    'routes[].',
+    'retention.',
+    'producers.<name>.',
+    'api.',
+    'dashboard.',
+  ];
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
   const metrics = properties['metrics'] as Schema;
   expect(written.toSorted()).toEqual(
@@ -53,6 +60,7 @@ test('every key of outbox.yaml has its row, and no other has', () => {
       ...leaves(retention),
       ...leaves(producer),
       ...leaves(api),
+      ...leaves(properties['dashboard'] as Schema, 'dashboard'),
     ].toSorted(),
   );
 });

@@ -13,8 +13,8 @@ export interface Grants {
 
 const everything = `
       attempts attempts_kept audit batches circuits causes config_revisions dead_letters delivered deliveries
-      destinations event_dedup_keys events events_kept housekeeping lanes marks message_batches
-      migrations missed_events outgoing_events prepared_messages producers relays replay_members replays retention revisions routes settings shares unrouted
+      destinations event_dedup_keys events events_kept flow housekeeping lanes marks message_batches
+      migrations missed_events outgoing_events prepared_messages producers relays replay_members replays retention revisions routes settings shares tokens unrouted
       workers`;
 
 export const grants: Readonly<Record<string, Grants>> = {
@@ -38,8 +38,8 @@ export const grants: Readonly<Record<string, Grants>> = {
   outbox_operator: {
     functions: `
       accept_home adopt_temporal apply_config bind_home bind_temporal checked_paths days_ahead enqueue
-      enqueue_all enqueue_events erase events_of_key filter_mode freeze_replay home make_mark may_detach message_state
-      note_cause oldest_transaction_seconds partitions_past_retention prepare_revision replay_standing resolve_messages retention_of
+      enqueue_all enqueue_events erase events_of_key filter_mode freeze_replay home make_mark make_token may_detach message_state
+      note_cause note_look oldest_transaction_seconds partitions_past_retention prepare_revision replay_standing resolve_messages retention_of revoke_token
       route_missed routing_known_since seconds_since sequences_behind settle_restored uuid7 uuid7_time
       workflow_prefix`,
     reads: everything,
@@ -55,12 +55,12 @@ export const grants: Readonly<Record<string, Grants>> = {
       finish_detach finish_probe forget_messages forgive_run freeze_replay give_back give_share half_open have_circuit
       heal_sequences hold_lanes home is_held keep_unsettled key_of latest_mark leave_lanes leave_worker
       lift_pauses load_claimed load_rows load_these lock_keys make_mark make_partitions may_detach
-      message_batches_to_check message_state note_circuit note_command note_destination_paused
-      note_failed_probe note_lacking note_paused note_unwritten oldest_transaction_seconds open_batch open_circuit
+      message_batches_to_check message_state note_cause note_circuit note_command note_destination_paused
+      note_failed_probe note_flow note_lacking note_look note_paused note_unwritten oldest_transaction_seconds open_batch open_circuit
       open_messages park_batch park_pending park_rows park_unwritten partitions_past_retention
       pause_destination prepare_revision promote_due purge purge_replays ration_retries record_failures refund
       refund_signs release_batch release_keys release_replay renew_worker replay_standing resolve resolve_messages retention_of
-      return_lost_probe return_rows return_tails routing_known_since seconds_since sequences_behind
+      return_lost_probe return_rows return_tails revoke_token routing_known_since seconds_since sequences_behind
       set_clock settle_checks settle_restored spend_tokens split_off take_keyed take_nudges take_share
       take_turns tokens_for tokens_now type_of uuid7_time wake_stranded why_refused workflow_prefix
       workflows_without_rows`,

@@ -9,10 +9,10 @@ import { AlreadyReported } from '../failure.ts';
 import { listenForInterruption, type Interruption } from '../interruption.ts';
 import { silentLog } from '../log.ts';
 import { onScreen, type Output } from '../output.ts';
-import { defaultPorts } from '../ports.ts';
+import { dashboardPort, defaultPorts } from '../ports.ts';
 import { jsonText, printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
-import { workflowLink } from '../temporalUi.ts';
+import { workflowLink } from '../../core/temporalUi.ts';
 import { routeTemporalLog } from '../temporalRuntime.ts';
 
 export interface DemoOptions {
@@ -38,7 +38,7 @@ export async function demo(out: Output, options: DemoOptions): Promise<void> {
     log: silentLog,
     onProgress: out.note,
     onReceipt: (receipt) => say(receiptText(receipt, out)),
-    ...(options.exit === true ? {} : { ports: defaultPorts }),
+    ...(options.exit === true ? {} : { ports: defaultPorts, dashboardPort }),
   });
   try {
     const ended = interruption.requested.then(() => undefined);
@@ -111,9 +111,13 @@ function invitation({ out, stage, parked }: Tour): string {
   const { outbox } = stage;
   const { bold } = out.colours;
   return (
-    `\n${bold('Your turn: resolve it in the Temporal UI.')} Open the workflow, then More Actions → Send a Signal → retry, input empty.\n` +
+    `\n${bold('Your turn: resolve it on the dashboard,')} where Retry sends it again. Or in the Temporal UI: open the workflow, then\n` +
+    'More Actions → Send a Signal → retry, input empty.\n' +
     facts(
       [
+        ...(outbox.dashboard === null
+          ? []
+          : [['the dashboard', `${outbox.dashboard}/#/letters/${parked.id}`] as [string, string]]),
         ['the workflow', workflowLink(outbox.temporalUi, outbox.namespace, parked.workflowId)],
         ['Temporal', outbox.temporalAddress],
         ['PostgreSQL', `psql '${outbox.databaseUrl}'`],

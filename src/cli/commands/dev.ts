@@ -13,7 +13,7 @@ import type { Output } from '../output.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, facts } from '../table.ts';
 import { routeTemporalLog } from '../temporalRuntime.ts';
-import { defaultPorts } from '../ports.ts';
+import { dashboardPort, defaultPorts } from '../ports.ts';
 
 export interface DevOptions {
   readonly config?: string;
@@ -35,6 +35,7 @@ export async function dev(out: Output, options: DevOptions): Promise<void> {
       source: source.text,
       log,
       ports: defaultPorts,
+      dashboardPort,
       onProgress: out.note,
       env: { ...process.env, ...hello?.env },
       ...(file === undefined ? {} : { beforeConfig: (db) => checkFilters(db, file) }),
@@ -60,8 +61,8 @@ function sayReady(
   file: string | undefined,
   data: string | undefined,
 ): void {
-  const { databaseUrl, temporalAddress, temporalUi } = outbox;
-  const ready = { ready: true, databaseUrl, temporalAddress, temporalUi, dashboard: null };
+  const { databaseUrl, temporalAddress, temporalUi, dashboard } = outbox;
+  const ready = { ready: true, databaseUrl, temporalAddress, temporalUi, dashboard };
   out.result(
     ready,
     (colours) =>
@@ -71,6 +72,7 @@ function sayReady(
           ['PostgreSQL', databaseUrl],
           ['Temporal', temporalAddress],
           ['Temporal UI', temporalUi],
+          ...(dashboard === null ? [] : [['dashboard', dashboard] as [string, string]]),
           [
             'configuration',
             file ?? 'none here: every event goes to a receiver inside this process, shown below',

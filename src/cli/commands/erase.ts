@@ -4,7 +4,7 @@ import { eraseEvents, eventsOfKey, type Erased } from '../../storage/erase.ts';
 import { withDatabase } from '../database.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 import { connectForCommand } from '../temporal.ts';
 
 export interface EraseOptions {

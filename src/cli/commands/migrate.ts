@@ -9,7 +9,7 @@ import { withDatabase } from '../database.ts';
 import { firstThree } from '../doctor/finding.ts';
 import { printable } from '../../core/printable.ts';
 import type { Output } from '../output.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 
 export interface MigrateOptions {
   readonly config?: string;

@@ -1,7 +1,7 @@
 import { findMissedEvents, routeMissedEvents } from '../../storage/missedEvents.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 import { printable } from '../../core/printable.ts';
 
 export interface RouteMissedCommand {

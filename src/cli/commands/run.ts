@@ -25,6 +25,8 @@ export interface ServeOptions {
   readonly metricsListen?: ListenAddress | 'off';
   /** Of `run` only. */
   readonly apiListen?: ListenAddress | 'off';
+  /** Of `run` only. */
+  readonly dashboardListen?: ListenAddress | 'off';
 }
 
 export type ServingCommand = 'run' | 'relay' | 'worker';
@@ -34,7 +36,7 @@ export const defaultWaitMs = 60_000;
 /** `run`, `relay`, `worker`: until SIGTERM, SIGINT, or the worker fails. */
 export async function serve(out: Output, command: ServingCommand, options: ServeOptions): Promise<void> {
   keepHeapSmall();
-  const { metricsListen, apiListen } = options;
+  const { metricsListen, apiListen, dashboardListen } = options;
   const url = databaseUrl();
   const failpoints = armFailpoints(process.env);
   const log = await createLog(process.stdout, options.logLevel);
@@ -48,7 +50,8 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
   const start = (): Promise<Running> =>
     run({
       databaseUrl: url,
-      ...apiDatabase(),
+      ...databaseOf('OUTBOX_API_DATABASE_URL', 'apiDatabaseUrl'),
+      ...databaseOf('OUTBOX_DASHBOARD_DATABASE_URL', 'dashboardDatabaseUrl'),
       log,
       destinationTypes,
       roles: { relay: command !== 'worker', worker: command !== 'relay' },
@@ -59,6 +62,12 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
       ...(command === 'run' && apiListen === undefined
         ? {}
         : { apiListen: command !== 'run' || apiListen === 'off' ? null : (apiListen ?? null) }),
+      ...(command === 'run' && dashboardListen === undefined
+        ? {}
+        : {
+            dashboardListen:
+              command !== 'run' || dashboardListen === 'off' ? null : (dashboardListen ?? null),
+          }),
     });
   const running = await startPatiently(start, options.wait ?? defaultWaitMs, interruption.signal, log);
   if (running === undefined) return;
@@ -73,9 +82,9 @@ export async function serve(out: Output, command: ServingCommand, options: Serve
 }
 
 /** As a login of its own, or as the one that delivers. */
-function apiDatabase(): { apiDatabaseUrl?: string } {
-  const name = 'OUTBOX_API_DATABASE_URL';
-  return (process.env[name] ?? '') === '' ? {} : { apiDatabaseUrl: databaseUrl(process.env, name) };
+function databaseOf<Key extends string>(name: string, key: Key): { [Each in Key]?: string } {
+  const given = (process.env[name] ?? '') !== '';
+  return (given ? { [key]: databaseUrl(process.env, name) } : {}) as { [Each in Key]?: string };
 }
 
 const delayMs = { first: 500, maximum: 5_000 };

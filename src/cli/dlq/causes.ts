@@ -4,7 +4,7 @@ import { listDeadLetters } from '../../storage/deadLetters.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 import { cut, facts, printable, table } from '../table.ts';
 
 export interface CausesOptions {

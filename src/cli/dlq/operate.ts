@@ -1,9 +1,10 @@
+import { openOnes } from '../../deadletter/letters.ts';
 import { createOperator, type Operator, type Resolved } from '../../deadletter/operator.ts';
 import { printable } from '../../core/printable.ts';
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
-import { findDeadLetters, type DeadLetter, type DeadLetterTarget } from '../../storage/deadLetters.ts';
+import type { DeadLetterTarget } from '../../storage/deadLetters.ts';
 import { inspectNamespace } from '../../temporal/namespace.ts';
 import { withDatabase } from '../database.ts';
 import { otherNamespace } from '../namespace.ts';
@@ -11,7 +12,6 @@ import type { Colours, Output } from '../output.ts';
 import { shownState } from '../events/states.ts';
 import type { DeliveryOutcome } from '../../storage/outcomes.ts';
 import { connectForCommand } from '../temporal.ts';
-import { notFound } from './show.ts';
 
 /** Both servers for one command. @throws OutboxError OUTBOX_TEMPORAL_MISMATCH at the wrong namespace */
 export async function withOperator<T>(
@@ -40,29 +40,7 @@ export async function withOperator<T>(
   );
 }
 
-/**
- * Those of the ids that can be resolved, and a refusal for each that was already.
- * @throws OutboxError OUTBOX_NOT_FOUND when one does not exist: nothing is done then
- */
-export async function openOnes(
-  pool: Pool,
-  ids: readonly number[],
-): Promise<{ open: DeadLetter[]; refused: Resolved[] }> {
-  const found = new Map((await findDeadLetters(pool, ids)).map((letter) => [letter.id, letter]));
-  const missing = ids.filter((id) => !found.has(id));
-  if (missing.length > 0) throw notFound(missing);
-  const letters = ids.flatMap((id) => found.get(id) ?? []);
-  return {
-    open: letters.filter(({ resolvedAt }) => resolvedAt === null),
-    refused: letters.filter(({ resolvedAt }) => resolvedAt !== null).map(refusalOf),
-  };
-}
-
-function refusalOf(letter: DeadLetter): Resolved {
-  const { resolution, resolvedBy, resolvedAt } = letter;
-  const message = `it was resolved before: ${resolution} by ${resolvedBy ?? 'somebody'} at ${resolvedAt}`;
-  return { target: letter, outcome: 'refused', message };
-}
+export { openOnes };
 
 type Became = ReadonlyMap<number, DeliveryOutcome | undefined>;
 

@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts';
+import { notFound } from '../../deadletter/letters.ts';
 import type { Pool } from '../../storage/connect.ts';
 import {
   findDeadLetters,
@@ -18,7 +18,7 @@ import { payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
-import { workflowLink } from '../temporalUi.ts';
+import { workflowLink } from '../../core/temporalUi.ts';
 
 type Details = Awaited<ReturnType<typeof readDetails>>;
 
@@ -55,13 +55,6 @@ async function readDetails(pool: Pool, id: number) {
     otherEpisodes: episodes.filter((episode) => episode.id !== id),
     audit,
   };
-}
-
-export function notFound(ids: readonly number[]): OutboxError {
-  const which = ids.length === 1 ? `dead letter ${ids[0]}` : `dead letters ${ids.join(', ')}`;
-  return new OutboxError('OUTBOX_NOT_FOUND', `there is no ${which}`, {
-    hint: 'temporal-outbox dlq list --status all',
-  });
 }
 
 function linkTo({ workflowId }: DeadLetter): string | null {

@@ -1,5 +1,5 @@
 import type { Resolution } from '../../deadletter/operator.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 
 /** Options that all resolving commands share. */
 export interface WhoOptions {

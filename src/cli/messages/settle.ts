@@ -5,7 +5,7 @@ import { OutboxError } from '../../errors.ts';
 import { readMessageState, resolveMessages } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
-import { systemUser } from '../systemUser.ts';
+import { systemUser } from '../../core/systemUser.ts';
 
 export interface SettleOptions {
   readonly reason?: string;

@@ -71,7 +71,7 @@ begin
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
       'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause',
-      'freeze_replay', 'replay_standing']),
+      'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
@@ -84,6 +84,8 @@ begin
       'lift_pauses', 'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',
       'open_messages', 'settle_checks', 'finish_checks',
       'freeze_replay', 'replay_standing', 'release_replay', 'command_replay',
+      -- the dashboard, where `run` serves it
+      'note_flow', 'note_look', 'note_cause', 'revoke_token',
       -- commands
       'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',

@@ -1,0 +1,143 @@
+/** How everything stands: what the first page shows. Read once every few seconds, however many look. */
+import { secondsOfRequests } from '../../metrics/distribution.ts';
+import { listCauses, type Cause } from '../../storage/causes.ts';
+import { readSettings } from '../../storage/configuration.ts';
+import type { Pool } from '../../storage/connect.ts';
+import { readFlow, type FlowMinute } from '../../storage/flow.ts';
+import { countMessages } from '../../storage/messages.ts';
+import { readPausedWorkflows } from '../../storage/paused.ts';
+import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
+import {
+  countDeliveries,
+  countUnrouted,
+  readBlockedKeys,
+  readLanes,
+  readRelays,
+  readUnwritten,
+  type DestinationCounts,
+} from '../../storage/status.ts';
+import { endpoint } from '../endpoint.ts';
+import { stuckOf, type Stuck } from './stuck.ts';
+
+export const minutesShown = 60;
+
+export interface OverviewDestination {
+  readonly destination: string;
+  readonly state: 'closed' | 'open' | 'half-open' | 'paused';
+  readonly reason: string | null;
+  readonly since: string | null;
+  readonly nextProbeAt: string | null;
+  /** Until when the receiver itself asked not to be called. */
+  readonly waitUntil: string | null;
+  readonly lagSeconds: number;
+  /** Whether a relay has its lane. */
+  readonly held: boolean;
+  readonly counts: Omit<DestinationCounts, 'destination'>;
+  /** Of each of the last 60 minutes, the oldest first. */
+  readonly delivered: readonly number[];
+  readonly failed: readonly number[];
+  /** Of the answers of the last hour, seconds; null where there were none. */
+  readonly p95Seconds: number | null;
+}
+
+export interface Overview {
+  /** When it was read. */
+  readonly at: string;
+  readonly configRevision: number;
+  readonly relays: number;
+  readonly workers: number;
+  readonly destinations: readonly OverviewDestination[];
+  /** What waits for somebody or something, the most pressing first. */
+  readonly stuck: readonly Stuck[];
+  readonly causes: readonly Cause[];
+  readonly unrouted: readonly { readonly type: string; readonly events: number }[];
+}
+
+export async function readOverview(pool: Pool): Promise<Overview> {
+  const [settings, counts, lanes, standings, flow, standing, causes, unrouted] = await Promise.all([
+    readSettings(pool),
+    countDeliveries(pool),
+    readLanes(pool),
+    readLaneStandings(pool),
+    readFlow(pool, minutesShown),
+    readDatabaseStanding(pool),
+    listCauses(pool, {}, 5),
+    countUnrouted(pool, 5),
+  ]);
+  const [keys, messages, unwritten, paused, relays] = await Promise.all([
+    readBlockedKeys(pool, 5),
+    countMessages(pool),
+    readUnwritten(pool),
+    readPausedWorkflows(pool, 5),
+    readRelays(pool),
+  ]);
+  const countsOf = new Map(counts.map(({ destination, ...rest }) => [destination, rest]));
+  const standingOf = new Map(standings.map((each) => [each.destination, each]));
+  const destinations = lanes.map((lane): OverviewDestination => {
+    const ofLane = standingOf.get(lane.destination);
+    const minutes = flow.filter(({ destination }) => destination === lane.destination);
+    const isHeld = lane.paused || lane.circuit !== 'closed';
+    return {
+      destination: lane.destination,
+      state: lane.paused ? 'paused' : lane.circuit,
+      reason: lane.paused ? lane.pausedReason : lane.circuitReason,
+      since: isHeld ? lane.since : null,
+      nextProbeAt: lane.paused ? null : lane.nextProbeAt,
+      waitUntil: lane.paused ? null : lane.waitUntil,
+      lagSeconds: ofLane?.lagSeconds ?? 0,
+      held: ofLane?.held ?? false,
+      counts: countsOf.get(lane.destination) ?? none,
+      delivered: perMinute(minutes, ({ delivered }) => delivered),
+      failed: perMinute(minutes, ({ retried, parked }) => retried + parked),
+      p95Seconds: quantile(minutes, 0.95),
+    };
+  });
+  const stuck = stuckOf({ destinations, keys, messages, unwritten, paused, relays: relays.length });
+  return {
+    at: new Date().toISOString(),
+    configRevision: settings.configRevision,
+    relays: standing.relays,
+    workers: standing.workers,
+    ...{ destinations, stuck, causes, unrouted },
+  };
+}
+
+const none = { pending: 0, scheduled: 0, blocked: 0, delivering: 0, retrying: 0, parked: 0 };
+
+function perMinute(minutes: readonly FlowMinute[], of: (minute: FlowMinute) => number): number[] {
+  const numbers = new Array<number>(minutesShown).fill(0);
+  for (const minute of minutes) {
+    const at = minutesShown - 1 - minute.minutesAgo;
+    if (at >= 0 && at < minutesShown) numbers[at] = of(minute);
+  }
+  return numbers;
+}
+
+/** Within the bucket that it falls into, as if its answers lay evenly; of the last bucket its lower end. */
+export function quantile(minutes: readonly Pick<FlowMinute, 'slowness'>[], share: number): number | null {
+  const counts = secondsOfRequests.map(() => 0).concat(0);
+  for (const { slowness } of minutes)
+    slowness.forEach((count, bucket) => (counts[bucket] = (counts[bucket] ?? 0) + count));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total === 0) return null;
+  let below = 0;
+  for (const [bucket, count] of counts.entries()) {
+    const lower = secondsOfRequests[bucket - 1] ?? 0;
+    const upper = secondsOfRequests[bucket] ?? lower;
+    if (below + count >= total * share)
+      return lower + ((upper - lower) * (total * share - below)) / Math.max(count, 1);
+    below += count;
+  }
+  return null;
+}
+
+export const overviewEndpoints = [
+  endpoint({
+    method: 'GET',
+    path: '/overview',
+    operationId: 'readOverview',
+    summary: 'Flow, lag and circuit of each destination over the last hour, and what is stuck since when.',
+    need: 'look',
+    handle: ({ overview }) => overview(),
+  }),
+];

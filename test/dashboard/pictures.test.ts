@@ -1,0 +1,100 @@
+/** With OUTBOX_SCREENSHOTS=<dir>: the pictures of the docs. Without, that the views of a busy outbox are there. */
+import { beforeAll, expect, test } from 'vitest';
+import { prepareMessage } from '../../src/halfMessages/client.ts';
+import { openBrowser, pictures, takePicture } from '../ui/browser.ts';
+import { openDashboard, type Stage } from './stage.ts';
+
+let stage: Stage;
+let letters: number[];
+beforeAll(async () => {
+  stage = await openDashboard(", title: 'orders', production: true");
+  const order = (n: number, answer: number, says: string, key?: string) => ({
+    type: n % 3 === 0 ? 'order.paid' : 'order.created',
+    ...(key === undefined ? {} : { key }),
+    payloadText: `{"id":"o-${n}","customer":"Ada Lovelace","total":${9007199254740990 + n}.10,"lines":[{"sku":"tea","count":2}],"answer":${answer},"says":${JSON.stringify(says)}}`,
+  });
+  const detail = (text: string): string => JSON.stringify({ type: 'about:blank', detail: text });
+  letters = await stage.park([
+    order(13, 422, detail('customer 4711 is unknown here'), 'o-13'),
+    ...[14, 15, 16, 17].map((n) => order(n, 422, detail(`customer ${n} is unknown here`))),
+    order(18, 410, detail('this hook was moved')),
+  ]);
+  await stage.write([1, 2, 3].map((n) => ({ type: 'order.paid', key: 'o-13', payload: { n } })));
+  await stage.write(Array.from({ length: 400 }, (_, n) => ({ type: 'stock.counted', payload: { n } })));
+  await stage.park([{ type: 'stock.moved', payload: { answer: 500, says: 'out of shelves' } }]);
+  await prepareMessage(stage.database.pool, {
+    producer: 'shop',
+    type: 'order.created',
+    key: 'o-20',
+    payload: { id: 'o-20' },
+  });
+  // An hour in which this was not the only minute.
+  await stage.database.pool.query(
+    `insert into outbox.flow (destination, minute, worker, delivered, retried, parked, slowness)
+     select d.name, date_trunc('minute', now()) - n * interval '1 minute', gen_random_uuid(),
+            (60 + 40 * sin(n / 7.0) + 12 * cos(n * 1.7 + length(d.name)))::integer, case when n between 20 and 27 then 18 else 0 end, 0,
+            array[0, 0, 20, 60, 40, 9, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+     from generate_series(1, 59) n cross join outbox.destinations d where d.name <> 'archive'`,
+  );
+  await fetch(`${stage.url}/v1/destinations/archive/pause`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"reason":"moved to another cluster tonight"}',
+  });
+  const { items } = (await (await fetch(`${stage.url}/v1/causes`)).json()) as { items: { id: string }[] };
+  await fetch(`${stage.url}/v1/causes/${items[0]?.id}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: '{"note":"customers are imported at 18:00; retry after that","owner":"ada"}',
+  });
+});
+
+const views: readonly (readonly [name: string, path: () => string])[] = [
+  ['overview', () => '/'],
+  ['causes', () => '/causes'],
+  ['letters', () => '/letters'],
+  ['letter', () => `/letters/${letters[0]}`],
+  ['destinations', () => '/destinations'],
+  ['events', () => '/events'],
+  ['half-messages', () => '/messages'],
+];
+
+test('every view of a busy outbox is drawn whole', async () => {
+  const page = await openBrowser();
+  for (const [name, path] of views) {
+    await page.goto(`${stage.url}/#${path()}`);
+    await page.locator('main h1').waitFor();
+    await expect.poll(() => page.locator('.loading').count()).toBe(0);
+    expect(await page.locator('main').innerText(), name).not.toContain('cannot be shown');
+  }
+});
+
+test('pictures, where somebody wants them', async () => {
+  if (pictures === undefined) return;
+  const page = await openBrowser();
+  const sizes = [
+    ['', { width: 1280, height: 860 }, 'light'],
+    ['-dark', { width: 1280, height: 860 }, 'dark'],
+    ['-narrow', { width: 360, height: 740 }, 'light'],
+  ] as const;
+  for (const [suffix, size, colorScheme] of sizes) {
+    await page.setViewportSize(size);
+    await page.emulateMedia({ colorScheme });
+    for (const [name, path] of views) {
+      await page.goto(`${stage.url}/#${path()}`);
+      await page.locator('main h1').waitFor();
+      await expect.poll(() => page.locator('.loading').count()).toBe(0);
+      await takePicture(page, `dashboard-${name}${suffix}`);
+    }
+    await page.goto(`${stage.url}/#/letters/${letters[0]}`);
+    await page.getByRole('button', { name: 'Edit' }).click();
+    const editor = page.getByLabel('Payload, JSON');
+    await editor.fill(
+      (await editor.inputValue())
+        .replace('Ada Lovelace', 'Ada King')
+        .replace('9007199254741003.10', '9007199254741003.20'),
+    );
+    await takePicture(page, `dashboard-edit${suffix}`);
+    await page.keyboard.press('Escape');
+  }
+});
