@@ -1,4 +1,5 @@
 /** A validated file → what the rest of the system reads: every default filled in, every duration in milliseconds. */
+import type { AlertsConfig } from '../core/alerts.ts';
 import type { ApiConfig } from '../core/api.ts';
 import type { OutboxConfig, RetentionConfig, RouteConfig } from '../core/destination.ts';
 import { parseListen, type ListenAddress } from '../core/listen.ts';
@@ -28,6 +29,7 @@ export function normalise(file: FileInput, types: DestinationTypes): OutboxConfi
     api: file.api === undefined ? null : normaliseApi(file.api),
     // Absent where the file has none, so that what was applied before stays what it was.
     ...(file.dashboard === undefined ? {} : { dashboard: normaliseDashboard(file.dashboard) }),
+    ...(file.alerts === undefined ? {} : { alerts: normaliseAlerts(file.alerts) }),
   };
 }
 
@@ -53,6 +55,24 @@ function normaliseProducer(name: string, { checkBack }: ProducerInput): Producer
       handler === undefined
         ? normaliseHttpCheckBack(checkBack)
         : { kind: 'handler', handler, timeoutMs: ms(checkBack.timeout, defaults.checkBack.timeoutMs) },
+  };
+}
+
+function normaliseAlerts(input: NonNullable<FileInput['alerts']>): AlertsConfig {
+  const { alerts } = defaults;
+  return {
+    to: input.to ?? [],
+    slack: input.slack ?? [],
+    everyMs: ms(input.every, alerts.everyMs),
+    repeatMs: ms(input.repeat, alerts.repeatMs),
+    parked: input.parked ?? alerts.parked,
+    circuitOpenMs: ms(input.circuitOpen, alerts.circuitOpenMs),
+    circuitFlaps: input.circuitFlaps ?? alerts.circuitFlaps,
+    lagMs: ms(input.lag, alerts.lagMs),
+    housekeepingMs: ms(input.housekeeping, alerts.housekeepingMs),
+    unwrittenMs: ms(input.unwritten, alerts.unwrittenMs),
+    off: input.off ?? [],
+    link: input.link ?? null,
   };
 }
 

@@ -26,9 +26,20 @@ export function checkRules(file: Mapping, types: DestinationTypes, context: Rule
   }
   checkRetention(file['retention'], findings);
   checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
+  if (isMapping(file['alerts']))
+    checkAlerts(file['alerts'], isMapping(destinations) ? Object.keys(destinations) : [], findings);
   if (isMapping(file['producers'])) checkProducers(file['producers'], context);
   if (isMapping(file['api'])) checkApi(file['api'], context);
   if (isMapping(file['dashboard'])) checkDashboard(file['dashboard'], context);
+}
+
+function checkAlerts(alerts: Mapping, destinations: readonly string[], findings: Findings): void {
+  const lists = ['to', 'slack'].filter((key) => alerts[key] !== undefined);
+  if (lists.length === 0) findings.problem(['alerts'], 'expected destinations for them: to, slack, or both');
+  for (const key of lists) {
+    const to = alerts[key];
+    if (Array.isArray(to)) checkTargets(['alerts', key], to as unknown[], destinations, findings);
+  }
 }
 
 function checkProducers(producers: Mapping, context: RuleContext): void {

@@ -3,6 +3,7 @@
  * an absent key means in normalise.ts. Every message says what was expected; issues.ts adds where and what was found.
  */
 import * as z from 'zod';
+import { alertKinds } from '../core/alerts.ts';
 import { listenExpected, listenPattern, parseListen } from '../core/listen.ts';
 import { destinationSchema } from '../destination/configured.ts';
 import { httpCheckBackKeys } from '../destination/http/checkBackSettings.ts';
@@ -10,6 +11,7 @@ import type { DestinationTypes } from '../destination/registry.ts';
 import { bounds } from '../settings/limits.ts';
 import { dashboardSchema } from './dashboardSection.ts';
 import {
+  oneOf,
   duration,
   durationOrNone,
   list,
@@ -19,6 +21,7 @@ import {
   secret,
   section,
   text,
+  whole,
 } from '../settings/shapes.ts';
 
 const { url, timeout, ...request } = httpCheckBackKeys;
@@ -85,6 +88,33 @@ const apiSchema = section({
     ),
 });
 
+const alertsSchema = section({
+  to: list(name(), { min: 1, max: 100 }, 'destination names such as [ops]')
+    .optional()
+    .describe('They get each alert as an event of type outbox.alert.'),
+  slack: list(name(), { min: 1, max: 100 }, 'destination names such as [chat]')
+    .optional()
+    .describe('They get what a Slack webhook takes: one text.'),
+  every: duration(bounds.alertMs).optional().describe('How often it is looked. Default 30s.'),
+  repeat: duration(bounds.alertMs).optional().describe('While it lasts it is said again. Default 4h.'),
+  parked: whole(bounds.alertCount)
+    .optional()
+    .describe('More dead letters than that at one destination. Default 0.'),
+  circuitOpen: duration(bounds.alertMs).optional().describe('A circuit open for longer. Default 1m.'),
+  circuitFlaps: whole(bounds.alertFlaps)
+    .optional()
+    .describe('So many times opened within an hour. Default 3.'),
+  lag: duration(bounds.alertMs).optional().describe('The oldest event waits for longer. Default 5m.'),
+  housekeeping: duration(bounds.alertMs).optional().describe('No pass came to its end. Default 24h.'),
+  unwritten: duration(bounds.alertMs).optional().describe('Outcomes wait to be written. Default 1m.'),
+  off: list(oneOf(alertKinds), { min: 1, max: alertKinds.length }, 'kinds of alerts')
+    .optional()
+    .describe('Kinds that are not looked for.'),
+  link: text(bounds.urlLength, 'an address')
+    .optional()
+    .describe('Put behind each alert; {kind} and {destination} are filled in.'),
+});
+
 const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
 
 /** Of a file that may use these types of destination. */
@@ -115,6 +145,7 @@ const fileKeys = {
     .optional(),
   api: apiSchema.optional(),
   dashboard: dashboardSchema.optional(),
+  alerts: alertsSchema.optional(),
 };
 
 export type FileInput = z.infer<ReturnType<typeof fileSchema>>;

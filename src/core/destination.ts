@@ -1,3 +1,4 @@
+import type { AlertsConfig } from './alerts.ts';
 import type { ApiConfig } from './api.ts';
 import type { DashboardConfig } from './dashboard.ts';
 import type { ProducerConfig } from './producer.ts';
@@ -114,4 +115,6 @@ export interface OutboxConfig {
   readonly api: ApiConfig | null;
   /** Absent: no dashboard unless a command asks for one. */
   readonly dashboard?: DashboardConfig;
+  /** Absent: none. */
+  readonly alerts?: AlertsConfig;
 }

@@ -8,6 +8,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { Visibility } from '../temporal/visibility.ts';
 import type { Handover } from '../worker/handover.ts';
+import { AlertWatch } from './alertWatch.ts';
 import { Binding } from './binding.ts';
 import { CircuitWatch } from './circuitWatch.ts';
 import { Lanes } from './lanes.ts';
@@ -76,6 +77,7 @@ const watchMessagesEveryMs = 500;
 const lookForAttributesEveryMs = 15_000;
 const forgetEveryMs = 10_000;
 const watchCircuitsEveryMs = 1_000;
+const lookForAlertsEveryMs = 1_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
@@ -114,6 +116,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   /** What Temporal does not answer in time is looked at in a later round. */
   const inTime = (pass: () => Promise<void>): Promise<void> =>
     options.temporal.client.withDeadline(Date.now() + reconcileForMs, pass);
+  const alerts = new AlertWatch(pool, log);
   const circuits = new CircuitWatch({ ...options, visibility, db: pool, timeouts });
 
   const healed = async (): Promise<void> => {
@@ -142,6 +145,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       if (woken > 0) log.warn({ keys: woken }, 'keys waited for nobody: rows were changed by hand');
     }),
     always('forget half messages', forgetEveryMs, () => messages.forget()),
+    whileBound('look for alerts', lookForAlertsEveryMs, () => alerts.pass()),
     always('verify the namespace', verifyEveryMs, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');

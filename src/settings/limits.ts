@@ -53,6 +53,16 @@ export const defaults = {
     ],
   },
   api: { listen: '127.0.0.1:8080' },
+  alerts: {
+    everyMs: 30 * second,
+    repeatMs: 4 * hour,
+    parked: 0,
+    circuitOpenMs: minute,
+    circuitFlaps: 3,
+    lagMs: 5 * minute,
+    housekeepingMs: 24 * hour,
+    unwrittenMs: minute,
+  },
 } as const;
 
 export const bounds = {
@@ -86,6 +96,10 @@ export const bounds = {
   /** Below a second the relay's own pace decides, and an ordinary commit would be asked about. */
   graceMs: { min: 1, max: timerLimitMs },
   apiTokens: { min: 1, max: 10 },
+  /** Only compared with clocks. */
+  alertMs: { min: second, max: 365 * day },
+  alertCount: { min: 0, max: 1_000_000_000 },
+  alertFlaps: { min: 2, max: 1_000 },
   /** Characters; 16 random ones cannot be guessed over a network. */
   apiTokenLength,
 } as const;

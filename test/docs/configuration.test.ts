@@ -48,7 +48,9 @@ test('every key of outbox.yaml has its row, and no other has', () => {
     'producers.<name>.',
     'api.',
     'dashboard.',
+    'alerts.',
   ];
+  const alerts = properties['alerts'] as Schema;
   const written = rows.map(([key]) => key).filter((key) => !groups.includes(key));
   const metrics = properties['metrics'] as Schema;
   expect(written.toSorted()).toEqual(
@@ -61,6 +63,7 @@ test('every key of outbox.yaml has its row, and no other has', () => {
       ...leaves(producer),
       ...leaves(api),
       ...leaves(properties['dashboard'] as Schema, 'dashboard'),
+      ...leaves(alerts),
     ].toSorted(),
   );
 });

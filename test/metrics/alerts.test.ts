@@ -50,6 +50,16 @@ beforeAll(async () => {
     ],
     { ownTransaction: true },
   );
+  // A worker elsewhere that lacks a secret, seen for as long as this takes.
+  await database.pool.query(
+    `insert into outbox.workers (id, label, seen_at, lacking) values (outbox.uuid7(), 'elsewhere', now() + interval '1 hour', $1)`,
+    [
+      JSON.stringify({
+        destinations: { billing: { problem: 'BILLING_SECRET is not set', goesOn: false } },
+        producers: {},
+      }),
+    ],
+  );
   const listen = parseListen('127.0.0.1:0');
   const running = await startRun({ databaseUrl: database.url, metricsListen: listen, apiListen: listen });
   await fetch(`${running.endpoints['api']}/v1/openapi.json`);

@@ -65,6 +65,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.freeze_replay',
     'outbox.heal_sequences',
     'outbox.keep_unsettled',
+    'outbox.look_for_alerts',
     'outbox.make_mark',
     'outbox.make_partitions',
     'outbox.make_token',

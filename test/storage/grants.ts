@@ -12,7 +12,7 @@ export interface Grants {
 }
 
 const everything = `
-      attempts attempts_kept audit batches circuits causes config_revisions dead_letters delivered deliveries
+      alert_look alerts attempts attempts_kept audit batches circuit_openings circuits causes config_revisions dead_letters delivered deliveries
       destinations event_dedup_keys events events_kept flow housekeeping lanes marks message_batches
       migrations missed_events outgoing_events prepared_messages producers relays replay_members replays retention revisions routes settings shares tokens unrouted
       workers`;
@@ -54,7 +54,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       drop_message_batch drop_partition_briefly extracted filter_mode finish_attempt finish_checks
       finish_detach finish_probe forget_messages forgive_run freeze_replay give_back give_share half_open have_circuit
       heal_sequences hold_lanes home is_held keep_unsettled key_of latest_mark leave_lanes leave_worker
-      lift_pauses load_claimed load_rows load_these lock_keys make_mark make_partitions may_detach
+      lift_pauses load_claimed load_rows load_these lock_keys look_for_alerts make_mark make_partitions may_detach
       message_batches_to_check message_state note_cause note_circuit note_command note_destination_paused
       note_failed_probe note_flow note_lacking note_look note_paused note_unwritten oldest_transaction_seconds open_batch open_circuit
       open_messages park_batch park_pending park_rows park_unwritten partitions_past_retention

@@ -76,7 +76,7 @@ begin
       -- relay
       'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
-      'claim_messages', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
+      'claim_messages', 'look_for_alerts', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
       'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
