@@ -1,9 +1,16 @@
 import { Option, type Command } from 'commander';
 import { parseDestination, parseLongMs } from './arguments.ts';
 import type { InboxCheckOptions, InboxMigrateOptions, InboxOptions } from './commands/inbox.ts';
+import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
+import { addParkedCommands } from './parkedProgram.ts';
 
-export function addInboxCommands(inbox: Command, out: Output): void {
+export function addInboxCommands(inbox: Command, out: Output, setExitCode: SetExitCode): void {
+  addParkedCommands(
+    inbox.command('parked').description('messages of queues that wait for a person'),
+    databaseOption,
+    { out, setExitCode },
+  );
   inbox
     .command('migrate')
     .description('create or upgrade the schema outbox_inbox')

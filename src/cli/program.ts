@@ -70,7 +70,11 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   );
   addKeepingCommands(program, out);
   addSettingUp(program, out);
-  addInboxCommands(program.command('inbox').description("the consumer's inbox, in its own database"), out);
+  addInboxCommands(
+    program.command('inbox').description("the consumer's inbox, in its own database"),
+    out,
+    setExitCode,
+  );
   addMessageCommands(
     program
       .command('messages')

@@ -2,12 +2,19 @@
 import { nearestWord } from '../core/nearest.ts';
 import { invalid } from '../inbox/message.ts';
 import { checkKeys } from './options.ts';
+import { nats, type NatsFrom } from './nats/index.ts';
 import { rabbitmq, type RabbitmqFrom } from './rabbitmq/index.ts';
+import { redis, type RedisFrom } from './redis/index.ts';
+import { sqs, type SqsFrom } from './sqs/index.ts';
 import type { ConsumerType } from './type.ts';
 
-export type From = { readonly type: 'rabbitmq' } & RabbitmqFrom;
+export type From =
+  | ({ readonly type: 'rabbitmq' } & RabbitmqFrom)
+  | ({ readonly type: 'nats' } & NatsFrom)
+  | ({ readonly type: 'redis' } & RedisFrom)
+  | ({ readonly type: 'sqs' } & SqsFrom);
 
-const types: readonly ConsumerType<never>[] = [rabbitmq];
+const types: readonly ConsumerType<never>[] = [rabbitmq, nats, redis, sqs];
 
 /** @throws OutboxError OUTBOX_INBOX_INVALID for a type or a key that is not known */
 export function typeOf(from: From): ConsumerType {

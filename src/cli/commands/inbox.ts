@@ -90,7 +90,7 @@ async function retryOf({ config, destination, retryFor }: InboxCheckOptions): Pr
 }
 
 /** The option takes the variable's place, so that a password in it is hidden like one in the other. */
-async function withConsumer(
+export async function withConsumer(
   out: Output,
   { databaseUrl }: InboxOptions,
   work: (pool: Pool) => Promise<void>,

@@ -1,7 +1,7 @@
 /** What answers of NATS and JetStream mean. */
 import { refused, SendFailure, unreachable } from '../shared/failures.ts';
 import { errorText } from '../shared/networkErrors.ts';
-import type { OpenConnection } from './server.ts';
+import type { OpenConnection } from './connection.ts';
 
 interface About {
   readonly label: string;

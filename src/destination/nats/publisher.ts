@@ -6,7 +6,7 @@ import { Template } from '../shared/template.ts';
 import { publishFailure } from './answers.ts';
 import type { NatsSettings } from './keys.ts';
 import { natsMessage, type NatsMessage } from './message.ts';
-import { NatsLink, type OpenConnection, type Server } from './server.ts';
+import { NatsLink, type OpenConnection, type Server } from './connection.ts';
 import { declareStream } from './streams.ts';
 import { subjectOf } from './subject.ts';
 

@@ -5,9 +5,8 @@ import type { RuleContext } from '../../settings/ruleContext.ts';
 import { checkSecret } from '../../settings/values.ts';
 import { checkServerAddress } from '../shared/serverAddress.ts';
 import { checkTls } from '../shared/tls.ts';
+import { schemes } from './schemes.ts';
 import { templateProblem } from './subject.ts';
-
-export const schemes = ['nats', 'tls'];
 
 export function checkNats(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const { servers, subject, stream, declare, auth, tls } = destination;

@@ -3,7 +3,8 @@ import { errorText } from '../shared/networkErrors.ts';
 import { Template } from '../shared/template.ts';
 import type { Inspection, Services } from '../type.ts';
 import type { NatsSettings } from './keys.ts';
-import { NatsLink, prepareServer, type OpenConnection } from './server.ts';
+import { NatsLink, type OpenConnection } from './connection.ts';
+import { prepareServer } from './server.ts';
 import { subjectsOf } from './subject.ts';
 
 /** Without an effect on one of that name that is there already. */

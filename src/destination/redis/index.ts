@@ -7,7 +7,8 @@ import { ioredis } from './client.ts';
 import { inspectRedis } from './inspect.ts';
 import { normaliseRedis, redisKeys, type RedisInput, type RedisSettings } from './keys.ts';
 import { RedisPublisher } from './publisher.ts';
-import { checkRedis, schemes } from './rules.ts';
+import { checkRedis } from './rules.ts';
+import { schemes } from './schemes.ts';
 import { prepareServer } from './server.ts';
 
 /** `type: redis`: an entry of a stream for each delivery, acknowledged by the server's reply. */

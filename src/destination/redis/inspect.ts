@@ -4,7 +4,8 @@ import { Template } from '../shared/template.ts';
 import type { Inspection, Services } from '../type.ts';
 import { redisFailure } from './answers.ts';
 import type { RedisSettings } from './keys.ts';
-import { prepareServer, RedisLink } from './server.ts';
+import { RedisLink } from './connection.ts';
+import { prepareServer } from './server.ts';
 
 export async function inspectRedis(
   settings: RedisSettings,

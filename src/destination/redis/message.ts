@@ -2,6 +2,7 @@
 import type { OutgoingMessage } from '../../core/outcome.ts';
 import { brokerMessage, type Binding } from '../shared/brokerMessage.ts';
 import { requireSize } from '../shared/failures.ts';
+import { bodyField } from './bodyField.ts';
 import type { RedisSettings } from './keys.ts';
 
 export interface StreamEntry {
@@ -9,8 +10,6 @@ export interface StreamEntry {
   readonly body: Buffer;
 }
 
-/** The field of the body. */
-export const bodyField = 'payload';
 const binding: Binding = { prefix: 'ce-', own: new Set(['content-type', bodyField]) };
 /** `proto-max-bulk-len` of a server that was not told otherwise. */
 const bytesMax = 512 * 1024 * 1024;

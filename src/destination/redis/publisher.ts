@@ -6,8 +6,9 @@ import type { Publisher } from '../shared/pipelinedSender.ts';
 import { Template } from '../shared/template.ts';
 import { redisFailure } from './answers.ts';
 import type { RedisSettings } from './keys.ts';
-import { bodyField, streamEntry, type StreamEntry } from './message.ts';
-import { RedisLink, type Server } from './server.ts';
+import { bodyField } from './bodyField.ts';
+import { streamEntry, type StreamEntry } from './message.ts';
+import { RedisLink, type Server } from './connection.ts';
 
 /** Adds to streams; an entry is acknowledged by the server's reply with its id, and by so many replicas as are asked for. */
 export class RedisPublisher implements Publisher {

@@ -4,8 +4,7 @@ import type { Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { checkServerAddress } from '../shared/serverAddress.ts';
 import { checkTls } from '../shared/tls.ts';
-
-export const schemes = ['redis', 'rediss'];
+import { schemes } from './schemes.ts';
 
 export function checkRedis(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const { url, tls } = destination;

@@ -8,7 +8,8 @@ import { inspectSqs } from './inspect.ts';
 import { normaliseSqs, sqsKeys, type SqsInput, type SqsSettings } from './keys.ts';
 import { groupId } from './message.ts';
 import { SqsPublisher } from './publisher.ts';
-import { prepareQueue, schemes } from './queue.ts';
+import { prepareQueue } from './queue.ts';
+import { schemes } from './schemes.ts';
 import { checkSqs } from './rules.ts';
 
 /** `type: sqs`: a message for each delivery, ten a request, acknowledged by the answer for each. */

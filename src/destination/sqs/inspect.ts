@@ -4,7 +4,8 @@ import type { Inspection, Services } from '../type.ts';
 import { messageFailure } from './failures.ts';
 import type { SqsSettings } from './keys.ts';
 import { bytesMax } from './message.ts';
-import { prepareQueue, SqsConnection } from './queue.ts';
+import { prepareQueue } from './queue.ts';
+import { SqsConnection } from './connection.ts';
 
 export async function inspectSqs(
   config: DestinationConfig & SqsSettings,

@@ -8,6 +8,7 @@ import { filled, refused, requireSize } from '../shared/failures.ts';
 import { messageHeaders } from '../shared/messageHeaders.ts';
 import { Template } from '../shared/template.ts';
 import type { SqsSettings } from './keys.ts';
+import { otherHeaders, transferEncoding } from './names.ts';
 
 export interface SqsMessage {
   readonly entry: Omit<SendMessageBatchRequestEntry, 'Id'>;
@@ -18,11 +19,6 @@ export interface SqsMessage {
 /** Of one message, and of a whole batch. */
 export const bytesMax = 1024 * 1024;
 const attributesMax = 10;
-/** Headers that are no attributes, as JSON. */
-export const otherHeaders = 'outbox-headers';
-/** There where the body is bytes in base64. */
-export const transferEncoding = 'content-transfer-encoding';
-
 const attributeName = /^(?!aws\.|amazon\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)$/i;
 const outsideXml = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 

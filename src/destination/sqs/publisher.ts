@@ -6,7 +6,7 @@ import { Batches, type Waiting } from './batches.ts';
 import { entryFailure, messageFailure, requestFailure } from './failures.ts';
 import type { SqsSettings } from './keys.ts';
 import { sqsMessage } from './message.ts';
-import { SqsConnection, type Queue } from './queue.ts';
+import { SqsConnection, type Queue } from './connection.ts';
 
 /** Sends to one queue, up to ten messages a request; each has an answer of its own. */
 export class SqsPublisher implements Publisher {

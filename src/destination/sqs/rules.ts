@@ -5,7 +5,8 @@ import { isMapping, type Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { checkCredential } from '../../settings/values.ts';
 import { checkServerAddress } from '../shared/serverAddress.ts';
-import { isAmazons, isFifo, regionOf, schemes } from './queue.ts';
+import { schemes } from './schemes.ts';
+import { isAmazons, isFifo, regionOf } from './connection.ts';
 
 export function checkSqs(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const { queueUrl, endpoint, region, credentials } = destination;
