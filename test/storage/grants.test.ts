@@ -70,13 +70,17 @@ function insertSorted(may: string, privilege: string): string {
   return parts.sort().join(', ');
 }
 
-test('a consumer executes what its inbox calls, and neither forgets nor deletes', async () => {
+test('a consumer executes what its inbox calls, and forgets and deletes no message', async () => {
   expect(await functionsOf('outbox_consumer', 'outbox_inbox')).toEqual(
-    names('claim id_of make_partitions spoil take uuid7_floor uuid7_time week_of'),
+    names(`applied begin_alone begin_attempts claim due end_attempt extend forget_attempts id_of keep keep_on
+      make_partitions resolve_parked spoil take uuid7_floor uuid7_time week_of`),
   );
   expect(await tablesOf('outbox_consumer', 'outbox_inbox')).toEqual([
+    'attempts: DELETE, INSERT, SELECT, UPDATE',
     'messages: INSERT, SELECT, UPDATE',
     'migrations: SELECT',
+    'parked: INSERT, SELECT, UPDATE',
+    'parked_audit: INSERT, SELECT',
     'settings: SELECT',
   ]);
 });
