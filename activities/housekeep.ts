@@ -2,16 +2,14 @@ import { cancellationSignal, getClient, heartbeat } from '@temporalio/activity';
 import { keepHouse, type HousekeepingReport } from '../src/housekeeping/pass.ts';
 import { workflowsWithoutRows } from '../src/storage/housekeeping.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { tidyRedrives } from './redrive.ts';
 
 /** In one pass; an erasure of thousands of parked events tells its workflows itself. */
 const wokenPerPass = 1_000;
 
 /** One pass of housekeeping, with heartbeats that say how far it is. Answers null when another one is under way. */
-export async function housekeep({
-  pool,
-  log,
-  leaving,
-}: ActivityDependencies): Promise<HousekeepingReport | null> {
+export async function housekeep(dependencies: ActivityDependencies): Promise<HousekeepingReport | null> {
+  const { pool, log, leaving } = dependencies;
   let step = 'starting';
   const beat = setInterval(() => heartbeat(step), 5_000);
   try {
@@ -22,6 +20,7 @@ export async function housekeep({
       signal: AbortSignal.any([cancellationSignal(), leaving.over]),
     });
     for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass)) await wake(workflowId);
+    await tidyRedrives(dependencies);
     return report;
   } finally {
     clearInterval(beat);

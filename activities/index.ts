@@ -10,6 +10,19 @@ import { carryOut, type SentCommand } from './carryOut.ts';
 import { checkBack } from './checkBack.ts';
 import { housekeep } from './housekeep.ts';
 import {
+  commandRedrives,
+  driveRedrive,
+  openRedrive,
+  startRedrive,
+  tellHolders,
+  type OpenedBy,
+  type OpenedRedrive,
+  type RedriveCommands,
+  type RedriveStart,
+  type StartedRedrive,
+} from './redrive.ts';
+import type { Redrive } from '../src/storage/redrives.ts';
+import {
   commandDestination,
   type DestinationAnswer,
   type DestinationCommands,
@@ -38,6 +51,8 @@ export type { BatchSummary, HeldDelivery, SplitOff } from '../src/storage/attemp
 export type { ReplayCommands, ReplayToPreview } from './replay.ts';
 export type { ReplayStanding } from '../src/storage/replays.ts';
 export type { HousekeepingReport } from '../src/housekeeping/pass.ts';
+export type { OpenedBy, OpenedRedrive, RedriveCommands, RedriveStart, StartedRedrive } from './redrive.ts';
+export type { Redrive, RedriveLetter } from '../src/storage/redrives.ts';
 export type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 
 export interface SignalledMarks {
@@ -62,6 +77,16 @@ export interface Activities {
   resolveMessages(commands: readonly SentCommand<MessageAction>[]): Promise<ResolutionAnswer[]>;
   /** Whether the namespace has our search attributes; a local one, asked just before they are named. */
   hasSearchAttributes(): Promise<boolean>;
+  /** Freezes what a request means, or finds a redrive by its number. */
+  openRedrive(by: OpenedBy): Promise<OpenedRedrive>;
+  /** Takes the letters of a redrive for the workflow that asks. */
+  startRedrive(start: RedriveStart): Promise<StartedRedrive>;
+  /** Goes on with a redrive for some seconds, or until there is news; answers how it stands. */
+  driveRedrive(id: number): Promise<Redrive>;
+  /** Carries out commands to a redrive one after another, an answer for each. */
+  commandRedrives(input: RedriveCommands): Promise<ResolutionAnswer[]>;
+  /** Tells workflows that held what was let go, for some seconds; answers whether all of them know. */
+  tellHolders(id: number): Promise<boolean>;
   /** How a destination stands; null when there is none of that name any more. */
   lookAtDestination(name: string): Promise<DestinationStanding | null>;
   /** Sends a few waiting events to a destination whose circuit is not closed, and more while they are answered. */
@@ -87,6 +112,11 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     checkBack: (input) => checkBack(dependencies, input),
     resolveMessages: (commands) => carryOut(dependencies, commands, resolveMessages),
     hasSearchAttributes: () => dependencies.hasSearchAttributes(),
+    openRedrive: (by) => openRedrive(dependencies, by),
+    startRedrive: (start) => startRedrive(dependencies, start),
+    driveRedrive: (id) => driveRedrive(dependencies, id),
+    commandRedrives: (input) => commandRedrives(dependencies, input),
+    tellHolders: (id) => tellHolders(dependencies, id),
     lookAtDestination: (name) => lookAtDestination(dependencies, name),
     probeDestination: (name) => probeDestination(dependencies, name),
     commandDestination: (input) => commandDestination(dependencies, input),

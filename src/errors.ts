@@ -141,6 +141,10 @@ export const errorCatalogue = {
     when: 'the dashboard would listen beyond this machine without sign-in',
     exitCode: 2,
   },
+  OUTBOX_REDRIVE_INVALID: {
+    when: 'a redrive is asked for in a way that cannot be: no filter, an unknown field, a patch that is none',
+    exitCode: 2,
+  },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;
 

@@ -24,6 +24,8 @@ export const failpoints = {
   'after-finish': 'the end of the attempt is written; the workflow does not know',
   'before-resolve': 'a command has arrived, nothing is done',
   'after-resolve': 'a command is carried out in SQL, nobody has its answer',
+  'before-redrive': 'a redrive is about to go on by a step',
+  'after-redrive': 'a step of a redrive is written, the workflow does not know',
   'after-look': 'the reconciler has marked batches as looked at, and has not looked',
   'after-park': 'the reconciler has parked what an ended workflow held, and has not started another',
   'before-restart': 'the reconciler is about to start a missing workflow',

@@ -9,6 +9,7 @@ import type { OutboxWorker, OutboxWorkerOptions } from './worker/worker.ts';
 export * from './producer.ts';
 export type { CheckBackHandler, CheckBackHandlers } from './worker/checkBacks.ts';
 export { loadConfig, parseConfig, type LoadedConfig, type ParsedConfig } from './config/load.ts';
+export * from './redrive/index.ts';
 export type * from './core/destination.ts';
 export type { CredentialsConfig, SigningConfig } from './core/httpCredentials.ts';
 export type { HttpDestinationConfig } from './destination/http/config.ts';

@@ -5,16 +5,20 @@ import type {
   DestinationStanding,
   MessageSummary,
   ReplayStanding,
+  Redrive,
   ResolutionAnswer,
 } from '../activities/index.ts';
 import {
   destinationActions,
   messageActions,
   replayActions,
+  redriveActions,
   resolutionActions,
   type DestinationAction,
   type DestinationInput,
   type MessageAction,
+  type RedriveAction,
+  type RedriveCommandInput,
   type MessageInput,
   type ParsedCommand,
   type ParsedDestinationCommand,
@@ -24,6 +28,7 @@ import {
   type ResolutionInput,
 } from '../src/core/command.ts';
 import type { ReplayRequest } from '../src/core/replay.ts';
+import type { RedriveRequest } from '../src/core/redrive.ts';
 
 export interface DeliverInput {
   /** The destination (lane) whose batch this is; for people, the rows say the rest. */
@@ -116,6 +121,47 @@ export const destinationSignals = Object.fromEntries(
 export const destinationUpdates = Object.fromEntries(
   destinationActions.map((action) => [action, defineUpdate<ResolutionAnswer, [DestinationInput]>(action)]),
 ) as Record<DestinationAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [DestinationInput]>>>;
+
+/**
+ * A redrive: a request (see `RedriveRequest`) makes a preview, and with `start` goes on at once; `redrive` names one that was previewed, and
+ * starts it.
+ */
+export type RedriveInput = (
+  (RedriveRequest & { readonly start?: boolean }) | { readonly redrive: number; readonly reason?: string }
+) & {
+  /** Who asks; a claim. */
+  readonly actor?: string;
+  /** As in {@link DeliverInput}; set by continue-as-new. */
+  readonly signalsBefore?: number;
+  readonly linesBefore?: readonly CommandLine<RedriveAction>[];
+  readonly carriedOver?: readonly ParsedCommand<RedriveAction>[];
+};
+
+/** How a redrive's workflow ends, and what its query `state` answers. */
+export interface RedriveOutcome extends Pick<
+  Redrive,
+  'id' | 'state' | 'why' | 'total' | 'done' | 'failed' | 'retrying' | 'skipped' | 'leftOut'
+> {
+  /** A preview's: the page of the Temporal UI that starts it. */
+  readonly start?: string;
+  /** Why it was not started. */
+  readonly refused?: string;
+}
+
+export interface RedriveWorkflowState {
+  readonly redrive: Redrive | null;
+  readonly commands: readonly CommandLine<RedriveAction>[];
+}
+
+export const redriveSignals = Object.fromEntries(
+  redriveActions.map((action) => [action, defineSignal<[RedriveCommandInput?]>(action)]),
+) as Record<RedriveAction, ReturnType<typeof defineSignal<[RedriveCommandInput?]>>>;
+
+export const redriveUpdates = Object.fromEntries(
+  redriveActions.map((action) => [action, defineUpdate<ResolutionAnswer, [RedriveCommandInput]>(action)]),
+) as Record<RedriveAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [RedriveCommandInput]>>>;
+
+export const redriveStateQuery = defineQuery<RedriveWorkflowState>('state');
 
 export const destinationStateQuery = defineQuery<DestinationState>('state');
 

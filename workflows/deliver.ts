@@ -77,14 +77,16 @@ export async function deliver(input: DeliverInput): Promise<{ settled: true }> {
   let waitMs = 0;
   for (let attempt = () => firstAttempt(input); ; attempt = () => laterAttempt(waitMs)) {
     page.recheck = false;
-    const { summary, acted } = await whileServing(page, attempt());
+    const { result: summary, acted } = await desk.serveDuring(attempt(), async () => {
+      if (page.summary !== null) await show(page, page.summary);
+    });
     waitMs = 0;
     page.summary = summary;
     await startSplitOff(summary.singles, input);
     // What was summed up may be older than what a command did, or somebody else, meanwhile.
     if (acted || page.recheck || summary.unsent > 0) continue;
     if (summary.left === 0) {
-      await answerEverybody(desk);
+      await desk.answerEverybody();
       return { settled: true };
     }
     waitMs = await rest(page, summary);
@@ -96,27 +98,6 @@ interface Page {
   readonly desk: ResolutionDesk;
   summary: BatchSummary | null;
   recheck: boolean;
-}
-
-/**
- * Carries out commands while an attempt is under way: nobody waits ten minutes for an answer, and what is sent while nothing
- * is parked is refused then, not kept for the next time something is. Answers whether one of them changed a row.
- */
-async function whileServing(
-  page: Page,
-  attempt: Promise<BatchSummary>,
-): Promise<{ summary: BatchSummary; acted: boolean }> {
-  const { desk } = page;
-  let over = false;
-  let acted = false;
-  const end = (): void => void (over = true);
-  attempt.then(end, end);
-  for (;;) {
-    await condition(() => over || desk.waiting);
-    if (over) return { summary: await attempt, acted };
-    if (await desk.work()) acted = true;
-    if (page.summary !== null) await show(page, page.summary);
-  }
 }
 
 /**
@@ -157,14 +138,6 @@ async function startAfresh({ input, desk }: Page): Promise<void> {
     await desk.work();
     await condition(() => desk.waiting || allHandlersFinished());
   }
-}
-
-/** Whoever waits for an answer gets it before this run ends. */
-async function answerEverybody(desk: ResolutionDesk): Promise<void> {
-  do {
-    await desk.work();
-    await condition(() => desk.waiting || allHandlersFinished());
-  } while (desk.waiting);
 }
 
 async function firstAttempt(input: DeliverInput): Promise<BatchSummary> {

@@ -77,7 +77,7 @@ export async function preparedMessage(input: PreparedMessageInput): Promise<{ se
     // What was summed up may be older than what a command did, or somebody else, meanwhile.
     if (acted || page.recheck) continue;
     if (summary.left === 0) {
-      await answerEverybody(desk);
+      await desk.answerEverybody();
       return { settled: true };
     }
     await rest(page, summary);
@@ -136,14 +136,6 @@ async function startAfresh({ input, desk }: Page): Promise<void> {
     await desk.work();
     await condition(() => desk.waiting || allHandlersFinished());
   }
-}
-
-/** Whoever waits for an answer gets it before this run ends. */
-async function answerEverybody(desk: Desk): Promise<void> {
-  do {
-    await desk.work();
-    await condition(() => desk.waiting || allHandlersFinished());
-  } while (desk.waiting);
 }
 
 /**

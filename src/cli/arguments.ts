@@ -56,6 +56,14 @@ export function parseDeadLetterId(text: string): number {
   return id;
 }
 
+/** The number of a redrive. */
+export function parseRedriveId(text: string): number {
+  const id = Number(text);
+  if (!/^\d{1,15}$/.test(text) || id < 1)
+    throw new InvalidArgumentError('It is the number of a redrive, as redrive list shows it.');
+  return id;
+}
+
 export const idsMax = 1000;
 
 /** Commander hands over one at a time. */

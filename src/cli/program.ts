@@ -28,6 +28,7 @@ import { addConfigCommands } from './configProgram.ts';
 import { addDestinationCommands } from './destinationsProgram.ts';
 import { addMessageCommands } from './messagesProgram.ts';
 import { addDeadLetterCommands } from './dlqProgram.ts';
+import { addRedriveCommands } from './redriveProgram.ts';
 import type { SetExitCode } from './exitCode.ts';
 import { addKeepingCommands } from './keepingProgram.ts';
 import { addRouteCommands } from './routesProgram.ts';
@@ -53,6 +54,13 @@ export function createProgram(asJson: boolean, setExitCode: SetExitCode): Comman
   addLooking(program, out, setExitCode);
   addDeadLetterCommands(
     program.command('dlq').description('dead letters: see and resolve them'),
+    out,
+    setExitCode,
+  );
+  addRedriveCommands(
+    program
+      .command('redrive')
+      .description('let many dead letters go: frozen, a few first, at a pace, stopped when they fail again'),
     out,
     setExitCode,
   );

@@ -48,6 +48,13 @@ export const replayActions = ['pause', 'resume', 'cancel'] as const;
 export type ReplayAction = (typeof replayActions)[number];
 export type ReplayInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
 
+/** Commands to a redrive. */
+export const redriveActions = ['pause', 'resume', 'cancel'] as const;
+export type RedriveAction = (typeof redriveActions)[number];
+
+/** What a signal or update to a redrive takes. */
+export type RedriveCommandInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
+
 /** What a signal or update to a destination takes; every field is optional, but `park` needs `olderThan`. */
 export interface DestinationInput extends Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'> {
   /** `park`: how old a pending event must be, such as `1d`. */
@@ -69,6 +76,7 @@ export interface ParsedDestinationCommand extends ParsedCommand<DestinationActio
   readonly olderThan?: string;
 }
 
+/** A redrive's are a replay's. */
 type AnyAction = ResolutionAction | MessageAction | DestinationAction | ReplayAction;
 
 const allowed: Record<AnyAction, readonly string[]> = {

@@ -103,6 +103,7 @@ export const purgeable = [
   'dedupKeys',
   'configRevisions',
   'causes',
+  'redrives',
 ] as const;
 export type Purgeable = (typeof purgeable)[number];
 

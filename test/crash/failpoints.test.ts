@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { failpoints, type Failpoint } from '../../src/failpoints.ts';
 import { flushRows } from '../chaos/bounds.ts';
+import { createRedrives } from '../../src/redrive/index.ts';
 import { everything, onlyWithEverything } from '../support/everything.ts';
 import {
   applyTestConfig,
@@ -117,6 +118,27 @@ const resolving: Scenario = async (point) => {
   return { ...place, victim, ids, open: 1, repeats: place.receiver.requests.length - ids.length };
 };
 
+/** Dies over a step of a redrive; each letter goes once. */
+const redriving: Scenario = async (point) => {
+  const place = await stage(422);
+  const first = await startRun({ databaseUrl: place.database.url });
+  const ids = await writeEvents(place.database.pool, 10);
+  await eventually(async () => expect(await openLetters(place.database)).toBe(ids.length));
+  await first.stop();
+  const client = await temporalClient();
+  const { pool, name } = place.database;
+  const redrives = createRedrives({ db: pool, name, temporal: { client, address: 'the test server' } });
+  const { redrive } = await redrives.preview({ destination: 'billing', steps: [4], maxFailures: 1 });
+  place.receiver.answer(204);
+  const before = place.receiver.requests.length;
+  const victim = await startVictim(place, point);
+  await redrives.start(redrive.id, { actor: 'test' });
+  await death(place, victim);
+  await startRun({ databaseUrl: place.database.url });
+  await drained(place.database.pool, place.receiver, ids);
+  return { ...place, victim, ids, open: 10, repeats: place.receiver.requests.length - before - ids.length };
+};
+
 /** Somebody else died after its claim; the victim dies over the repair. */
 const recovering: Scenario = async (point) => {
   const place = await stage(204);
@@ -190,6 +212,8 @@ const scenarios = {
   'after-finish': parking,
   'before-resolve': resolving,
   'after-resolve': resolving,
+  'before-redrive': redriving,
+  'after-redrive': redriving,
   'after-look': recovering,
   'after-park': parkingForSomebody,
   'before-restart': recovering,
@@ -201,6 +225,7 @@ const usual: readonly Failpoint[] = [
   'after-send',
   'before-failures',
   'before-resolve',
+  'after-redrive',
   'after-look',
   'after-park',
 ];

@@ -71,10 +71,11 @@ begin
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
       'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause',
-      'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token']),
+      'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token',
+      'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
-      'claim', 'take_keyed', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
+      'claim', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'look_for_alerts', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
@@ -87,6 +88,7 @@ begin
       -- the dashboard, where `run` serves it
       'note_flow', 'note_look', 'note_cause', 'revoke_token',
       -- commands
+      'freeze_redrive', 'redrive_standing', 'redrive_now', 'advance_redrive', 'command_redrive', 'end_redrive', 'silent_redrives', 'redrive_untold',
       'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
       -- which database this is

@@ -1,0 +1,29 @@
+import type { Redrive } from '../../redrive/index.ts';
+import type { Colours } from '../output.ts';
+import { printable } from '../table.ts';
+
+export function lettersText(count: number): string {
+  return count === 1 ? '1 dead letter' : `${count} dead letters`;
+}
+
+/** `done 812, failed 3, retrying 2, skipped 1 of 1000` */
+export function countsText({ total, done, failed, retrying, unanswered, skipped }: Redrive): string {
+  const counts = { done, failed, retrying, 'under way': unanswered, skipped };
+  const shown = Object.entries(counts).filter(([name, count]) => count > 0 || name === 'done');
+  return `${shown.map(([name, count]) => `${name} ${count}`).join(', ')} of ${total}`;
+}
+
+export function endOf(redrive: Redrive, colours: Colours): string {
+  const { id, state, why } = redrive;
+  const paint = state === 'stopped' ? colours.red : state === 'done' ? colours.green : colours.yellow;
+  return `redrive ${id} ${paint(state)}${why === null ? '' : `: ${printable(why)}`}; ${countsText(redrive)}\n`;
+}
+
+const barWidth = 30;
+
+/** `[#######·······] 45%` of what was frozen. */
+export function bar({ total, acted, skipped }: Redrive): string {
+  const share = total === 0 ? 1 : (acted + skipped) / total;
+  const filled = Math.floor(share * barWidth);
+  return `[${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}] ${Math.floor(share * 100)}%`;
+}
