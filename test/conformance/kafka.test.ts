@@ -95,6 +95,6 @@ conform(
   },
   {
     requires: () => requireJars('kafka'),
-    short: ['acknowledged', 'missing-topic', 'wrong-credentials', 'repeats'],
+    short: [],
   },
 );

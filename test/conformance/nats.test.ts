@@ -150,14 +150,6 @@ conform(
   },
   {
     requires: () => requires.program('nats-server'),
-    short: [
-      'acknowledged',
-      'missing-topic',
-      'wrong-credentials',
-      'unreachable',
-      'slow',
-      'repeats',
-      'stopping',
-    ],
+    short: [],
   },
 );

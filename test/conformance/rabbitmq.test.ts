@@ -149,14 +149,6 @@ conform(
   },
   {
     requires: () => requires.program('rabbitmq-server'),
-    short: [
-      'acknowledged',
-      'unroutable',
-      'missing-topic',
-      'wrong-credentials',
-      'unreachable',
-      'repeats',
-      'stopping',
-    ],
+    short: [],
   },
 );

@@ -108,14 +108,6 @@ conform(
   },
   {
     requires: () => requires.program('redis-server'),
-    short: [
-      'acknowledged',
-      'missing-topic',
-      'wrong-topic',
-      'wrong-credentials',
-      'unreachable',
-      'repeats',
-      'stopping',
-    ],
+    short: [],
   },
 );

@@ -88,8 +88,7 @@ const cannot: Harness['cannot'] = {
   'mutual-tls': 'the client shows no certificate',
 };
 
-const short = ['acknowledged', 'missing-topic', 'wrong-topic'] as const;
-const options = { requires: () => requireJars('rocketmq'), short };
+const options = { requires: () => requireJars('rocketmq'), short: [] };
 
 conform(
   {
@@ -105,7 +104,6 @@ conform(
   { type: rocketmq, name: 'rocketmq, FIFO topics', start: startWith(true), cannot, patienceMs: 60_000 },
   {
     ...options,
-    short: ['acknowledged', 'wrong-topic'],
     rows: ['acknowledged', 'wrong-topic', 'killed-after-acknowledging', 'order', 'hot-key', 'circuit'],
   },
 );

@@ -81,7 +81,7 @@ export async function eventuallyStand(
   database: TestDatabase,
   ids: readonly string[],
   expected: Partial<Standing> | readonly Partial<Standing>[],
-  timeout = 20_000,
+  timeout = 40_000,
 ): Promise<void> {
   const wanted = Array.isArray(expected) ? expected : ids.map(() => expected);
   await eventually(async () => expect(await standings(database, ids)).toMatchObject(wanted), { timeout });

@@ -9,17 +9,20 @@ import {
   startKafka,
   type TestKafka,
 } from '../support/brokers/kafka.ts';
+import { everything } from '../support/everything.ts';
 import { uniqueName } from '../support/index.ts';
+import { leaveBrokersToEverything } from '../support/requires.ts';
 import { explained, failure, fileWith, kindsOf, look, numbered, numberOf, open, sendMany } from './opened.ts';
 import { problemsIn } from './support.ts';
 
 let server: TestKafka | undefined;
 
 beforeAll(async () => {
-  if (classPath('kafka') !== undefined) server = await startKafka();
+  if (everything && classPath('kafka') !== undefined) server = await startKafka();
 }, 120_000);
 
 function kafka(): TestKafka {
+  leaveBrokersToEverything();
   requireJars('kafka');
   return server!;
 }

@@ -10,17 +10,20 @@ import {
   startNats,
   type TestNats,
 } from '../support/brokers/nats.ts';
+import { everything } from '../support/everything.ts';
 import { requires, uniqueName } from '../support/index.ts';
+import { leaveBrokersToEverything } from '../support/requires.ts';
 import { explained, failure, fileWith, kindsOf, look, numbered, numberOf, open, sendMany } from './opened.ts';
 import { problemsIn } from './support.ts';
 
 let server: TestNats | undefined;
 
 beforeAll(async () => {
-  if (natsProgram() !== undefined) server = await startNats();
+  if (everything && natsProgram() !== undefined) server = await startNats();
 }, 120_000);
 
 function nats(): TestNats {
+  leaveBrokersToEverything();
   requires.program('nats-server');
   return server!;
 }

@@ -12,6 +12,8 @@ import { Connections } from '../../src/destination/shared/connections.ts';
 import { message } from '../destination/support/fixtures.ts';
 import { isInstalled, startRabbitmq, type TestRabbitmq } from '../support/brokers/rabbitmq.ts';
 import { atEnd, eventually, requires, spawnRun, uniqueName } from '../support/index.ts';
+import { everything } from '../support/everything.ts';
+import { leaveBrokersToEverything } from '../support/requires.ts';
 import { folderWith } from '../cli/commands.ts';
 import { problemsIn } from './support.ts';
 
@@ -19,10 +21,11 @@ const { signal } = new AbortController();
 let server: TestRabbitmq | undefined;
 
 beforeAll(async () => {
-  if (isInstalled()) server = await startRabbitmq();
+  if (everything && isInstalled()) server = await startRabbitmq();
 }, 120_000);
 
 function rabbitmq(): TestRabbitmq {
+  leaveBrokersToEverything();
   requires.program('rabbitmq-server');
   return server!;
 }

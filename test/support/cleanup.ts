@@ -1,11 +1,11 @@
-import { afterAll, onTestFinished } from 'vitest';
+import { onTestFinished } from 'vitest';
 
 const untilTheFileEnds: (() => unknown)[] = [];
 
-/** Registered before the test file's own hooks, and so run after them. */
-afterAll(async () => {
+/** For everyFile.ts: one process runs many files and keeps the modules that they share. */
+export async function endWhatTheFileOpened(): Promise<void> {
   while (untilTheFileEnds.length > 0) await untilTheFileEnds.pop()?.();
-}, 120_000);
+}
 
 /**
  * Ends what a helper opened, latest first: when the running test is over, or, opened in `beforeAll`, when the file is.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Patience {
-  /** Milliseconds; default 20,000. */
+  /** Milliseconds; default 40,000. */
   readonly timeout?: number;
   /** Milliseconds between tries; default 25. */
   readonly interval?: number;
@@ -14,7 +14,7 @@ export interface Patience {
  * @example await eventually(() => expect(receiver.requests).toHaveLength(3));
  */
 export async function eventually<T>(look: () => T | Promise<T>, patience: Patience = {}): Promise<T> {
-  const { timeout = 20_000, interval = 25 } = patience;
+  const { timeout = 40_000, interval = 25 } = patience;
   const deadline = Date.now() + timeout;
   for (;;) {
     try {

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { TestRunner } from 'vitest';
+import { everything } from './everything.ts';
 
 export const requires = {
   /** The path of a Chromium or Chrome, for playwright-core's `executablePath`. */
@@ -51,6 +52,11 @@ export const requires = {
     return found(onPath([name]) ?? existing(`/usr/sbin/${name}`), `${name} is not installed`);
   },
 };
+
+/** Skips the test that runs unless OUTBOX_TEST_ALL=1: brokers take their time to start. */
+export function leaveBrokersToEverything(): void {
+  skipUnless(everything, 'left to OUTBOX_TEST_ALL=1: brokers');
+}
 
 /** Skips the test that runs, saying why, unless what it needs is there. */
 export function skipUnless(isThere: boolean, otherwise: string): void {
