@@ -68,7 +68,7 @@ test('wrong use ends with 2, an unknown destination with 1 and the names there a
   ]);
   expect(runs.map(({ code }) => code)).toEqual([2, 2, 2, 1]);
   expect(runs[3]?.out).toMatchObject({
-    error: { code: 'OUTBOX_NOT_FOUND', hint: 'There are: billing, healthy' },
+    error: { code: 'OUTBOX_NOT_FOUND', hint: 'Did you mean billing? There are: billing, healthy' },
   });
 });
 
