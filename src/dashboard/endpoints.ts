@@ -2,6 +2,7 @@ import type { Endpoint } from './endpoint.ts';
 import { causeEndpoints } from './views/causes.ts';
 import { destinationEndpoints } from './views/destinations.ts';
 import { eventEndpoints } from './views/events.ts';
+import { eventSearchEndpoints } from './views/eventSearch.ts';
 import { letterActionEndpoints } from './views/letterActions.ts';
 import { letterEndpoints } from './views/letters.ts';
 import { meEndpoints, tokenEndpoints } from './views/me.ts';
@@ -17,6 +18,7 @@ export const endpoints: readonly Endpoint[] = [
   ...letterActionEndpoints,
   ...destinationEndpoints,
   ...eventEndpoints,
+  ...eventSearchEndpoints,
   ...messageEndpoints,
   ...tokenEndpoints,
 ];

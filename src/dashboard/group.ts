@@ -72,7 +72,11 @@ function addManners(app: FastifyInstance, access: Access, { log }: DashboardOpti
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer', bodyLimit: bodyBytesMax },
-    (_request, body, done) => done(null, body),
+    ({ headers }, body, done) => {
+      const charset = /charset=["']?([^"';\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
+      if (charset === undefined || charset.toLowerCase() === 'utf-8') done(null, body);
+      else done(new RequestRefused(415, 'expected UTF-8'));
+    },
   );
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers(securityHeaders);

@@ -1,4 +1,6 @@
 /** The dashboard's API: what it tells, and that its commands are those of the command line. */
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
 import { endpoints } from '../../src/dashboard/endpoints.ts';
 import { prepareMessage } from '../../src/halfMessages/client.ts';
@@ -191,6 +193,31 @@ test('its description names every endpoint, and no other', async () => {
   const own = ['signIn', 'signOut', 'describe'];
   expect(described.sort()).toEqual([...endpoints.map(({ operationId }) => operationId), ...own].sort());
   expect(new Set(described).size).toBe(described.length);
+});
+
+test('events are found by key, by type and by where a delivery stands', async () => {
+  const [first] = await stage.write([{ type: 'stock.found', key: 'find-me', payload: {} }]);
+  await stage.park([{ type: 'order.found', key: 'find-me', payload: { answer: 422 } }]);
+  const found = async (query: string): Promise<unknown> => (await ask(at(`/events?${query}`))).body;
+  expect(await found('key=find-me')).toMatchObject({
+    items: [{ type: 'order.found' }, { id: first }],
+    next: null,
+  });
+  expect(await found('type=stock.f*')).toMatchObject({ items: [{ id: first }] });
+  expect(await found('key=find-me&state=parked')).toMatchObject({
+    items: [{ type: 'order.found', standings: [{ destination: 'billing', state: 'parked' }] }],
+  });
+});
+
+test('the script of the page is at most 80 kB, gzipped, and what it is made of is no dependency', () => {
+  const root = new URL('../../', import.meta.url);
+  const script = readFileSync(new URL('dist/dashboard/app.js', root));
+  expect(gzipSync(script).length).toBeLessThan(80_000);
+  const { dependencies } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
+    dependencies: object;
+  };
+  for (const name of ['preact', '@preact/signals', 'diff', 'esbuild', 'jose', 'axe-core'])
+    expect(dependencies).not.toHaveProperty(name);
 });
 
 test('the page is served with a strict policy, compressed, and not again where it is known', async () => {

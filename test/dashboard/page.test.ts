@@ -246,6 +246,7 @@ test('no view has a serious finding of axe, light, dark or narrow, and none is w
     `/letters/${letter}`,
     '/destinations',
     '/events',
+    '/events?key=axe',
     `/events/${eventId}`,
     '/messages',
     '/letters?type=none',

@@ -11,7 +11,7 @@ beforeAll(async () => {
   const order = (n: number, answer: number, says: string, key?: string) => ({
     type: n % 3 === 0 ? 'order.paid' : 'order.created',
     ...(key === undefined ? {} : { key }),
-    payloadText: `{"id":"o-${n}","customer":"Ada Lovelace","total":${9007199254740990 + n}.10,"lines":[{"sku":"tea","count":2}],"answer":${answer},"says":${JSON.stringify(says)}}`,
+    payloadText: `{"id":"o-${n}","customer":"Ada Lovelace","total":${9007199254740990n + BigInt(n)}.10,"lines":[{"sku":"tea","count":2}],"answer":${answer},"says":${JSON.stringify(says)}}`,
   });
   const detail = (text: string): string => JSON.stringify({ type: 'about:blank', detail: text });
   letters = await stage.park([

@@ -137,17 +137,17 @@ export function Diff({ before, after }: { readonly before: string; readonly afte
           </p>
         ) : sign === ' ' ? (
           <p key={index}>
-            <span aria-hidden="true"> </span>
+            <span aria-hidden="true">{'  '}</span>
             {printable(text)}
           </p>
         ) : sign === '+' ? (
           <ins key={index}>
-            <span aria-hidden="true">+ </span>
+            <span aria-hidden="true">{'+ '}</span>
             {printable(text)}
           </ins>
         ) : (
           <del key={index}>
-            <span aria-hidden="true">− </span>
+            <span aria-hidden="true">{'− '}</span>
             {printable(text)}
           </del>
         ),

@@ -7,6 +7,7 @@ import type {
   StoredEvent,
   StoredRevision,
 } from '../../storage/eventStory.ts';
+import type { ListedEvent } from '../../storage/events.ts';
 import type { MessageContent } from '../../storage/messages.ts';
 import type { MessageState } from '../../core/messageState.ts';
 import type { Overview, OverviewDestination } from '../views/overview.ts';
@@ -19,6 +20,7 @@ export type {
   Cause,
   DeadLetter,
   EventAuditLine,
+  ListedEvent,
   MessageState,
   Overview,
   RecordedAttempt,

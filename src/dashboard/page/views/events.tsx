@@ -1,32 +1,136 @@
 import { useState } from 'preact/hooks';
-import { Empty } from '../parts.tsx';
-import { go } from '../router.ts';
+import { eventStates } from '../../../core/eventState.ts';
+import { useLive } from '../live.ts';
+import { Ago, Badge, Boundary, Button, Empty, Foreign, Loaded, State } from '../parts.tsx';
+import { asQuery, go, route, to } from '../router.ts';
+import type { ListedEvent, Page } from '../types.ts';
+
+const fields = ['key', 'type', 'state', 'destination'] as const;
+const spoken: Readonly<Record<string, string>> = { claimed: 'under way', retry: 'retrying' };
 
 export function EventsView() {
-  const [text, setText] = useState('');
-  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text.trim());
+  const { query } = route.value;
+  const given = Object.fromEntries(fields.map((name) => [name, query.get(name)]));
+  const cursor = query.get('cursor');
+  const live = useLive<Page<ListedEvent, string>>(`/events${asQuery({ ...given, cursor })}`, 5_000);
   return (
     <>
       <h1>Events</h1>
-      <form
-        class="filters"
-        role="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (isId) go(`/events/${text.trim().toLowerCase()}`);
-        }}
-      >
-        <label class="field grow">
-          <span>Event id</span>
-          <input type="search" value={text} onInput={(event) => setText(event.currentTarget.value)} />
-        </label>
-        <div class="buttons">
-          <button type="submit" aria-disabled={!isId}>
-            Find
-          </button>
-        </div>
-      </form>
-      <Empty>Give the id of an event.</Empty>
+      <p class="lead">What was written, and where each delivery stands.</p>
+      <Search key={asQuery(given)} given={given} />
+      <Loaded live={live}>
+        {({ items, next }) => (
+          <>
+            {items.length === 0 ? (
+              <Empty>No event is like that.</Empty>
+            ) : (
+              <ul class="rows">
+                {items.map((event) => (
+                  <li key={event.id} class="card">
+                    <Boundary what={`Event ${event.id}`}>
+                      <One event={event} />
+                    </Boundary>
+                  </li>
+                ))}
+              </ul>
+            )}
+            <div class="buttons">
+              {cursor !== null && (
+                <a class="button" href={to('/events', given)}>
+                  The newest
+                </a>
+              )}
+              {next !== null && (
+                <a class="button" href={to('/events', { ...given, cursor: next })}>
+                  Older ones
+                </a>
+              )}
+            </div>
+          </>
+        )}
+      </Loaded>
     </>
+  );
+}
+
+function One({ event }: { readonly event: ListedEvent }) {
+  const { id, type, key, createdAt, unrouted, standings } = event;
+  return (
+    <>
+      <a href={to(`/events/${id}`)}>
+        <Foreign text={type} most={120} />
+      </a>{' '}
+      <span class="note">
+        {key !== null && (
+          <>
+            key{' '}
+            <a href={to('/events', { key })}>
+              <Foreign text={key} most={120} />
+            </a>
+            ,{' '}
+          </>
+        )}
+        <Ago at={createdAt} />
+      </span>{' '}
+      {unrouted && <Badge tone="warn">no route took it</Badge>}
+      {standings.map(({ destination, state }) => (
+        <span key={destination} class="standing">
+          {destination} <State state={state} />{' '}
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Search({ given }: { readonly given: Readonly<Record<string, string | null | undefined>> }) {
+  const [text, setText] = useState(given['key'] ?? given['type'] ?? '');
+  const [by, setBy] = useState(given['type'] == null ? 'key' : 'type');
+  const { state = null, destination = null } = given;
+  return (
+    <form
+      class="filters"
+      role="search"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const term = text.trim();
+        if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(term)) go(`/events/${term.toLowerCase()}`);
+        else go('/events', { state, destination, [by]: term });
+      }}
+    >
+      <label class="field grow">
+        <span>Find</span>
+        <input
+          type="search"
+          value={text}
+          placeholder={by === 'key' ? 'key, or the id of an event' : 'type: order.*'}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        <span>By</span>
+        <select value={by} onChange={(event) => setBy(event.currentTarget.value)}>
+          <option value="key">key or id</option>
+          <option value="type">type</option>
+        </select>
+      </label>
+      <label class="field">
+        <span>State</span>
+        <select
+          value={state ?? ''}
+          onChange={(event) => go('/events', { ...given, state: event.currentTarget.value })}
+        >
+          <option value="">all</option>
+          {eventStates.map((name) => (
+            <option key={name} value={name}>
+              {spoken[name] ?? name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <div class="buttons">
+        <button type="submit">Find</button>
+        <Button onClick={() => go('/events')}>Clear</Button>
+      </div>
+    </form>
   );
 }

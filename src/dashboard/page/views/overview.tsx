@@ -73,8 +73,7 @@ function Stuck({ overview: { stuck, causes } }: { readonly overview: Overview })
               )}
               {since !== null && (
                 <span class="note">
-                  {' '}
-                  since <Ago at={since} />
+                  , <Ago at={since} />
                 </span>
               )}
             </li>
@@ -135,7 +134,7 @@ function Flow({ one }: { readonly one: Overview['destinations'][number] }) {
         <p class="note">
           {since !== null && (
             <>
-              since <Ago at={since} />
+              <Ago at={since} />
             </>
           )}
           {nextProbeAt !== null && (
