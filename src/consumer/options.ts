@@ -1,13 +1,12 @@
 /** What a consumer is told, and whether it can be right. */
 import type { PoolClient } from 'pg';
 import type { RetryPolicy } from '../core/destination.ts';
-import { durationExpected, parseDuration } from '../core/duration.ts';
-import { nearestWord } from '../core/nearest.ts';
 import { checkedClaimOptions, type ClaimOptions } from '../inbox/claim.ts';
 import { checkedText, invalid } from '../inbox/message.ts';
 import type { ReceiverClient, ReceiverPool } from '../receiver/transaction.ts';
 import { defaults } from '../settings/limits.ts';
 import { normaliseRetry, type RetryInput } from '../settings/retry.ts';
+import { checkedCount, checkedDuration, checkKeys } from './checks.ts';
 import type { ConsumerEvent } from './events.ts';
 import type { ConsumedMessage } from './message.ts';
 import type { From } from './registry.ts';
@@ -102,25 +101,4 @@ function checkedRetry(retry: RetryInput): RetryPolicy {
     ...['scheduleToCloseTimeout', 'jitter', 'schedule', 'retryAfter'],
   ]);
   return normaliseRetry(retry, defaults.retry);
-}
-
-export function checkedCount(name: string, value: unknown): number {
-  if (!Number.isSafeInteger(value) || Number(value) < 1) throw invalid(name, 'a whole number from 1', value);
-  return Number(value);
-}
-
-/** Milliseconds. */
-export function checkedDuration(name: string, written: unknown): number {
-  const ms = typeof written === 'string' ? parseDuration(written) : null;
-  if (ms === null) throw invalid(name, durationExpected, written);
-  return ms;
-}
-
-/** Refuses what nobody reads, with the nearest key that is. */
-export function checkKeys(where: string, given: object, known: readonly string[]): void {
-  for (const name of Object.keys(given)) {
-    if (known.includes(name)) continue;
-    const meant = nearestWord(name, known);
-    throw invalid(where, meant === null ? `one of ${known.join(', ')}` : `${meant}, perhaps`, name);
-  }
 }

@@ -1,7 +1,7 @@
 /** The brokers there are: one line each. */
 import { nearestWord } from '../core/nearest.ts';
 import { invalid } from '../inbox/message.ts';
-import { checkKeys } from './options.ts';
+import { checkKeys } from './checks.ts';
 import { nats, type NatsFrom } from './nats/index.ts';
 import { rabbitmq, type RabbitmqFrom } from './rabbitmq/index.ts';
 import { redis, type RedisFrom } from './redis/index.ts';

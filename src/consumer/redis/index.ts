@@ -3,7 +3,7 @@ import { serverOf } from '../../destination/redis/connection.ts';
 import { schemes } from '../../destination/redis/schemes.ts';
 import { readPlainAddress } from '../../destination/shared/plainAddress.ts';
 import { checkedText, invalid } from '../../inbox/message.ts';
-import { checkedDuration } from '../options.ts';
+import { checkedDuration } from '../checks.ts';
 import { tlsFrom, type TlsFrom } from '../shared/options.ts';
 import { PullingSource } from '../shared/pulling.ts';
 import type { ConsumerType } from '../type.ts';

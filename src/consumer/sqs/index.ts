@@ -3,7 +3,7 @@ import { checkedText, invalid } from '../../inbox/message.ts';
 import { queueOf } from '../../destination/sqs/connection.ts';
 import { schemes } from '../../destination/sqs/schemes.ts';
 import { readPlainAddress } from '../../destination/shared/plainAddress.ts';
-import { checkedDuration } from '../options.ts';
+import { checkedDuration } from '../checks.ts';
 import { PullingSource } from '../shared/pulling.ts';
 import type { ConsumerType } from '../type.ts';
 import { sqsPull } from './pull.ts';
