@@ -14,7 +14,7 @@ interface Ready {
   readonly databaseUrl: string;
   readonly temporalAddress: string;
   readonly temporalUi: string;
-  readonly dashboard: null;
+  readonly dashboard: string;
 }
 
 interface Dev {
@@ -81,9 +81,10 @@ test(
       databaseUrl: expect.stringMatching(/^postgresql:\/\//) as string,
       temporalAddress: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
       temporalUi: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as string,
-      dashboard: null,
+      dashboard: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as string,
     });
     expect((await fetch(first.ready.temporalUi)).status).toBe(200);
+    expect((await fetch(`${first.ready.dashboard}/v1/overview`)).status).toBe(200);
     const insert = `insert into outbox.events (type, payload) values ('a.b', '{}') returning id`;
     const [event] = await query<{ id: string }>(first.ready.databaseUrl, insert);
     await eventually(() => expect(receiver.of(event?.id ?? '')).toHaveLength(1));
