@@ -3,6 +3,13 @@
  * messages. Loads neither Temporal nor anything else but Node's own modules.
  */
 export { enqueue, type EnqueuedEvent, type EnqueueOptions } from './produce/enqueue.ts';
+export {
+  defineEvents,
+  type DefinedEvents,
+  type EventSchemas,
+  type TypedEvent,
+} from './produce/defineEvents.ts';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './produce/standardSchema.ts';
 export type { SqlAnswer, SqlClient } from './produce/client.ts';
 export type { EventFields, EventPayload, NewEvent } from './produce/event.ts';
 export type { JsonPayload } from './produce/payload.ts';

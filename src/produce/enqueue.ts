@@ -5,6 +5,7 @@ import { explainDatabaseError } from '../storage/errors.ts';
 import { assertTransaction, rowsExpected, type SqlClient } from './client.ts';
 import { assertEvent, checkedPayload, type CheckedPayload, type NewEvent } from './event.ts';
 import { explainRefusedEvent } from './refusals.ts';
+import { activeTraceHeaders } from './traceContext.ts';
 
 export type { SqlAnswer, SqlClient } from './client.ts';
 
@@ -76,13 +77,25 @@ function eventsText(events: readonly NewEvent[]): string {
 
 function rowOf(event: NewEvent, { payloadText, payloadBase64 }: CheckedPayload) {
   const { id, type, key, source, subject } = event;
+  const headers = withTraceContext(event);
   return {
     ...{ id, type, payload: payloadText, payload_bytes: payloadBase64, key, source, subject },
-    headers: event.headers === undefined ? undefined : JSON.stringify(event.headers),
+    headers: headers === undefined ? undefined : JSON.stringify(headers),
     deliver_at: event.deliverAt?.toISOString(),
     content_type: event.contentType,
     dedup_key: event.dedupKey,
   };
+}
+
+/**
+ * The headers, with the context of OpenTelemetry's active span where there is one and the event brings none. Not for one that may be written again under its
+ * own name: a repeat comes in another span, and with other headers it would be another event.
+ */
+function withTraceContext({ headers, id, dedupKey }: NewEvent): NewEvent['headers'] {
+  if (id !== undefined || dedupKey !== undefined) return headers;
+  if (Object.keys(headers ?? {}).some((name) => name.toLowerCase() === 'traceparent')) return headers;
+  const trace = activeTraceHeaders();
+  return trace === undefined ? headers : { ...headers, ...trace };
 }
 
 function atIndex(error: unknown, index: number): unknown {

@@ -4,7 +4,9 @@ import { loadConfig } from '../../config/load.ts';
 import { describeDuration } from '../../core/duration.ts';
 import { checkInbox, longestRetryMs, maintainInbox, migrateInbox } from '../../inbox/index.ts';
 import type { Pool } from '../../storage/connect.ts';
-import { withDatabase } from '../database.ts';
+import { printable } from '../../core/printable.ts';
+import { describeDatabase } from '../../storage/databaseUrl.ts';
+import { databaseUrl, withDatabase } from '../database.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 
@@ -30,10 +32,12 @@ export async function inboxMigrate(out: Output, options: InboxMigrateOptions): P
   await withConsumer(out, options, async (pool) => {
     const report = await migrateInbox(pool, retention === undefined ? {} : { retentionMs: retention });
     const { from, to } = report;
+    // Named: with the sender's variables still set, this is the wrong one.
+    const where = printable(describeDatabase(databaseUrl()));
     out.result(report, () =>
       from === to
-        ? `the inbox is at version ${to}, nothing to do\n`
-        : `the inbox was migrated from version ${from} to ${to}\n`,
+        ? `the inbox in ${where} is at version ${to}, nothing to do\n`
+        : `the inbox in ${where} was migrated from version ${from} to ${to}\n`,
     );
   });
 }
