@@ -50,6 +50,6 @@ conform(
   { name: 'nats', start },
   {
     requires: () => requires.program('nats-server'),
-    short: ['once', 'retries', 'parked', 'killed', 'order', 'stopping', 'long'],
+    short: [],
   },
 );

@@ -65,6 +65,6 @@ conform(
   { name: 'rabbitmq', start },
   {
     requires: () => requires.program('rabbitmq-server'),
-    short: ['once', 'retries', 'parked', 'no-id', 'killed', 'poison', 'order', 'stopping', 'database-away'],
+    short: [],
   },
 );

@@ -45,6 +45,6 @@ conform(
   },
   {
     requires: () => requires.program('redis-server'),
-    short: ['once', 'retries', 'parked', 'killed', 'stopping', 'long'],
+    short: [],
   },
 );

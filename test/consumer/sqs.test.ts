@@ -79,6 +79,6 @@ conform(
   },
   {
     requires: () => requires.python('moto', 'flask'),
-    short: ['once', 'retries', 'parked', 'killed', 'order', 'stopping'],
+    short: [],
   },
 );
