@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import {
@@ -12,15 +13,18 @@ import {
   type OpenedBatch,
   type OpenedRows,
 } from '../src/storage/attempts.ts';
-import { returnRows, type CircuitChange } from '../src/storage/circuits.ts';
+import { returnRows } from '../src/storage/circuits.ts';
 import { batchIdOf } from '../src/core/ids.ts';
+import { sharedLane } from '../src/core/sharedLane.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { deliverRows, isOver } from './deliverRows.ts';
 import { heartbeating } from './heartbeating.ts';
 import { Ledger } from './ledger.ts';
+import { MixedAttempt } from './mixed.ts';
 import { persist } from './persist.ts';
+import { leftToOthers, maximumSingles } from './standards.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface AttemptInput {
@@ -33,9 +37,6 @@ export interface AttemptInput {
 /** Workers that may be lost over one batch, in a row and without any outcome, before it is taken for poisoned. The last three were in its own turn. */
 const maximumFruitless = 4;
 
-/** This process lacks what it takes to send. A process that does not takes the rows; the pause keeps them from being passed on in a loop. */
-const leftToOthers: CircuitChange = { wait: { waitMs: 1_000, claimAtMost: 10_000 } };
-
 /** This process leaves and could not ask what is left: the next attempt, an ordinary activity, is another process's, and reads the rows. */
 const leftToNext: BatchSummary = {
   left: 1,
@@ -46,9 +47,6 @@ const leftToNext: BatchSummary = {
   rows: [],
   singles: [],
 };
-
-/** Deliveries of one lane with a workflow of their own, at most; a larger failing crowd stays together. */
-export const maximumSingles = 200;
 
 /**
  * Sends what is due of this workflow's batch. Outcomes are written to the rows as answers come in, under the batch's
@@ -91,7 +89,8 @@ async function attemptNow(
   try {
     // Fenced: whoever took the batch over writes the rest; its own workflow execution goes by its own summary.
     if (batch.held) return (await persisted(() => returnRows(pool, batch, [], null))) ?? (await summarized());
-    const reachable = await persisted(() => dependencies.destinations.find(batch.lane, batch.configRevision));
+    const find = () => dependencies.destinations.find(batch.lane, batch.configRevision);
+    const reachable = batch.lane === sharedLane ? undefined : await persisted(find);
     if (reachable !== undefined && reachable.problem !== null)
       return (await persisted(() => returnRows(pool, batch, [], leftToOthers))) ?? (await summarized());
     const summary =
@@ -166,6 +165,7 @@ async function attemptOpened(
   softLimitMs: number,
 ): Promise<BatchSummary | null> {
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // each destination's sender listens
   const cancelled = cancellationSignal();
   const { over } = dependencies.leaving;
   const abort = (): void => stop.abort();
@@ -175,6 +175,10 @@ async function attemptOpened(
   const limits = { signal: stop.signal, untilMs, returnsRest: activityInfo().isLocal };
   try {
     return await heartbeating(async () => {
+      if (batch.lane === sharedLane) {
+        const takesIn = batch.run === 1 && batch.fruitless === 0;
+        return new MixedAttempt(dependencies, batch, stop, { ...limits, takesIn }).run(rows);
+      }
       const takesIn = batch.run === 1 && batch.fruitless === 0 && (reachable?.config.batch.maximum ?? 1) > 1;
       for (let [first, mayTakeIn] = [rows, takesIn]; ; mayTakeIn = false) {
         const ledger = new Ledger(dependencies, batch, stop, reachable);

@@ -124,20 +124,20 @@ class Slots {
   }
 }
 
-type RowOutcome =
+export type RowOutcome =
   | { readonly acknowledged: true }
   | { readonly late: LateSuccessRow }
   | { readonly failure: NotedFailure }
   | { readonly aborted: true };
 
-function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
+export function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): void {
   if ('acknowledged' in outcome) ledger.acknowledged(row.seq, row.type ?? '');
   if ('late' in outcome) ledger.acknowledgedLate(outcome.late, row.type ?? '');
   if ('failure' in outcome) ledger.failed(outcome.failure);
 }
 
 /** Never rejects: an event that cannot even be described is refused, and says why. */
-function deliverSafely(
+export function deliverSafely(
   dependencies: ActivityDependencies,
   row: DeliveryRow,
   reachable: Reachable | undefined,

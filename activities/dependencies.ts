@@ -8,7 +8,7 @@ import type { OutcomeLog } from './outcomeLog.ts';
 import type { UnderWay } from './underWay.ts';
 import type { Unwritten } from './unwritten.ts';
 import type { CheckBacks } from './checkBack.ts';
-import type { DeliveryRow, OpenedBatch, OpenedRows } from '../src/storage/attempts.ts';
+import type { DeliveryRow, OpenedBatch, OpenedRows, SplitOff } from '../src/storage/attempts.ts';
 import type { Pool } from '../src/storage/connect.ts';
 
 /** A destination as this process reaches it. */
@@ -48,6 +48,15 @@ export interface Intake {
   leave(): void;
 }
 
+/** What an attempt of a batch that mixes destinations tells of them, for whoever claims. */
+export interface SharedLane {
+  /** Its answers take long. */
+  slow(destination: string): void;
+  /** A failure of it is being judged, until it is settled: nothing more is to be claimed for it meanwhile. */
+  settling(destination: string): void;
+  settled(destination: string): void;
+}
+
 /** How this process leaves. */
 export interface Leaving {
   /** No new request is begun after this. */
@@ -74,6 +83,9 @@ export interface ActivityDependencies {
   readonly takeOpened: (workflowId: string) => OpenedRows | undefined;
   /** Opens a batch's door, to take in rows that arrive for its lane. */
   readonly openIntake: (batch: OpenedBatch) => Intake;
+  readonly shared: SharedLane;
+  /** Starts the workflows of deliveries that left a batch which mixes destinations, in the background. */
+  readonly startApart: (left: readonly SplitOff[]) => void;
   readonly leaving: Leaving;
   /** Of this process: a batch that it opens again did not kill it. */
   readonly processId: string;

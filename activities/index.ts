@@ -40,7 +40,15 @@ import type { DestinationStanding } from '../src/storage/circuits.ts';
 
 export type { CheckBacks, CheckBackOutcome, Reached } from './checkBack.ts';
 export type { MessageSummary, OpenMessage } from '../src/storage/messages.ts';
-export type { ActivityDependencies, Destinations, Intake, Leaving, Log, Reachable } from './dependencies.ts';
+export type {
+  ActivityDependencies,
+  Destinations,
+  Intake,
+  Leaving,
+  Log,
+  Reachable,
+  SharedLane,
+} from './dependencies.ts';
 export { OutcomeLog } from './outcomeLog.ts';
 export type { AttemptInput } from './attempt.ts';
 export type { SentCommand } from './carryOut.ts';

@@ -25,8 +25,8 @@ import { workflowIdHere } from './workflowIdHere.ts';
  * Acknowledgements written at once, and how long the first of them waits for company. A commit costs 0.4 ms of CPU whatever it
  * holds, three quarters of that the wait for the disk; two batches at 13,000 events/s gather 65 rows each in 10 ms, 160 in 25.
  */
-const flushRows = 250;
-const flushAfterMs = 25;
+export const flushRows = 250;
+export const flushAfterMs = 25;
 
 /**
  * Writes outcomes of one run to the rows, a few at a time, while sending goes on. What has been sent and is not yet

@@ -21,13 +21,13 @@ import {
   type ClaimedProbe,
   type DestinationStanding,
 } from '../src/storage/circuits.ts';
-import { maximumSingles } from './attempt.ts';
 import { deliverRows } from './deliverRows.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { parkedBySign } from './judgeAttempt.ts';
 import { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
+import { maximumSingles } from './standards.ts';
 
 export interface ProbeReport {
   /** Null when the destination is gone. */

@@ -71,7 +71,7 @@ export class Supply {
 }
 
 /** A chunk is short because the batch ended, or because its payloads filled it; only the first needs no further query. */
-function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
+export function mayHaveMore(rows: readonly DeliveryRow[]): boolean {
   if (rows.length === chunk.rows) return true;
   // UTF-8 takes at most three bytes for a UTF-16 unit. An event that is gone has no payload.
   const bytes = rows.reduce(

@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey, TypedSearchAttributes } from '@temporalio/common';
 import type { SplitOff } from '../activities/index.ts';
+import { sharedLane } from '../src/core/sharedLane.ts';
 
 /** The optional search attributes, all Keyword. Without them the workflow ids answer the same questions. */
 export const outboxState = defineSearchAttributeKey('OutboxState', 'KEYWORD');
@@ -8,13 +9,14 @@ export const outboxEventType = defineSearchAttributeKey('OutboxEventType', 'KEYW
 
 export const searchAttributeNames = [outboxState.name, outboxDestination.name, outboxEventType.name] as const;
 
+/** Without a destination for a batch that mixes them. */
 export function attributesFor({
   lane,
   eventType,
 }: Pick<SplitOff, 'lane' | 'eventType'>): TypedSearchAttributes {
   return new TypedSearchAttributes([
     { key: outboxState, value: 'delivering' },
-    { key: outboxDestination, value: lane },
+    ...(lane === sharedLane ? [] : [{ key: outboxDestination, value: lane }]),
     ...(eventType === null ? [] : [{ key: outboxEventType, value: eventType }]),
   ]);
 }

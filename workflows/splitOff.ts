@@ -1,9 +1,9 @@
 import type { SplitOff } from '../activities/index.ts';
-import { markdownText } from '../src/core/markdown.ts';
 import { attributesFor } from './attributes.ts';
 import { attributesNow } from './attributesNow.ts';
 import type { DeliverInput } from './contract.ts';
 import { ensureChild } from './ensureChild.ts';
+import { summaryOf } from './splitOffSummary.ts';
 
 /** Failing deliveries that were split off get a workflow each, which outlives this one. */
 export async function startSplitOff(
@@ -23,10 +23,3 @@ export async function startSplitOff(
     ),
   );
 }
-
-/** The server takes 400 bytes, and an escape has six for one: with more, the workflow could not be started. */
-function summaryOf({ eventType, lane }: SplitOff): string {
-  return eventType === null ? lane : `${markdownText(eventType, summaryCharacters)} → ${lane}`;
-}
-
-const summaryCharacters = 48;

@@ -50,7 +50,7 @@ export class CircuitWatch {
     const timeoutMs = await timeouts.of(destination);
     await visibility.withAttributes(async (searchAttributes) => {
       const options = destinationStartOptions({ name, destination, timeoutMs, searchAttributes });
-      if (!fresh) return ensureStarted(temporal, 'destination', options);
+      if (!fresh) return void (await ensureStarted(temporal, 'destination', options));
       // One of an earlier outage may be about to end: told to look again, it does not.
       const signalled = { ...options, signal: recheckSignal, signalArgs: [] };
       await withStartDeadline(temporal, () =>

@@ -1,3 +1,4 @@
+import { sharedLane } from '../core/sharedLane.ts';
 import { holdLanes, keyedLanes, leaveLanes, wakeStranded } from '../storage/claims.ts';
 import type { Queryable } from '../storage/connect.ts';
 
@@ -27,6 +28,9 @@ interface Lane {
   keyed: boolean;
 }
 
+/** With more lanes than this those of quiet destinations share batches. */
+export const fewLanes = 16;
+
 const newLane = { latest: '0', earlier: '0', earlierAt: 0, mark: '0', sweptAt: 0 };
 
 /** The lanes this relay owns, by leases in the database, and where each was read up to. */
@@ -36,6 +40,7 @@ export class Lanes {
   readonly #label: string;
   readonly #leaseMs: number;
   #lanes = new Map<string, Lane>();
+  readonly #shared: Lane = { ...newLane, keyed: false };
   #heldAt = performance.now();
   /** How long a poll of late took that found nothing. */
   #emptyPollMs = 0;
@@ -48,7 +53,12 @@ export class Lanes {
   }
 
   get held(): string[] {
-    return [...this.#lanes.keys()];
+    return [...this.#lanes.keys()].filter((name) => name !== sharedLane);
+  }
+
+  /** Too many to ask for each of them at each poll. */
+  get isMany(): boolean {
+    return this.#lanes.get(sharedLane) === this.#shared;
   }
 
   /** Milliseconds since the last heartbeat that was written. */
@@ -66,6 +76,8 @@ export class Lanes {
         return [name, { ...known, keyed: keyed.has(name) }];
       }),
     );
+    // Where a destination has that very name nothing is shared.
+    if (names.length > fewLanes && !names.includes(sharedLane)) this.#lanes.set(sharedLane, this.#shared);
     this.#heldAt = performance.now();
   }
 
@@ -95,6 +107,17 @@ export class Lanes {
   sweepSoon(name: string): void {
     const lane = this.#lanes.get(name);
     if (lane !== undefined) lane.sweptAt = -Infinity;
+  }
+
+  /** Where to look in a lane, as {@link marks} said last. */
+  markOf(name: string): string {
+    return this.#lanes.get(name)?.mark ?? '0';
+  }
+
+  /** The next look is above this. */
+  skipTo(name: string, seq: string): void {
+    const lane = this.#lanes.get(name);
+    if (lane !== undefined) lane.mark = lane.earlier = lane.latest = seq;
   }
 
   owns(name: string): boolean {

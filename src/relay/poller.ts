@@ -9,6 +9,8 @@ import type { Intake } from '../worker/intake.ts';
 import { over } from '../worker/intakes.ts';
 import { inShort, isSaidByServer } from '../storage/errors.ts';
 import type { Lanes } from './lanes.ts';
+import { sharedLane } from '../core/sharedLane.ts';
+import { SharedClaims } from './sharedClaims.ts';
 import { SickLanes } from './sickLanes.ts';
 import type { Starter } from './starter.ts';
 
@@ -25,6 +27,8 @@ const fewRows = 100;
 const failureDelayMs = { first: 100, maximum: 5_000 };
 /** So many failing rounds in a row are a moment's trouble. */
 const fewRounds = 3;
+/** After a failing claim of many lanes together. */
+const apartForMs = 5_000;
 const promoteEveryMs = 250;
 const promoteAtOnce = 1_000;
 
@@ -57,6 +61,7 @@ export class Poller {
   #says = '';
   readonly #sick = new SickLanes();
   #roundAt = performance.now();
+  readonly #shared: SharedClaims;
 
   constructor(
     db: Queryable,
@@ -76,6 +81,7 @@ export class Poller {
     this.#starter = starter;
     this.#log = log;
     this.#pollMs = pollMs;
+    this.#shared = new SharedClaims(db, relayId, lanes, starter, handover, (rows) => telemetry.claimed(rows));
   }
 
   /** Milliseconds since the last round ended, well or not: a loop that hangs shows here. */
@@ -101,6 +107,7 @@ export class Poller {
 
   /** Rows of this lane came through: it rests no longer. */
   progressed(lane: string): void {
+    if (this.#lanes.isMany) this.#shared.stir(lane);
     this.#restsUntil.delete(lane);
     this.#pollNow();
   }
@@ -133,13 +140,42 @@ export class Poller {
       // As many as were asked for: more are waiting, and the next poll goes on.
       this.#lastPromotionAt = promoted < promoteAtOnce ? now : -Infinity;
     }
-    const { held } = this.#lanes;
     this.#handover?.intakes.closeLost();
+    if (this.#lanes.isMany) return this.#pollMany(now);
+    return this.#pollEach(this.#lanes.held, now);
+  }
+
+  async #pollEach(held: readonly string[], now: number): Promise<number> {
     this.#sick.keepOnly(held);
     const well = held.filter((lane) => !this.#sick.has(lane));
     let claimed = well.length === 0 ? 0 : await this.#claimTogether(well, now);
     for (const lane of held) if (this.#sick.isDue(lane, now)) claimed += await this.#claimAlone(lane, now);
     return claimed;
+  }
+
+  /** Those that are quiet together, the others each for itself. */
+  async #pollMany(now: number): Promise<number> {
+    const askedAt = performance.now();
+    const round = await this.#shared.round(now, !this.#rests(sharedLane, now)).catch((error: unknown) => {
+      if (!isSaidByServer(error)) throw error;
+      // It may be one lane's trouble.
+      this.#log.warn({ error: inShort(error) }, 'claiming of many lanes failed: each is asked for alone');
+      this.#shared.partFor(apartForMs);
+      return null;
+    });
+    if (round === null) return 0;
+    this.#telemetry.polled(performance.now() - askedAt);
+    if (round.claimed > 0) await failpoint('after-claim');
+    if (round.batch !== null) this.#startShared(round.batch, askedAt);
+    if (round.ask.length === 0) return round.claimed;
+    return round.claimed + (await this.#pollEach(round.ask, now));
+  }
+
+  #startShared(batch: ClaimedBatch, askedAt: number): void {
+    if (batch.size > 0) this.#handover?.intakes.noteTraffic(batch.lane);
+    if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened, askedAt);
+    if (batch.size < fewRows) this.#restsUntil.set(batch.lane, askedAt + restMs);
+    this.#starter.start(batch);
   }
 
   /** Where the claim of all fails, each lane is asked for alone: what is wrong with one holds up no other. */
@@ -212,6 +248,7 @@ export class Poller {
     for (const rows of joined) {
       if (rows.lastSeq !== null) this.#lanes.advance(rows.lane, rows.lastSeq);
       if (rows.rows.length > 0) {
+        handover.shared.claimed(rows.lane, rows.rows.length + rows.rest.length);
         intakes.noteTraffic(rows.lane);
         this.#telemetry.claimed(rows.rows.length + rows.rest.length);
       }
@@ -221,7 +258,10 @@ export class Poller {
     for (const batch of batches) {
       const before = intakes.of(batch.lane);
       if (before !== undefined) before.hasSuccessor = true;
-      if (batch.size > 0) intakes.noteTraffic(batch.lane);
+      if (batch.size > 0) {
+        handover.shared.claimed(batch.lane, batch.size);
+        intakes.noteTraffic(batch.lane);
+      }
       if (batch.opened !== null) handover.put(batch.workflowId, batch.opened, askedAt);
       if (batch.size < fewRows) this.#restsUntil.set(batch.lane, now + restMs);
       this.#start(batch);

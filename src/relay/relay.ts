@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Log } from '../../activities/index.ts';
+import { sharedLane } from '../core/sharedLane.ts';
 import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
 import { makePartitions } from '../storage/claims.ts';
 import { healSequences } from '../storage/sequences.ts';
@@ -161,6 +162,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     nudge: (lane) => poller.progressed(lane),
     returned: (lane) => {
       lanes.sweepSoon(lane);
+      lanes.sweepSoon(sharedLane);
       poller.progressed(lane);
     },
     stop: async () => {

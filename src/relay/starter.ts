@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Log } from '../../activities/index.ts';
+import type { Log, SplitOff } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import { failpoint } from '../failpoints.ts';
@@ -10,7 +10,8 @@ import { ensureStarted } from '../temporal/ensureStarted.ts';
 import type { Visibility } from '../temporal/visibility.ts';
 import type { Handover } from '../worker/handover.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
-import type { DeliverInput } from '../../workflows/contract.ts';
+import { recheckSignal, type DeliverInput } from '../../workflows/contract.ts';
+import { summaryOf } from '../../workflows/splitOffSummary.ts';
 import type { Timeouts } from './timeouts.ts';
 
 export interface StarterOptions {
@@ -92,12 +93,56 @@ export class Starter {
     }
   }
 
+  /**
+   * Starts the workflows of deliveries that left a batch which mixes destinations, until each is certain. Those that a process which stops did
+   * not come to are found missing by the reconciler.
+   */
+  startApart(left: readonly SplitOff[]): void {
+    for (const single of left) void this.#startSingle(single);
+  }
+
+  stopApart(): void {
+    this.#stopping = true;
+    this.#stopSignal.abort();
+  }
+
+  async #startSingle(single: SplitOff): Promise<void> {
+    const { log, telemetry, temporal } = this.#options;
+    for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
+      const askedAt = performance.now();
+      try {
+        // One that is alive may believe its rows settled.
+        if (!(await this.#startOnce(single, 'activity', false)))
+          await temporal.client.workflow.getHandle(single.workflowId).signal(recheckSignal);
+        return telemetry.started('started', performance.now() - askedAt);
+      } catch (error) {
+        telemetry.started('failed', performance.now() - askedAt);
+        log.warn(
+          { workflowId: single.workflowId, error: reasonOf(error) },
+          'workflow not started; trying again',
+        );
+      }
+      await sleep(delayMs, undefined, { signal: this.#stopSignal.signal }).catch(() => undefined);
+      if (this.#stopping) return;
+    }
+  }
+
   /** One attempt; an unknown outcome throws. `onlyWhereNone`: nothing is started where one of this id has come to an end. */
   async startOnce(
     batch: Startable,
     firstAttempt: DeliverInput['firstAttempt'],
     onlyWhereNone = false,
   ): Promise<void> {
+    await failpoint('before-start');
+    await this.#startOnce({ ...batch, eventType: null }, firstAttempt, onlyWhereNone);
+    await failpoint('after-start');
+  }
+
+  async #startOnce(
+    batch: Pick<SplitOff, 'workflowId' | 'lane' | 'eventType'>,
+    firstAttempt: DeliverInput['firstAttempt'],
+    onlyWhereNone: boolean,
+  ): Promise<boolean> {
     const { temporal, name, visibility, timeouts } = this.#options;
     const timeoutMs = await timeouts.of(batch.lane);
     const input = {
@@ -105,20 +150,17 @@ export class Starter {
       firstAttempt: timeoutMs > localTimeoutMs ? 'activity' : firstAttempt,
       timeoutMs,
     } as const;
-    await failpoint('before-start');
-    await visibility.withAttributes((searchAttributes) =>
+    return visibility.withAttributes((searchAttributes) =>
       ensureStarted(temporal, 'deliver', {
         workflowId: batch.workflowId,
         taskQueue: taskQueueName(name),
         args: [{ ...input, searchAttributes } satisfies DeliverInput],
         requestEagerStart: true,
         ...(onlyWhereNone ? { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const } : {}),
-        ...(searchAttributes
-          ? { typedSearchAttributes: attributesFor({ lane: batch.lane, eventType: null }) }
-          : {}),
+        ...(batch.eventType === null ? {} : { staticSummary: summaryOf(batch) }),
+        ...(searchAttributes ? { typedSearchAttributes: attributesFor(batch) } : {}),
       }),
     );
-    await failpoint('after-start');
   }
 
   /**

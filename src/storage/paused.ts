@@ -1,4 +1,5 @@
 /** What is known of workflows that a person paused in the Temporal UI; relays note it as they come by. */
+import { sharedLane } from '../core/sharedLane.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface PausedWorkflow {
@@ -48,7 +49,7 @@ export async function readPausedWorkflows(db: Queryable, limit: number): Promise
   return rowsOf<PausedWorkflow>(
     db,
     `select workflow_id as "workflowId", destination, held::float8 as held, note from (
-       select b.workflow_id, b.lane as destination, b.paused_in_temporal as note,
+       select b.workflow_id, nullif(b.lane, '${sharedLane}') as destination, b.paused_in_temporal as note,
          (select count(*) from outbox.deliveries d where d.batch_id = b.id) as held
        from outbox.batches b where b.paused_in_temporal is not null
        union all

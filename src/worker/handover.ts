@@ -1,5 +1,6 @@
 import type { OpenedRows } from '../storage/attempts.ts';
 import { Intakes } from './intakes.ts';
+import { SharedLane } from './sharedLane.ts';
 
 /** Older than this a batch may have been taken over by somebody else; asking PostgreSQL is cheaper than sending twice. */
 const freshMs = 5_000;
@@ -12,6 +13,8 @@ const freshMs = 5_000;
 export class Handover {
   /** The open batches that the relay feeds. */
   readonly intakes = new Intakes();
+  /** Which destinations share batches. */
+  readonly shared = new SharedLane();
   readonly #waiting = new Map<string, OpenedRows & { readonly since: number }>();
 
   /** `since`: when the claim was asked for (performance.now()). A process that was stopped after it must not take it for fresh. */

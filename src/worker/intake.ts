@@ -7,6 +7,8 @@ const portion = { least: 50, most: 500 };
 /** A portion that waited for longer than this was too large. */
 const longMs = 250;
 const leastMs = 5;
+/** Between looks whether the next batch has come. */
+const againMs = 250;
 
 type Portion = Pick<Joined, 'rows' | 'rest'>;
 
@@ -15,6 +17,8 @@ export interface IntakeOptions {
   /** From the attempt's beginning (performance.now()): from when on the next batch may be started, and until when this one takes in rows. */
   readonly successorFromMs: number;
   readonly untilMs: number;
+  /** Where the next one is long in coming, until when at most. Default: no longer. */
+  readonly atMostMs?: number;
   /** How long to wait for a row in vain, as of now; 0 when it is not to wait at all. */
   readonly patienceMs: () => number;
   /** Loads rows that were claimed and not loaded. */
@@ -32,7 +36,7 @@ export class Intake implements Taking {
   /** The batch that follows is on its way. */
   hasSuccessor = false;
   readonly #options: IntakeOptions;
-  readonly #end: NodeJS.Timeout;
+  #end: NodeJS.Timeout;
   #closed = false;
   #asking = false;
   #portion = portion.most;
@@ -45,7 +49,14 @@ export class Intake implements Taking {
   constructor(options: IntakeOptions) {
     this.batch = options.batch;
     this.#options = options;
-    this.#end = setTimeout(() => this.close(), Math.max(options.untilMs - performance.now(), 0));
+    this.#end = setTimeout(() => this.#timeIsUp(), Math.max(options.untilMs - performance.now(), 0));
+  }
+
+  #timeIsUp(): void {
+    const { atMostMs = 0 } = this.#options;
+    if (this.#closed) return;
+    if (performance.now() >= atMostMs || !this.isUsed) this.close();
+    else this.#end = setTimeout(() => this.#timeIsUp(), againMs);
   }
 
   get accepting(): boolean {

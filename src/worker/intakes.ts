@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sharedLane } from '../core/sharedLane.ts';
 import { chunk, loadClaimed, type OpenedBatch } from '../storage/attempts.ts';
 import { claimInto, type Joined } from '../storage/claims.ts';
 import type { Queryable } from '../storage/connect.ts';
@@ -9,6 +10,8 @@ import { Intake } from './intake.ts';
  * longer the SDK warns.
  */
 const openForMs = 4_000;
+/** One that mixes destinations stays open until the next one has begun, as nobody waits for it with a command; at most for so long. */
+export const mixedOpenForMs = 20_000;
 /** The next batch is started so long before: beside a load on both cores a start takes half a second. */
 const successorBeforeMs = 800;
 /** What a start costs in time: a batch that got nothing for so long may as well close, and be started again. */
@@ -53,6 +56,11 @@ export class Intakes {
     return intake?.accepting === true ? intake : undefined;
   }
 
+  /** Lanes with an open batch that takes in rows. */
+  get lanes(): string[] {
+    return [...this.#fed.keys()];
+  }
+
   /** Closes those whose lanes are no longer fed from here. */
   closeLost(): void {
     for (const [lane, intake] of this.#fed) if (this.#feeder?.owns(lane) !== true) intake.close();
@@ -77,6 +85,7 @@ export class Intakes {
       batch,
       successorFromMs: untilMs - successorBeforeMs,
       untilMs,
+      ...(lane === sharedLane ? { atMostMs: now + mixedOpenForMs } : {}),
       patienceMs: () => this.#patienceMs(lane),
       load: (seqs) => loadClaimed(db, batch.batchId, seqs, chunk),
       onClose: () => {

@@ -7,6 +7,7 @@ import type { Share } from '../destination/shared/share.ts';
 import { repeat, type Repeated } from '../relay/repeat.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { lackingText, noteLacking, nothingLacking, type Lacking } from '../storage/lacking.ts';
+import { knowMixed } from '../storage/sharedLane.ts';
 import {
   giveShare,
   leaveWorker,
@@ -87,6 +88,7 @@ export class Shares {
     const askedAt = performance.now();
     const { lost, wishes } = await renewWorker(this.#db, this.#id, `${hostname()}:${process.pid}`, ttlMs);
     if (lost) {
+      await knowMixed(this.#db, this.#id);
       for (const share of this.#byName.values()) share.slots = 0;
       this.#toldLacking = null;
     }

@@ -18,6 +18,8 @@ import { problemOf } from '../destination/senders.ts';
 import type { DestinationType } from '../destination/type.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
 import { repeat } from '../relay/repeat.ts';
+import { Starter } from '../relay/starter.ts';
+import { Timeouts } from '../relay/timeouts.ts';
 import { readSettings } from '../storage/configuration.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Lacking } from '../storage/lacking.ts';
@@ -29,6 +31,7 @@ import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
+import { SharedLane } from './sharedLane.ts';
 import { Intakes } from './intakes.ts';
 import { Shares } from './shares.ts';
 import { mainThreadOptions } from './mainThread.ts';
@@ -139,6 +142,9 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   if (lifted.length > 0) log.info({ destinations: lifted }, 'resumed: this process has what was missing');
   const outcomes = new OutcomeLog(log);
   const visibility = options.visibility ?? new Visibility(temporal, log);
+  const telemetry = options.telemetry ?? noTelemetry;
+  const timeouts = new Timeouts(pool);
+  const starter = new Starter({ pool, temporal, name: options.name, visibility, log, telemetry, timeouts });
   const intakes = options.handover?.intakes ?? new Intakes();
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
@@ -169,10 +175,12 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       hasSearchAttributes: () => visibility.lookForAttributes(),
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       openIntake: (batch) => intakes.open(pool, batch),
+      shared: options.handover?.shared ?? new SharedLane(),
+      startApart: (left) => starter.startApart(left),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
       onReturned: options.onReturned ?? (() => undefined),
-      telemetry: options.telemetry ?? noTelemetry,
+      telemetry,
       outcomes,
     }),
   }).catch(async (error: unknown) => {
@@ -189,6 +197,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     .finally(async () => {
       outcomes.close();
       await following.stop();
+      starter.stopApart();
       await Promise.all([destinations.close(), checkBacks.close()]);
     })
     .finally(() => shares.stop());

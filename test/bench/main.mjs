@@ -1,6 +1,7 @@
 /**
- * npm run bench [-- drain|latency|slow|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|slow|quiet|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
+ * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
  * latency runs for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
  *
@@ -17,6 +18,7 @@ import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
 import { measureOrder } from './order.mjs';
 import { measureOutage } from './outage.mjs';
+import { measureQuiet } from './quiet.mjs';
 import { measureSlow } from './slow.mjs';
 import { openStage } from './stage.mjs';
 
@@ -29,6 +31,9 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     only: { type: 'string' },
     rates: { type: 'string', default: '100' },
+    destinations: { type: 'string', default: '1000' },
+    dead: { type: 'string', default: '0' },
+    slow: { type: 'string', default: '0' },
     load: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
@@ -67,6 +72,15 @@ try {
     });
   if (parts.includes('slow'))
     report.parts.slow = await measureSlow(stage, chosen, { events: Number(values.events), say });
+  if (parts.includes('quiet'))
+    report.parts.quiet = await measureQuiet(stage, contestants[0], {
+      destinations: Number(values.destinations),
+      rates: values.rates.split(',').map(Number),
+      seconds: Number(values.seconds ?? 20),
+      dead: Number(values.dead),
+      slow: Number(values.slow),
+      say,
+    });
   if (parts.includes('outage'))
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });

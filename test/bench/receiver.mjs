@@ -14,7 +14,8 @@ const server = createServer((request, response) => {
     count++;
     const at = /"at": ?(\d{13}\.?\d*)/.exec(Buffer.concat(chunks).toString('latin1'));
     if (at !== null) times.push(performance.timeOrigin + performance.now() - Number(at[1]));
-    const ms = slow.share > 0 && count % Math.round(1 / slow.share) === 0 ? slow.ms : 0;
+    const ofPath = Number(/^\/slow\/(\d+)$/.exec(request.url)?.[1] ?? 0);
+    const ms = slow.share > 0 && count % Math.round(1 / slow.share) === 0 ? slow.ms : ofPath;
     tookMs += ms;
     if (ms === 0) response.writeHead(answer).end();
     else setTimeout(() => response.writeHead(answer).end(), ms);

@@ -75,11 +75,11 @@ begin
       'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
-      'claim', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
+      'claim', 'claim_shared', 'shared_lane', 'lanes_with_work', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'look_for_alerts', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
-      'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
+      'part_off', 'hand_back', 'sort_out', 'sift_shared', 'know_mixed', 'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
       'count_outcomes', 'circuit_standing', 'have_circuit', 'open_circuit', 'close_circuit', 'half_open', 'note_circuit', 'set_clock',
       'lift_pauses', 'refund', 'refund_signs', 'return_rows', 'return_lost_probe', 'pause_destination', 'claim_probe', 'type_of', 'finish_probe', 'note_failed_probe', 'park_pending',

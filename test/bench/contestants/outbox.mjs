@@ -40,8 +40,14 @@ await play({
               ? { signing: { scheme: 'standard-webhooks', secrets: ['env:BENCH_SECRET'] } }
               : {}),
           },
+          ...Object.fromEntries(
+            (given.destinations ?? []).map(([name, url]) => [name, { type: 'http', url }]),
+          ),
         },
-        routes: [{ match: 'order.*', to: ['receiver'] }],
+        routes: [
+          { match: 'order.*', to: ['receiver'] },
+          ...(given.destinations ?? []).map(([name]) => ({ match: `${name}.x`, to: [name] })),
+        ],
       }),
     );
     await applyConfig(pool, config, 'bench', 'bench');
