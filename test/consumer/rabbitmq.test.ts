@@ -2,7 +2,7 @@
 import { connect, type ConfirmChannel } from 'amqplib';
 import type { ConsumerServer } from '../../src/testing/consumers/index.ts';
 import { launchRabbitmq } from '../support/brokers/rabbitmq.ts';
-import { requires, uniqueName } from '../support/index.ts';
+import { eventually, requires, uniqueName } from '../support/index.ts';
 import { conform } from './support.ts';
 
 async function start(): Promise<ConsumerServer> {
@@ -30,17 +30,20 @@ async function start(): Promise<ConsumerServer> {
       );
       return {
         from: { type: 'rabbitmq', url: server.url, queue, declare: 'quorum' },
+        // A queue that has just come back refuses for a moment; ids make a repeat one.
         put: (messages) =>
-          withChannel(async (channel) => {
-            for (const { headers, contentType, body } of messages)
-              channel.publish('', queue, Buffer.from(body), {
-                headers,
-                contentType,
-                deliveryMode: 2,
-                mandatory: true,
-              });
-            await channel.waitForConfirms();
-          }),
+          eventually(() =>
+            withChannel(async (channel) => {
+              for (const { headers, contentType, body } of messages)
+                channel.publish('', queue, Buffer.from(body), {
+                  headers,
+                  contentType,
+                  deliveryMode: 2,
+                  mandatory: true,
+                });
+              await channel.waitForConfirms();
+            }),
+          ),
         // Messages that wait in delay queues too.
         left: async () => {
           const listed = await server.control(

@@ -28,7 +28,7 @@ async function start(): Promise<ConsumerServer> {
       return {
         from: {
           ...{ type: 'sqs', queueUrl: QueueUrl!, region, endpoint: server.endpoint },
-          ...{ credentials, visibilityTimeout: '3s' },
+          ...{ credentials, visibilityTimeout: '3s', waitTime: '1s' },
         },
         put: async (messages) => {
           for (const { headers, key, contentType, body } of messages) {

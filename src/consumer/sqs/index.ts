@@ -23,15 +23,24 @@ export interface SqsFrom {
   };
   /** After so long without a word the queue delivers again, whole seconds; extended while the handler runs. Default 30s. */
   readonly visibilityTimeout?: string;
+  /** A request that finds nothing waits so long for messages, whole seconds, `0s` to `20s`. Default 10s. */
+  readonly waitTime?: string;
 }
+
+/** The service's own limit. */
+const waitSecondsMax = 20;
 
 /** `type: 'sqs'`: retries by the visibility of each message, up to twelve hours. */
 export const sqs: ConsumerType<SqsFrom> = {
   name: 'sqs',
   clients: [sqsClient],
-  keys: ['queueUrl', 'region', 'endpoint', 'credentials', 'visibilityTimeout'],
+  keys: ['queueUrl', 'region', 'endpoint', 'credentials', 'visibilityTimeout', 'waitTime'],
   source: ({ queueUrl }) => `sqs ${String(queueUrl).split('/').at(-1)}`,
-  open({ queueUrl, region, endpoint, credentials, visibilityTimeout = '30s' }, host, secrets) {
+  open(
+    { queueUrl, region, endpoint, credentials, visibilityTimeout = '30s', waitTime = '10s' },
+    host,
+    secrets,
+  ) {
     const url = readPlainAddress('from.queueUrl', checkedText('from.queueUrl', queueUrl), schemes, secrets);
     const at = endpoint === undefined ? null : readPlainAddress('from.endpoint', endpoint, schemes, secrets);
     const login =
@@ -40,6 +49,8 @@ export const sqs: ConsumerType<SqsFrom> = {
     if (host.order === 'key' && !queue.isFifo)
       throw invalid('order', 'none: only FIFO queues keep an order', 'key');
     const visibilityMs = checkedDuration('from.visibilityTimeout', visibilityTimeout);
-    return new PullingSource(sqsPull(queue, Math.max(1, Math.ceil(visibilityMs / 1000))), host);
+    const waitSeconds = Math.ceil(checkedDuration('from.waitTime', waitTime) / 1000);
+    if (waitSeconds > waitSecondsMax) throw invalid('from.waitTime', `at most ${waitSecondsMax}s`, waitTime);
+    return new PullingSource(sqsPull(queue, Math.max(1, Math.ceil(visibilityMs / 1000)), waitSeconds), host);
   },
 };

@@ -20,10 +20,9 @@ interface Open {
 }
 
 const atOnceMax = 10;
-const waitSeconds = 10;
 const visibilitySecondsMax = 12 * 3600;
 
-export function sqsPull(queue: Queue, visibilitySeconds: number): Pull<Open> {
+export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: number): Pull<Open> {
   const QueueUrl = queue.url;
   const delivery = ({ client, sqs }: Open, message: Message): Pulled => {
     const { ReceiptHandle, MessageId = '', Body = '', Attributes = {}, MessageAttributes = {} } = message;

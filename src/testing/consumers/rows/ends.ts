@@ -20,7 +20,7 @@ async function eachOnce(play: ConsumerPlay, count: number, timeoutMs = 60_000): 
 export async function killTwice(play: ConsumerPlay, options: TestOptions): Promise<void> {
   for (const count of [20, 100]) {
     const consumer = await play.spawn(options);
-    await until(async () => assert.ok((await play.effects()).length >= count));
+    await until(async () => assert.ok((await play.effects()).length >= count), 90_000);
     await consumer.kill();
   }
 }

@@ -47,5 +47,5 @@ export async function killedInOrder(play: ConsumerPlay): Promise<void> {
   await until(async () => {
     assert.deepEqual(await effectsByKey(play), Object.fromEntries(keys.map((key) => [key, range(1, 60)])));
     assert.equal(await play.queue.left(), 0);
-  }, 60_000);
+  }, 90_000);
 }
