@@ -11,11 +11,11 @@ import { eventually, runCli, type ReceivedRequest } from '../support/index.ts';
 import { each, kinds, kindsThat, person } from './halfMessageKinds.ts';
 import { checks, graceMs, openStage, type Fault, type Stage } from './halfMessageStage.ts';
 
-const patience = { timeout: 180_000, interval: 250 };
+const patience = { timeout: 300_000, interval: 250 };
 
 test(
   `${each} of each kind, run killed and Temporal away in between: delivered is what the producer committed, or people did`,
-  { timeout: 600_000 },
+  { timeout: 900_000 },
   async () => {
     const stage = await openStage();
     const { shop, answering, database, receiver } = stage;
