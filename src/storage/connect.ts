@@ -4,10 +4,7 @@ import { assertDatabaseUrl } from './databaseUrl.ts';
 import { isSaidByServer, noteBrokenUnderWay, noteFailedConnect, refusesOptions } from './errors.ts';
 import { beginOn, needsTransaction, settle, startupOptions } from './session.ts';
 
-/** What storage needs of a connection: a pool or a client of `pg`, or anything shaped like one. */
-export interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }>;
-}
+export { firstOf, rowsOf, type Queryable } from './rows.ts';
 
 export type Pool = pg.Pool;
 
@@ -161,17 +158,4 @@ export async function inReadOnly<T>(
     await client.query(`set transaction read only; set local statement_timeout = ${Math.trunc(statementMs)}`);
     return work(client);
   });
-}
-
-export async function rowsOf<T>(db: Queryable, text: string, values: unknown[] = []): Promise<T[]> {
-  const { rows } = await db.query(text, values);
-  return rows as T[];
-}
-
-export async function firstOf<T>(
-  db: Queryable,
-  text: string,
-  values: unknown[] = [],
-): Promise<T | undefined> {
-  return (await rowsOf<T>(db, text, values))[0];
 }

@@ -1,7 +1,7 @@
 /** Redrives: dead letters that are let go together. Every change of one is one SQL function (0033). */
 import type { CheckedRedrive, RedriveFilter } from '../core/redrive.ts';
 import type { ResolutionAction } from '../core/command.ts';
-import { firstOf, rowsOf, type Queryable } from './connect.ts';
+import { firstOf, rowsOf, type Queryable } from './rows.ts';
 import { iso } from './isoColumn.ts';
 import type { ResolutionAnswer } from './resolutions.ts';
 

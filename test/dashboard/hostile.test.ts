@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { endpoints } from '../../src/dashboard/endpoints.ts';
+import { eventually } from '../support/index.ts';
 import { ask, openDashboard, type Stage } from './stage.ts';
 
 let stage: Stage;
@@ -174,8 +175,13 @@ test('hundreds of them change nothing, end nothing, and show no stack and no sec
   await Promise.all(Array.from({ length: 4 }, worker));
   expect(strange).toEqual([]);
   expect(await everything()).toEqual(before);
-  expect((await ask(`${stage.url}/v1/me`)).status).toBe(200);
+  await answered('/v1/me');
 });
+
+/** Some of the hundreds were too many at once: in a moment others are taken again. */
+async function answered(path: string): Promise<void> {
+  await eventually(async () => expect((await ask(`${stage.url}${path}`)).status).toBe(200));
+}
 
 test('a request that never comes to its end holds nobody up', async () => {
   const { port } = new URL(stage.url);
@@ -187,6 +193,6 @@ test('a request that never comes to its end holds nobody up', async () => {
     );
     return socket;
   });
-  expect((await ask(`${stage.url}/v1/letters`)).status).toBe(200);
+  await answered('/v1/letters');
   for (const socket of sockets) socket.destroy();
 });

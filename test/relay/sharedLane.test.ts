@@ -98,7 +98,7 @@ test('a dead destination opens its circuit, a slow one and one that is never ans
   expect(new Set(late).size).toBe(late.length);
 }, 90_000);
 
-test('order per key holds in shared batches, also behind one that is refused', async () => {
+test('among many destinations those with order per key have batches of their own, and keep it, also behind one that is refused', async () => {
   const many = await openMany({ all: 'ordering: key, retry: { initialInterval: 50ms }' });
   const seen = new Map<string, number>();
   const disorder: string[] = [];

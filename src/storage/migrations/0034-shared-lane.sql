@@ -85,7 +85,7 @@ begin
     join outbox.destinations d on d.name = e.name
     left join outbox.circuits c on c.destination = e.name
     cross join lateral (
-      select e.name = any (p_own) or e.n > c_each or d.rate_per_second is not null or d.batch_maximum = 1
+      select e.name = any (p_own) or e.n > c_each or d.rate_per_second is not null or d.batch_maximum = 1 or d.ordering = 'key'
              or (d.config ->> 'timeoutMs')::integer > c_timeout_ms or coalesce(c.wait_until > now() - interval '1 minute', false) as alone) q
     where d.paused_at is null and coalesce(c.state, 'closed') = 'closed' and coalesce(c.wait_until <= now(), true)
       and e.name <> all (p_aside);

@@ -34,6 +34,16 @@ export async function startRocketmq(): Promise<TestRocketmq> {
 
 /** Makes no topics by itself. The caller stops it. */
 export async function launchRocketmq(): Promise<TestRocketmq> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await launch();
+    } catch (error) {
+      // Ports that were free when asked for may be somebody else's by the time Java has started.
+      if (tries === 3 || !String(error).includes('Address already in use')) throw error;
+    }
+}
+
+async function launch(): Promise<TestRocketmq> {
   const directory = await brokerDirectory('rocketmq');
   const [names, grpc, remoting, broker] = [
     await freePort(),
