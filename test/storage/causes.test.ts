@@ -4,7 +4,7 @@ import { finishAttempt, recordFailures } from '../../src/storage/attempts.ts';
 import { listCauses, noteCause } from '../../src/storage/causes.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { eraseEvents } from '../../src/storage/erase.ts';
-import type { TestDatabase } from '../support/index.ts';
+import { eventually, type TestDatabase } from '../support/index.ts';
 import {
   claim,
   claimedBatch,
@@ -221,7 +221,6 @@ test('causes of 20,000 letters are counted without reading a letter', async () =
      select outbox.uuid7(), 'a', 'billing', 'w' || n, 1, 1, 'permanent', 1, 1, lpad((n % 40 + 1)::text, 12, '0'), repeat('x', 200)
      from generate_series(1, 20000) n`,
   );
-  await database.pool.query('vacuum analyze outbox.dead_letters');
   let plan = '';
   const explaining = {
     query: async (text: string, values?: unknown[]) => {
@@ -230,8 +229,12 @@ test('causes of 20,000 letters are counted without reading a letter', async () =
       return database.pool.query(text, values);
     },
   };
-  const causes = await listCauses(explaining, {}, 100);
-  expect(causes.map(({ open }) => open)).toEqual(Array(40).fill(500));
-  expect(plan).not.toMatch(/Seq Scan on dead_letters/);
-  expect(plan).toMatch(/Index Only Scan using dead_letters_open_by_cause/);
+  // A page that is in somebody's hands meanwhile is passed over by vacuum, and read for its rows.
+  await eventually(async () => {
+    await database.pool.query('vacuum analyze outbox.dead_letters');
+    const causes = await listCauses(explaining, {}, 100);
+    expect(causes.map(({ open }) => open)).toEqual(Array(40).fill(500));
+    expect(plan).not.toMatch(/Seq Scan on dead_letters/);
+    expect(plan).toMatch(/Index Only Scan using dead_letters_open_by_cause/);
+  });
 });
