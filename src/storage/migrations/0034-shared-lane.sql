@@ -27,8 +27,8 @@ $$;
 -- outbox.claim. p_share: whether anything is to be shared at all. One row is answered: what was claimed, if anything; `seen`, up to which seq it looked, `more`: and
 -- not to the end; `own`: lanes with work that have batches of their own, whoever owns them.
 --
--- Of a destination up to c_each rows are claimed at a time. One with more waiting has a lane of its own; so has one with a rate, one that asked
--- for time within the last minute, one whose answers may take longer than a workflow task should, and one whose events have a workflow each.
+-- Of a destination up to c_each rows are claimed at a time. One with more waiting has a lane of its own; so has one with order per key, one with a
+-- rate, one that asked for time within the last minute, one whose answers may take longer than a workflow task should, and one whose events have a workflow each.
 create function outbox.claim_shared(
   p_relay uuid, p_after bigint, p_among text[], p_share boolean, p_own text[], p_aside text[], p_into uuid, p_run integer, p_revision integer,
   p_limit integer
@@ -52,12 +52,8 @@ declare
   v_more    boolean := false;
   v_names   text[];
   v_own     text[];
-  v_plain   text[];
-  v_keyed   text[];
-  v_name    text;
   v_room    integer;
   v_found   tid[];
-  v_taken   tid[];
   v_seqs    bigint[];
   v_batch   uuid;
   v_closed  boolean := false;
@@ -116,24 +112,14 @@ begin
 
   if v_names is not null and v_room > 0 then
     -- Claims of a lane take turns, and are made by its owner alone.
-    select array_agg(l.name) filter (where d.ordering = 'none'), array_agg(l.name) filter (where d.ordering = 'key') into v_plain, v_keyed
+    select array_agg(l.name) into v_names
     from (select l.name from outbox.lanes l
           where l.name = any (v_names) and l.owner = p_relay and l.lease_until > now()
-          order by l.name for no key update skip locked) l
-    join outbox.destinations d on d.name = l.name;
-    if v_plain is not null then
-      select array_agg(t.ctid) into v_found
-      from (select d.ctid from outbox.deliveries d
-            where d.ctid = any (v_at) and d.state = 'pending' and d.destination = any (v_plain)
-            order by d.seq limit v_room for update skip locked) t;
-    end if;
-    foreach v_name in array coalesce(v_keyed, '{}') loop
-      exit when v_room - coalesce(cardinality(v_found), 0) <= 0;
-      select t.taken into v_taken
-      from outbox.take_keyed(v_name, case when p_among is null then p_after else 0 end,
-                             least(v_room - coalesce(cardinality(v_found), 0), c_each), v_into.id) t;
-      v_found := v_found || v_taken;
-    end loop;
+          order by l.name for no key update skip locked) l;
+    select array_agg(t.ctid) into v_found
+    from (select d.ctid from outbox.deliveries d
+          where d.ctid = any (v_at) and d.state = 'pending' and d.destination = any (v_names)
+          order by d.seq limit v_room for update skip locked) t;
   end if;
 
   if v_found is null and p_limit is distinct from 0 then
