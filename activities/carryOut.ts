@@ -1,4 +1,4 @@
-import type { MessageAction, ParsedCommand, ReplayAction, ResolutionAction } from '../src/core/command.ts';
+import type { MessageAction, ParsedCommand, PacedAction, ResolutionAction } from '../src/core/command.ts';
 import { failpoint } from '../src/failpoints.ts';
 import { isOfServer } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
@@ -11,7 +11,7 @@ export interface SentCommand<Action extends string = ResolutionAction> {
   readonly via: 'signal' | 'update';
 }
 
-type AnyAction = ResolutionAction | MessageAction | ReplayAction;
+type AnyAction = ResolutionAction | MessageAction | PacedAction;
 
 /** Writes one command's outcome, refusals too, and answers it. */
 type Write<Action extends AnyAction> = (

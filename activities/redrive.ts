@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, getClient } from '@temporalio/activity';
-import type { ParsedCommand, RedriveAction } from '../src/core/command.ts';
+import type { ParsedCommand, PacedAction } from '../src/core/command.ts';
 import type { CheckedRedrive } from '../src/core/redrive.ts';
 import { failpoint } from '../src/failpoints.ts';
 import { mayBeAboutRow } from '../src/storage/errors.ts';
@@ -46,7 +46,7 @@ export interface RedriveStart {
 export interface RedriveCommands {
   readonly id: number;
   readonly commands: readonly {
-    readonly command: ParsedCommand<RedriveAction>;
+    readonly command: ParsedCommand<PacedAction>;
     readonly via: 'signal' | 'update';
   }[];
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal } from '@temporalio/activity';
-import type { ReplayAction } from '../src/core/command.ts';
+import type { PacedAction } from '../src/core/command.ts';
 import type { ReplayPlan } from '../src/core/replay.ts';
 import { commandReplay, freezeReplay, releaseReplay, type ReplayStanding } from '../src/storage/replays.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
@@ -16,7 +16,7 @@ export interface ReplayToPreview {
 
 export interface ReplayCommands {
   readonly id: string;
-  readonly commands: readonly SentCommand<ReplayAction>[];
+  readonly commands: readonly SentCommand<PacedAction>[];
 }
 
 export async function previewReplay(

@@ -10,25 +10,23 @@ import type {
 } from '../activities/index.ts';
 import {
   destinationActions,
+  pacedActions,
   messageActions,
-  replayActions,
-  redriveActions,
   resolutionActions,
   type DestinationAction,
   type DestinationInput,
   type MessageAction,
-  type RedriveAction,
-  type RedriveCommandInput,
   type MessageInput,
+  type PacedAction,
+  type PacedInput,
   type ParsedCommand,
   type ParsedDestinationCommand,
-  type ReplayAction,
-  type ReplayInput,
   type ResolutionAction,
   type ResolutionInput,
 } from '../src/core/command.ts';
 import type { ReplayRequest } from '../src/core/replay.ts';
 import type { RedriveRequest } from '../src/core/redrive.ts';
+import { uuidPattern } from '../src/core/uuid.ts';
 
 export interface DeliverInput {
   /** The destination (lane) whose batch this is; for people, the rows say the rest. */
@@ -133,8 +131,8 @@ export type RedriveInput = (
   readonly actor?: string;
   /** As in {@link DeliverInput}; set by continue-as-new. */
   readonly signalsBefore?: number;
-  readonly linesBefore?: readonly CommandLine<RedriveAction>[];
-  readonly carriedOver?: readonly ParsedCommand<RedriveAction>[];
+  readonly linesBefore?: readonly CommandLine<PacedAction>[];
+  readonly carriedOver?: readonly ParsedCommand<PacedAction>[];
 };
 
 /** How a redrive's workflow ends, and what its query `state` answers. */
@@ -150,16 +148,17 @@ export interface RedriveOutcome extends Pick<
 
 export interface RedriveWorkflowState {
   readonly redrive: Redrive | null;
-  readonly commands: readonly CommandLine<RedriveAction>[];
+  readonly commands: readonly CommandLine<PacedAction>[];
 }
 
-export const redriveSignals = Object.fromEntries(
-  redriveActions.map((action) => [action, defineSignal<[RedriveCommandInput?]>(action)]),
-) as Record<RedriveAction, ReturnType<typeof defineSignal<[RedriveCommandInput?]>>>;
+/** Of replays and redrives. */
+export const pacedSignals = Object.fromEntries(
+  pacedActions.map((action) => [action, defineSignal<[PacedInput?]>(action)]),
+) as Record<PacedAction, ReturnType<typeof defineSignal<[PacedInput?]>>>;
 
-export const redriveUpdates = Object.fromEntries(
-  redriveActions.map((action) => [action, defineUpdate<ResolutionAnswer, [RedriveCommandInput]>(action)]),
-) as Record<RedriveAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [RedriveCommandInput]>>>;
+export const pacedUpdates = Object.fromEntries(
+  pacedActions.map((action) => [action, defineUpdate<ResolutionAnswer, [PacedInput]>(action)]),
+) as Record<PacedAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [PacedInput]>>>;
 
 export const redriveStateQuery = defineQuery<RedriveWorkflowState>('state');
 
@@ -170,22 +169,14 @@ export interface ReplayWorkflowInput extends ReplayRequest {
   readonly id?: string;
   /** As in {@link DeliverInput}; set by continue-as-new. */
   readonly signalsBefore?: number;
-  readonly linesBefore?: readonly CommandLine<ReplayAction>[];
-  readonly carriedOver?: readonly ParsedCommand<ReplayAction>[];
+  readonly linesBefore?: readonly CommandLine<PacedAction>[];
+  readonly carriedOver?: readonly ParsedCommand<PacedAction>[];
 }
 
 export interface ReplayWorkflowState {
   readonly standing: ReplayStanding | null;
-  readonly commands: readonly CommandLine<ReplayAction>[];
+  readonly commands: readonly CommandLine<PacedAction>[];
 }
-
-export const replaySignals = Object.fromEntries(
-  replayActions.map((action) => [action, defineSignal<[ReplayInput?]>(action)]),
-) as Record<ReplayAction, ReturnType<typeof defineSignal<[ReplayInput?]>>>;
-
-export const replayUpdates = Object.fromEntries(
-  replayActions.map((action) => [action, defineUpdate<ResolutionAnswer, [ReplayInput]>(action)]),
-) as Record<ReplayAction, ReturnType<typeof defineUpdate<ResolutionAnswer, [ReplayInput]>>>;
 
 export const replayStateQuery = defineQuery<ReplayWorkflowState>('state');
 
@@ -197,7 +188,7 @@ export const markSignal = defineSignal<[mark: string]>('mark');
 
 /** A mark is a UUID; whatever else somebody sends is none. */
 export function isMark(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+  return typeof value === 'string' && uuidPattern.test(value);
 }
 
 export const stateQuery = defineQuery<DeliverState>('state');

@@ -9,16 +9,16 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities, OpenedBy, Redrive, RedriveLetter } from '../activities/index.ts';
-import { parseCommand, type RedriveAction } from '../src/core/command.ts';
+import { parseCommand, type PacedAction } from '../src/core/command.ts';
 import { checkRedrive } from '../src/core/redrive.ts';
 import { commonFields } from './checkInput.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, redriveStateQuery, type RedriveInput, type RedriveOutcome } from './contract.ts';
 import { showRedrive, startLink } from './redrivePage.ts';
 
-type Desk = CommandDesk<RedriveAction, ReturnType<typeof parseCommand<RedriveAction>>>;
+type Desk = CommandDesk<PacedAction, ReturnType<typeof parseCommand<PacedAction>>>;
 
-const descriptions: Record<RedriveAction, string> = {
+const descriptions: Record<PacedAction, string> = {
   pause: 'Let nothing more go until it is resumed. Input: empty, or {"reason": "…"}',
   resume: 'Go on. Input: empty',
   cancel: 'End it; what was not let go stays parked. Input: empty, or {"reason": "…"}',

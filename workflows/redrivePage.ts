@@ -1,6 +1,6 @@
 import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { Redrive, RedriveLetter } from '../activities/index.ts';
-import type { RedriveAction } from '../src/core/command.ts';
+import type { PacedAction } from '../src/core/command.ts';
 import { markdownText as plain } from '../src/core/markdown.ts';
 import type { CommandLine } from './contract.ts';
 import { commandLog, utc } from './page.ts';
@@ -9,7 +9,7 @@ import { commandLog, utc } from './page.ts';
 export function showRedrive(
   redrive: Redrive,
   letters: readonly RedriveLetter[],
-  lines: readonly CommandLine<RedriveAction>[],
+  lines: readonly CommandLine<PacedAction>[],
   refused: string | null,
 ): void {
   const parts = [

@@ -9,15 +9,16 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities, ReplayStanding } from '../activities/index.ts';
-import { parseCommand, type ParsedCommand, type ReplayAction } from '../src/core/command.ts';
+import { parseCommand, type ParsedCommand, type PacedAction } from '../src/core/command.ts';
 import { planReplay } from '../src/core/replay.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { replayStateQuery, type ReplayWorkflowInput } from './contract.ts';
 import { showReplay } from './replayPage.ts';
+import { uuidPattern } from '../src/core/uuid.ts';
 
-type Desk = CommandDesk<ReplayAction, ParsedCommand<ReplayAction>>;
+type Desk = CommandDesk<PacedAction, ParsedCommand<PacedAction>>;
 
-const descriptions: Record<ReplayAction, string> = {
+const descriptions: Record<PacedAction, string> = {
   pause: 'Send no more until it is resumed. Input: empty, or {"reason": "…"}',
   resume: 'Begin, or go on. Input: empty, or {"reason": "…"}',
   cancel: 'End it; what was sent stays sent. Input: empty, or {"reason": "…"}',
@@ -91,7 +92,7 @@ async function startAfresh(id: string, desk: Desk): Promise<void> {
 async function idOf(input: ReplayWorkflowInput): Promise<string> {
   const given: unknown = input;
   const { id, ...request } = input ?? {};
-  if (typeof id === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return id;
+  if (typeof id === 'string' && uuidPattern.test(id)) return id;
   const plan =
     id === undefined
       ? planReplay(typeof given === 'object' ? request : given, Date.now())

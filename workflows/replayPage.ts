@@ -1,12 +1,12 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { ReplayStanding } from '../activities/index.ts';
-import type { ReplayAction } from '../src/core/command.ts';
+import type { PacedAction } from '../src/core/command.ts';
 import { markdownText as plain } from '../src/core/markdown.ts';
 import type { CommandLine } from './contract.ts';
 import { commandLog, utc } from './page.ts';
 
 /** The Markdown a person reads on the page of a replay's workflow: how far it is, what it leaves out and why, what to send. */
-export function showReplay(standing: ReplayStanding, lines: readonly CommandLine<ReplayAction>[]): void {
+export function showReplay(standing: ReplayStanding, lines: readonly CommandLine<PacedAction>[]): void {
   setCurrentDetails(
     [heading(standing), facts(standing), byType(standing), whatToSend(standing), commandLog(lines)]
       .filter(Boolean)

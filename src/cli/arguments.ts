@@ -4,6 +4,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { durationExpected, parseDuration } from '../core/duration.ts';
 import { listenExpected, parseListen, type ListenAddress } from '../core/listen.ts';
 import { refuseUsage } from './failure.ts';
+import { isUuid } from '../core/uuid.ts';
 
 export const limitMax = 1000;
 
@@ -83,14 +84,13 @@ export function parseCause(text: string): string {
 }
 
 export function parseEventId(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
-    throw new InvalidArgumentError('Expected an event id (a UUID).');
+  if (!isUuid(text)) throw new InvalidArgumentError('Expected an event id (a UUID).');
   return text.toLowerCase();
 }
 
 /** Of a replay. */
 export function parseReplayId(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
+  if (!isUuid(text))
     throw new InvalidArgumentError('Expected the id of a replay (a UUID), as routes replay list shows it.');
   return text.toLowerCase();
 }

@@ -5,6 +5,7 @@
  */
 import { isBase64 } from './base64.ts';
 import { durationExpected, parseDuration } from './duration.ts';
+import { isUuid } from './uuid.ts';
 
 export const resolutionActions = ['retry', 'edit', 'redirect', 'discard'] as const;
 export type ResolutionAction = (typeof resolutionActions)[number];
@@ -43,17 +44,12 @@ export type MessageInput = Pick<ResolutionInput, 'event' | 'all' | 'actor' | 're
 export const destinationActions = ['pause', 'resume', 'probe', 'park'] as const;
 export type DestinationAction = (typeof destinationActions)[number];
 
-/** Commands to a replay: `resume` begins a previewed one, too. */
-export const replayActions = ['pause', 'resume', 'cancel'] as const;
-export type ReplayAction = (typeof replayActions)[number];
-export type ReplayInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
+/** Commands to what works through a frozen set, a replay or a redrive; `resume` begins a previewed replay, too. */
+export const pacedActions = ['pause', 'resume', 'cancel'] as const;
+export type PacedAction = (typeof pacedActions)[number];
 
-/** Commands to a redrive. */
-export const redriveActions = ['pause', 'resume', 'cancel'] as const;
-export type RedriveAction = (typeof redriveActions)[number];
-
-/** What a signal or update to a redrive takes. */
-export type RedriveCommandInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
+/** What a signal or update to them takes. */
+export type PacedInput = Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'>;
 
 /** What a signal or update to a destination takes; every field is optional, but `park` needs `olderThan`. */
 export interface DestinationInput extends Pick<ResolutionInput, 'actor' | 'reason' | 'commandId'> {
@@ -76,8 +72,7 @@ export interface ParsedDestinationCommand extends ParsedCommand<DestinationActio
   readonly olderThan?: string;
 }
 
-/** A redrive's are a replay's. */
-type AnyAction = ResolutionAction | MessageAction | DestinationAction | ReplayAction;
+type AnyAction = ResolutionAction | MessageAction | DestinationAction | PacedAction;
 
 const allowed: Record<AnyAction, readonly string[]> = {
   retry: ['event', 'all', 'actor', 'reason', 'commandId'],
@@ -168,9 +163,7 @@ function eventProblem(event: unknown): string | null {
   const ids: unknown[] = Array.isArray(event) ? event : [event];
   if (ids.length === 0 || ids.length > maximumIds)
     return `"event" names ${ids.length} ids; name 1 to ${maximumIds}`;
-  const wrong = ids.find(
-    (id) => typeof id !== 'string' || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id),
-  );
+  const wrong = ids.find((id) => typeof id !== 'string' || !isUuid(id));
   return wrong === undefined
     ? null
     : `"event" is an event id (a UUID) or a list of them, got ${kindOf(wrong)}`;

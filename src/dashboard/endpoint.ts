@@ -6,6 +6,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Operating } from './operating.ts';
 import type { Overview } from './views/overview.ts';
 import type { Need, Who } from './who.ts';
+import { uuidPattern } from '../core/uuid.ts';
 
 /** What all endpoints have in their hands. */
 export interface Services {
@@ -72,7 +73,7 @@ export const paramPatterns: Readonly<
   letter: { pattern: /^[1-9]\d{0,14}$/, expected: 'the number of a dead letter' },
   token: { pattern: /^[1-9]\d{0,14}$/, expected: 'the number of a token' },
   cause: { pattern: /^[0-9a-f]{12}$/, expected: 'the id of a cause: 12 digits, 0-9 and a-f' },
-  event: { pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, expected: 'an event id (a UUID)' },
-  message: { pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, expected: 'the id of a half message' },
+  event: { pattern: uuidPattern, expected: 'an event id (a UUID)' },
+  message: { pattern: uuidPattern, expected: 'the id of a half message' },
   destination: { pattern: /^[a-z][a-z0-9-]{0,62}$/, expected: 'the name of a destination' },
 };

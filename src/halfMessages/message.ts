@@ -8,6 +8,7 @@ import {
   type EventFields,
   type EventPayload,
 } from '../produce/event.ts';
+import { isUuid } from '../core/uuid.ts';
 
 /** What a producer prepares: an event that counts once the producer says so. Its id is the message's. */
 export type HalfMessage = HalfMessageFields & EventPayload;
@@ -70,10 +71,7 @@ export function uuid7(nowMs: number = Date.now()): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 /** @throws OutboxError OUTBOX_EVENT_INVALID */
 export function assertMessageId(id: unknown): asserts id is string {
-  if (typeof id !== 'string' || !uuidPattern.test(id))
-    throw invalid('id: expected the id of a half message (a UUID)');
+  if (typeof id !== 'string' || !isUuid(id)) throw invalid('id: expected the id of a half message (a UUID)');
 }

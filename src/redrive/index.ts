@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { checkRedrive, type RedriveFilter, type RedriveRequest } from '../core/redrive.ts';
 import { redriveWorkflowId, taskQueueName } from '../core/ids.ts';
-import type { RedriveAction } from '../core/command.ts';
+import type { PacedAction } from '../core/command.ts';
 import { OutboxError } from '../errors.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { mayBeAboutRow } from '../storage/errors.ts';
@@ -90,7 +90,7 @@ const pokeForMs = 5_000;
 /** @example await createRedrives({ db: pool, name: 'orders' }).preview({ destination: 'billing', status: 422 }, { actor: 'ada' }) */
 export function createRedrives(options: RedrivesOptions): Redrives {
   const { db } = options;
-  const command = async (id: number, action: RedriveAction, who: Who): Promise<Redrive> => {
+  const command = async (id: number, action: PacedAction, who: Who): Promise<Redrive> => {
     await carryOut(db, id, action, who);
     await poke(options, id);
     return found(db, id);
@@ -136,7 +136,7 @@ async function found(db: Queryable, id: number): Promise<Redrive> {
   });
 }
 
-async function carryOut(db: Queryable, id: number, action: RedriveAction | 'start', who: Who): Promise<void> {
+async function carryOut(db: Queryable, id: number, action: PacedAction | 'start', who: Who): Promise<void> {
   await found(db, id);
   const { outcome, message } = await commandRedrive(
     db,

@@ -1,13 +1,13 @@
 /** A person's command to a replay: `pause`, `resume` (which begins a previewed one), `cancel`. */
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import type { ReplayAction, ReplayInput } from '../core/command.ts';
+import type { PacedAction, PacedInput } from '../core/command.ts';
 import { taskQueueName } from '../core/ids.ts';
 import { explainNoAnswer } from '../deadletter/operator.ts';
 import type { ReplayStanding } from '../storage/replays.ts';
 import type { ResolutionAnswer } from '../storage/resolutions.ts';
 import type { Temporal } from '../temporal/connect.ts';
-import { replayUpdates, type ReplayWorkflowInput } from '../../workflows/contract.ts';
+import { pacedUpdates, type ReplayWorkflowInput } from '../../workflows/contract.ts';
 
 export interface ReplayCommandOptions {
   readonly temporal: Temporal;
@@ -25,8 +25,8 @@ export interface ReplayCommandOptions {
  */
 export async function sendReplayCommand(
   options: ReplayCommandOptions,
-  action: ReplayAction,
-  details: Omit<ReplayInput, 'commandId'>,
+  action: PacedAction,
+  details: Omit<PacedInput, 'commandId'>,
 ): Promise<ResolutionAnswer> {
   const { temporal, name, replay, waitMs } = options;
   const input: ReplayWorkflowInput = { id: replay.id };
@@ -39,7 +39,7 @@ export async function sendReplayCommand(
   });
   try {
     return await temporal.client.withDeadline(Date.now() + waitMs, () =>
-      temporal.client.workflow.executeUpdateWithStart(replayUpdates[action], {
+      temporal.client.workflow.executeUpdateWithStart(pacedUpdates[action], {
         args: [{ ...details, commandId: randomUUID() }],
         startWorkflowOperation: start,
       }),

@@ -1,6 +1,6 @@
 /** Replays: frozen sets of events on their way to destinations. Every change of state is one SQL function. */
 import type { ReplayPlan } from '../core/replay.ts';
-import type { ParsedCommand, ReplayAction } from '../core/command.ts';
+import type { ParsedCommand, PacedAction } from '../core/command.ts';
 import { firstOf, inTransaction, rowsOf, type Pool, type Queryable } from './connect.ts';
 import type { ResolutionAnswer } from './resolutions.ts';
 
@@ -128,7 +128,7 @@ export async function commandReplay(
   db: Queryable,
   id: string,
   workflowId: string,
-  command: ParsedCommand<ReplayAction>,
+  command: ParsedCommand<PacedAction>,
   via: string,
 ): Promise<ResolutionAnswer> {
   const row = await firstOf<{ answer: ResolutionAnswer }>(

@@ -6,6 +6,7 @@ import type { Colours, Output } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
 import { cut, printable, table } from '../table.ts';
 import { shownState, storedState } from './states.ts';
+import { uuidPattern } from '../../core/uuid.ts';
 
 export interface EventListOptions {
   readonly key?: string;
@@ -20,8 +21,7 @@ export interface EventListOptions {
 
 const cursorOf = {
   command: 'events list',
-  idOf: (text: string): string | null =>
-    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? text : null,
+  idOf: (text: string): string | null => (uuidPattern.test(text) ? text : null),
 };
 
 /** `events list` */

@@ -1,4 +1,4 @@
-import type { RedriveAction } from '../../core/command.ts';
+import type { PacedAction } from '../../core/command.ts';
 import type { Output } from '../output.ts';
 import { actorOf } from './ask.ts';
 import { withRedrivesAndTemporal } from './place.ts';
@@ -12,7 +12,7 @@ export interface CommandOptions {
 /** `redrive pause`, `resume` and `cancel` */
 export async function command(
   out: Output,
-  action: RedriveAction,
+  action: PacedAction,
   id: number,
   options: CommandOptions,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type { ReplayAction } from '../../core/command.ts';
+import type { PacedAction } from '../../core/command.ts';
 import { printable } from '../../core/printable.ts';
 import { sendReplayCommand } from '../../replay/command.ts';
 import { readSettings } from '../../storage/configuration.ts';
@@ -14,7 +14,7 @@ import { findReplay } from './status.ts';
 /** `routes replay pause|resume|cancel`. Answers the exit code. */
 export async function operate(
   out: Output,
-  action: ReplayAction,
+  action: PacedAction,
   id: string,
   options: WhoOptions,
 ): Promise<0 | 1> {
@@ -29,7 +29,7 @@ export async function operate(
 
 export async function send(
   out: Output,
-  action: ReplayAction,
+  action: PacedAction,
   id: string,
   options: WhoOptions,
 ): Promise<ResolutionAnswer> {

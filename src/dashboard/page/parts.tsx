@@ -3,6 +3,7 @@ import { Component, type ComponentChildren, type JSX } from 'preact';
 import { printable } from '../../core/printable.ts';
 import { count, moment, span, things } from './format.ts';
 import { now, paused, type Live } from './live.ts';
+import { to, type Query } from './router.ts';
 
 /** Text of strangers: one line, nothing in it turns its direction or hides, and it is kept apart from what stands around it. */
 export function Foreign({ text, most = 2000 }: { readonly text: string; readonly most?: number }) {
@@ -227,5 +228,35 @@ export function Outside({
     </a>
   ) : (
     <>{children}</>
+  );
+}
+
+/** From page to page of a list: back to its beginning, and on. */
+export function Pager({
+  path,
+  given,
+  cursor,
+  next,
+}: {
+  readonly path: string;
+  /** What the list was asked for. */
+  readonly given: Query;
+  /** Where this page begins; null for the first. */
+  readonly cursor: string | null;
+  readonly next: string | number | null;
+}) {
+  return (
+    <div class="buttons">
+      {cursor !== null && (
+        <a class="button" href={to(path, given)}>
+          The newest
+        </a>
+      )}
+      {next !== null && (
+        <a class="button" href={to(path, { ...given, cursor: String(next) })}>
+          Older ones
+        </a>
+      )}
+    </div>
   );
 }

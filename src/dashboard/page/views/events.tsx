@@ -1,9 +1,10 @@
 import { useState } from 'preact/hooks';
 import { eventStates } from '../../../core/eventState.ts';
 import { useLive } from '../live.ts';
-import { Ago, Badge, Boundary, Button, Empty, Foreign, Loaded, State } from '../parts.tsx';
+import { Ago, Badge, Boundary, Button, Empty, Foreign, Loaded, Pager, State } from '../parts.tsx';
 import { asQuery, go, route, to } from '../router.ts';
 import type { ListedEvent, Page } from '../types.ts';
+import { isUuid } from '../../../core/uuid.ts';
 
 const fields = ['key', 'type', 'state', 'destination'] as const;
 const spoken: Readonly<Record<string, string>> = { claimed: 'under way', retry: 'retrying' };
@@ -34,18 +35,7 @@ export function EventsView() {
                 ))}
               </ul>
             )}
-            <div class="buttons">
-              {cursor !== null && (
-                <a class="button" href={to('/events', given)}>
-                  The newest
-                </a>
-              )}
-              {next !== null && (
-                <a class="button" href={to('/events', { ...given, cursor: next })}>
-                  Older ones
-                </a>
-              )}
-            </div>
+            <Pager path="/events" given={given} cursor={cursor} next={next} />
           </>
         )}
       </Loaded>
@@ -93,7 +83,7 @@ function Search({ given }: { readonly given: Readonly<Record<string, string | nu
       onSubmit={(event) => {
         event.preventDefault();
         const term = text.trim();
-        if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(term)) go(`/events/${term.toLowerCase()}`);
+        if (isUuid(term)) go(`/events/${term.toLowerCase()}`);
         else go('/events', { state, destination, [by]: term });
       }}
     >

@@ -1,8 +1,9 @@
 import { useState } from 'preact/hooks';
 import { useLive } from '../live.ts';
-import { Ago, Boundary, Button, Empty, Foreign, Loaded, State } from '../parts.tsx';
+import { Ago, Boundary, Button, Empty, Foreign, Loaded, Pager, State } from '../parts.tsx';
 import { asQuery, go, route, to, type Query } from '../router.ts';
 import type { DeadLetter, Destination, Page } from '../types.ts';
+import { isUuid } from '../../../core/uuid.ts';
 
 const filters = ['status', 'destination', 'type', 'reason', 'cause', 'event'] as const;
 
@@ -53,18 +54,7 @@ export function LettersView() {
                 </table>
               </div>
             )}
-            <div class="buttons">
-              {cursor !== null && (
-                <a class="button" href={to('/letters', given)}>
-                  The newest
-                </a>
-              )}
-              {next !== null && (
-                <a class="button" href={to('/letters', { ...given, cursor: String(next) })}>
-                  Older ones
-                </a>
-              )}
-            </div>
+            <Pager path="/letters" given={given} cursor={cursor} next={next} />
           </>
         )}
       </Loaded>
@@ -102,8 +92,7 @@ function Row({ letter }: { readonly letter: DeadLetter }) {
 export function searched(text: string): { readonly path: string; readonly query: Query } {
   const term = text.trim();
   if (/^[1-9]\d{0,14}$/.test(term)) return { path: `/letters/${term}`, query: {} };
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(term))
-    return { path: '/letters', query: { event: term.toLowerCase(), status: 'all' } };
+  if (isUuid(term)) return { path: '/letters', query: { event: term.toLowerCase(), status: 'all' } };
   if (/^[0-9a-f]{12}$/i.test(term)) return { path: '/letters', query: { cause: term.toLowerCase() } };
   return { path: '/letters', query: { type: term } };
 }
