@@ -14,9 +14,11 @@ import {
   type OpenedRows,
 } from '../src/storage/attempts.ts';
 import { returnRows } from '../src/storage/circuits.ts';
+import type { Pool } from '../src/storage/connect.ts';
 import { batchIdOf } from '../src/core/ids.ts';
 import { sharedLane } from '../src/core/sharedLane.ts';
 import { failpoint } from '../src/failpoints.ts';
+import { traceClaim } from '../src/tracing/claim.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { asError } from './asError.ts';
 import { deliverRows, isOver } from './deliverRows.ts';
@@ -80,8 +82,7 @@ async function attemptNow(
   const summarized = (): Promise<BatchSummary> =>
     persisted(() => summarize(pool, workflowId, batchIdOf(workflowId)));
   const opened =
-    dependencies.takeOpened(workflowId) ??
-    (await persisted(() => openBatch(pool, workflowId, processId, chunk)));
+    dependencies.takeOpened(workflowId) ?? (await persisted(() => openTraced(pool, workflowId, processId)));
   if (opened === undefined) return summarized();
 
   await failpoint('after-load');
@@ -105,6 +106,19 @@ async function attemptNow(
     await forgiveRun(pool, batch).catch(() => undefined);
     throw error;
   }
+}
+
+/** Opens the batch and loads its first rows, as whoever claimed them elsewhere, or before, did not for this attempt. */
+async function openTraced(
+  pool: Pool,
+  workflowId: string,
+  processId: string,
+): Promise<OpenedRows | undefined> {
+  const askedAt = performance.now();
+  const opened = await openBatch(pool, workflowId, processId, chunk);
+  if (opened !== undefined)
+    traceClaim({ lane: opened.batch.lane, by: 'load', rows: opened.rows, more: 0, askedAt });
+  return opened;
 }
 
 /** A worker that is to stop waits for nothing: what is not due then is the next one's. */

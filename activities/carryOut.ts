@@ -4,6 +4,7 @@ import { isOfServer } from '../src/storage/errors.ts';
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
+import { withSenders } from './senders.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface SentCommand<Action extends string = ResolutionAction> {
@@ -30,7 +31,7 @@ export async function carryOut<Action extends AnyAction>(
   const workflowId = workflowIdHere();
   return heartbeating(async () => {
     const answers: ResolutionAnswer[] = [];
-    for (const { command, via } of commands) {
+    for (const { command, via } of await withSenders(commands, dependencies.log)) {
       answers.push(await carryOutOne(dependencies, workflowId, command, via, write));
     }
     return answers;
@@ -66,9 +67,11 @@ async function carryOutOne<Action extends AnyAction>(
 
 /** Noted as any other refusal, without what made it fail. */
 function refusalOf<Action extends AnyAction>(
-  { action, actor, reason, commandId }: ParsedCommand<Action>,
+  { action, actor, reason, commandId, sender }: ParsedCommand<Action>,
   malformed: string,
 ): ParsedCommand<Action> {
-  const known = Object.entries({ actor, reason, commandId }).filter(([, value]) => value !== undefined);
+  const known = Object.entries({ actor, reason, commandId, sender }).filter(
+    ([, value]) => value !== undefined,
+  );
   return { action, ...Object.fromEntries(known), malformed };
 }

@@ -13,6 +13,7 @@ import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { lookAtDestination, probeDestination } from './probe.ts';
+import { withSenders } from './senders.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface DestinationCommands {
@@ -39,7 +40,8 @@ export async function commandDestination(
 ): Promise<DestinationAnswer[]> {
   return heartbeating(async () => {
     const answers: DestinationAnswer[] = [];
-    for (const each of commands) answers.push(await carryOut(dependencies, name, each));
+    for (const each of await withSenders(commands, dependencies.log))
+      answers.push(await carryOut(dependencies, name, each));
     return answers;
   });
 }

@@ -2,9 +2,14 @@ import { KeyChains } from '../src/core/keyChains.ts';
 import { isJsonType } from '../src/core/mediaType.ts';
 import { retryDecision } from '../src/core/retry.ts';
 import { waitsForProof, type FailedOutcome } from '../src/core/circuit.ts';
-import type { OutgoingMessage } from '../src/core/outcome.ts';
+import type { OutgoingMessage, SendOutcome } from '../src/core/outcome.ts';
+import { openPayload } from '../src/encryption/cipher.ts';
+import { isEncrypted } from '../src/encryption/envelope.ts';
+import type { KeyProvider } from '../src/encryption/keys.ts';
+import { isOutboxError } from '../src/errors.ts';
 import { failpoint } from '../src/failpoints.ts';
 import type { DeliveryRow, FailureRow, LateSuccessRow, OpenedBatch } from '../src/storage/attempts.ts';
+import { attemptSpan } from '../src/tracing/attempt.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { isoTime } from '../src/core/isoTime.ts';
 import { asError } from './asError.ts';
@@ -153,20 +158,27 @@ export function deliverSafely(
 }
 
 async function deliverRow(
-  { random, telemetry, outcomes }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   row: DeliveryRow,
   reachable: Reachable | undefined,
   signal: AbortSignal,
 ): Promise<RowOutcome> {
+  const { random, telemetry, outcomes } = dependencies;
   if (reachable === undefined)
     return {
       failure: unsendable(row, 'destination-removed', `There is no destination ${row.destination} any more`),
     };
   if (row.type === null)
     return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
+  const isSecret = isEncrypted(row);
+  const body = isSecret ? await decrypted(row, row.type, dependencies.keys) : row;
+  if ('failure' in body) return body;
   telemetry.sending();
-  const message = messageOf(row, row.type, reachable.config);
-  const outcome = await reachable.sender.send(message, signal);
+  const headers = headersOf(row);
+  const span = attemptSpan(row, headers, reachable.config);
+  const message = messageOf(body, row.type, reachable.config, span?.headers ?? headers);
+  const send = (): Promise<SendOutcome> => reachable.sender.send(message, signal);
+  const outcome = await (span === null ? send() : span.send(send));
   const held = failpoint('after-send');
   if (held !== undefined) await held;
   telemetry.sent(row.destination, outcome.kind, outcome.kind === 'aborted' ? null : outcome.durationMs);
@@ -180,11 +192,18 @@ async function deliverRow(
   const written = {
     ...failureOf(row, outcome, reachable, random()),
     ...reachable.sender.describe?.(message),
+    // An answer may well repeat what was sent.
+    ...(isSecret ? { excerpt: null } : {}),
   };
   return { failure: noted(row, written, outcome) };
 }
 
-function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['config']): OutgoingMessage {
+function messageOf(
+  row: DeliveryRow,
+  type: string,
+  { ordering }: Reachable['config'],
+  headers: OutgoingMessage['headers'],
+): OutgoingMessage {
   return {
     eventId: row.eventId,
     destination: row.destination,
@@ -197,7 +216,7 @@ function messageOf(row: DeliveryRow, type: string, { ordering }: Reachable['conf
     subject: row.subject,
     contentType: row.contentType,
     payload: bodyOf(row),
-    headers: row.headers === '{}' ? noHeaders : (JSON.parse(row.headers) as Record<string, string>),
+    headers,
     ...(row.extracted === null ? {} : { extracted: row.extracted }),
     // Only CloudEvents asks for it.
     get createdAt() {
@@ -212,6 +231,10 @@ function bodyOf({ payload, payloadBytes, contentType }: DeliveryRow): string | U
   if (payloadBytes !== null) return payloadBytes;
   if (payload === null) throw new Error('it has no payload');
   return payload.startsWith('"') && !isJsonType(contentType) ? (JSON.parse(payload) as string) : payload;
+}
+
+function headersOf({ headers }: DeliveryRow): OutgoingMessage['headers'] {
+  return headers === '{}' ? noHeaders : (JSON.parse(headers) as Record<string, string>);
 }
 
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({});
@@ -252,15 +275,45 @@ function failureOf(
   };
 }
 
-function unsendable(row: DeliveryRow, errorClass: string, message: string): NotedFailure {
+/** With no key here, it waits, uncharged: another process may have it, or this one later. One that cannot be read is a person's. */
+async function decrypted(
+  row: DeliveryRow,
+  type: string,
+  keys: KeyProvider,
+): Promise<DeliveryRow | { readonly failure: NotedFailure }> {
+  try {
+    const { contentType, payload } = await openPayload(type, row.payload, keys);
+    const isText = typeof payload === 'string';
+    return { ...row, contentType, payload: isText ? payload : null, payloadBytes: isText ? null : payload };
+  } catch (error) {
+    const { message } = asError(error);
+    if (isOutboxError(error) && error.code === 'OUTBOX_PAYLOAD_UNREADABLE')
+      return { failure: unsendable(row, 'payload-unreadable', upperFirst(message)) };
+    const waits = { charged: false, park: null, delayMs: keyWaitMs(row.unreachable) };
+    return { failure: unsendable(row, 'key-missing', `${upperFirst(message)}: it waits`, waits) };
+  }
+}
+
+function keyWaitMs(before: number): number {
+  return Math.min(2_000 * 2 ** Math.min(before, 10), 60_000);
+}
+
+function upperFirst(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function unsendable(
+  row: DeliveryRow,
+  errorClass: string,
+  message: string,
+  { charged, park, delayMs }: Pick<FailureRow, 'charged' | 'park' | 'delayMs'> = atOnce,
+): NotedFailure {
   const failure = {
     seq: row.seq,
     eventId: row.eventId,
     destination: row.destination,
     tries: row.tries,
-    charged: true,
-    park: 'permanent',
-    delayMs: 0,
+    ...{ charged, park, delayMs },
     status: null,
     errorClass,
     message,
@@ -269,6 +322,8 @@ function unsendable(row: DeliveryRow, errorClass: string, message: string): Note
   };
   return noted(row, failure, null);
 }
+
+const atOnce = { charged: true, park: 'permanent', delayMs: 0 };
 
 function noted(
   { attempts, type, sinceFirstMs }: DeliveryRow,

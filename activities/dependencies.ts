@@ -1,6 +1,7 @@
 import type { Acknowledged } from './acknowledged.ts';
 import type { Pace } from '../src/core/askedToWait.ts';
 import type { DestinationConfig } from '../src/core/destination.ts';
+import type { KeyProvider } from '../src/encryption/keys.ts';
 import type { Sender } from '../src/core/outcome.ts';
 import type { Telemetry } from '../src/core/telemetry.ts';
 import type { Evidence } from './evidence.ts';
@@ -98,6 +99,8 @@ export interface ActivityDependencies {
   /** Told when rows of a lane left their first attempt, so that a relay in this process need not wait for its next poll. */
   readonly onProgress: (lane: string) => void;
   readonly telemetry: Telemetry;
+  /** Of encrypted payloads. */
+  readonly keys: KeyProvider;
   /** Where outcomes of single deliveries are told. */
   readonly outcomes: OutcomeLog;
 }

@@ -75,8 +75,13 @@ export async function judgeAttempt(
     (verdict.kind === 'wait' && row.park !== null);
   const change = changeBy(verdict, config, { tally, failures }, circuit.failedProbes, random());
   if (verdict.kind === 'wait') log.info({ destination: lane, ...change }, 'the destination asked for time');
-  else if (change !== null) log.warn({ destination: lane, ...change }, 'the destination is taken for sick');
+  else if (change !== null) log.warn({ destination: lane, ...change }, saidOf(change));
   return { own: charged.filter(isOwn), returned: failures.filter((each) => !isOwn(each)), change };
+}
+
+/** In the words of `status` and `destinations list`. */
+function saidOf(change: CircuitChange): string {
+  return 'pause' in change ? 'the destination is paused' : 'the circuit of the destination is open';
 }
 
 /** Others went through: what looked like a sign that the endpoint is gone is about this event, and no retry mends it. */

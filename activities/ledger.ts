@@ -75,7 +75,7 @@ export class Ledger {
     return this.failures.length === 0 && !this.fenced && this.#error === undefined;
   }
 
-  /** Rows with an outcome that may not be written yet. */
+  /** Rows with an outcome that is not written, nor on its way. */
   get unwritten(): string[] {
     const late = this.#late.map(({ seq }) => seq);
     return [...this.#acknowledged, ...late, ...this.failures.map(({ row }) => row.seq)];
@@ -154,6 +154,16 @@ export class Ledger {
     return !this.fenced;
   }
 
+  /**
+   * Does the work while nothing of this run is being written, and what is answered meanwhile waits in `unwritten`; not when fenced.
+   * For what concerns the rest of the batch: of a row whose acknowledgement is on its way neither list would know.
+   */
+  async exclusively(work: () => Promise<void>): Promise<void> {
+    const turn = this.#writing.then(() => (this.fenced || this.#error !== undefined ? undefined : work()));
+    this.#writing = turn.catch(() => undefined);
+    await turn;
+  }
+
   /** Answers false when fenced. */
   async record(failures: readonly NotedFailure[]): Promise<boolean> {
     if (failures.length === 0) return true;
@@ -192,7 +202,7 @@ export class Ledger {
       return this.#anyhow(rows.length, give([]));
     });
     if (summary === null) this.#fence();
-    else this.#tellFailures(rows);
+    else this.#tellFailures(rows, true);
     return summary;
   }
 
@@ -372,11 +382,12 @@ export class Ledger {
     return written;
   }
 
-  #tellFailures(failures: readonly FailureRow[]): void {
+  /** `returned`: they wait with their destination, for as long as it is held. */
+  #tellFailures(failures: readonly FailureRow[], returned = false): void {
     const { telemetry, outcomes } = this.#dependencies;
     for (const { destination, park } of failures)
       telemetry.settled(destination, park === null ? 'retried' : 'parked', 1);
-    outcomes.failed(workflowIdHere(), failures);
+    outcomes.failed(workflowIdHere(), failures, returned);
   }
 
   #fence(): void {

@@ -43,9 +43,9 @@ export class OutcomeLog {
     );
   }
 
-  /** Failures that were written. */
-  failed(workflowId: string, failures: readonly FailureRow[]): void {
-    for (const failure of failures) this.#failed(workflowId, failure);
+  /** Failures that were written. `returned`: when they are tried again their destination decides, not their own timetable. */
+  failed(workflowId: string, failures: readonly FailureRow[], returned = false): void {
+    for (const failure of failures) this.#failed(workflowId, failure, returned);
   }
 
   /** Says what is still to be said. */
@@ -53,11 +53,11 @@ export class OutcomeLog {
     for (const key of this.#windows.keys()) this.#end(key);
   }
 
-  #failed(workflowId: string, failure: FailureRow): void {
+  #failed(workflowId: string, failure: FailureRow, returned: boolean): void {
     const kind: Kind = failure.park === null ? 'retried' : 'parked';
     const key = `${kind} ${failure.destination}`;
     const window = this.#windows.get(key) ?? this.#open(key);
-    if (window.lines++ < linesEach) return this.#say(workflowId, failure);
+    if (window.lines++ < linesEach) return this.#say(workflowId, failure, returned);
     const { errorClass, eventId, park } = failure;
     const asClass = window.more.has(errorClass) || window.more.size < classesMax ? errorClass : 'others';
     const more = window.more.get(asClass);
@@ -85,7 +85,7 @@ export class OutcomeLog {
     }
   }
 
-  #say(workflowId: string, failure: FailureRow): void {
+  #say(workflowId: string, failure: FailureRow, returned: boolean): void {
     const { destination, eventId, tries, status, errorClass, message: error, durationMs } = failure;
     const about = {
       destination,
@@ -101,6 +101,11 @@ export class OutcomeLog {
       // Refused for good is about one event; out of attempts or of time is about a receiver that did not come back.
       const level = failure.park === 'permanent' ? 'warn' : 'error';
       this.#log[level]({ ...about, reason: failure.park }, 'parked: waits for a person');
+    } else if (returned) {
+      this.#log.warn(
+        about,
+        'goes back to its destination, uncharged: it is sent again when that takes events',
+      );
     } else {
       this.#log[failure.charged ? 'info' : 'warn'](
         { ...about, retryInMs: failure.delayMs },

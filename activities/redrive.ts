@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, getClient } from '@temporalio/activity';
 import type { ParsedCommand, PacedAction } from '../src/core/command.ts';
-import type { CheckedRedrive } from '../src/core/redrive.ts';
+import { checkRedrive, type CheckedRedrive } from '../src/core/redrive.ts';
 import { failpoint } from '../src/failpoints.ts';
+import { findDeadLetters } from '../src/storage/deadLetters.ts';
 import { mayBeAboutRow } from '../src/storage/errors.ts';
 import {
   advanceRedrive,
@@ -21,12 +22,16 @@ import {
 import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
+import { starterHere, withSenders } from './senders.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
-/** A request to be frozen, or the number of one that was. */
+/** A request to be frozen, or a letter whose like are meant, or the number of one that was. */
 export type OpenedBy =
+  | { readonly like: number; readonly requestId: string }
   | { readonly request: CheckedRedrive; readonly actor: string | null; readonly requestId: string }
   | { readonly id: number };
+
+type Frozen = Extract<OpenedBy, { request: unknown }>;
 
 export interface OpenedRedrive {
   readonly redrive: Redrive;
@@ -60,14 +65,29 @@ const silentMs = 5 * 60_000;
 
 /** Freezes what a request means, once for each workflow, or finds what was frozen. */
 export async function openRedrive({ pool }: ActivityDependencies, by: OpenedBy): Promise<OpenedRedrive> {
-  const id = 'id' in by ? by.id : await heartbeating(() => freeze(pool, by));
+  const id = 'id' in by ? by.id : await heartbeating(async () => freeze(pool, await requested(pool, by)));
   return { redrive: await found(pool, id), letters: await firstLetters(pool, id, lettersShown) };
+}
+
+/** Everything open that failed as this letter did: of its destination and cause. */
+async function requested(
+  pool: ActivityDependencies['pool'],
+  by: Exclude<OpenedBy, { id: number }>,
+): Promise<Frozen> {
+  if ('request' in by) return by;
+  const [letter] = await findDeadLetters(pool, [by.like]);
+  if (letter === undefined) refuse(`there is no dead letter ${by.like}`);
+  const { destination, cause } = letter;
+  if (cause === null) refuse(`nothing is known of the cause of dead letter ${by.like}`);
+  const request = checkRedrive({ destination, cause }, Date.now());
+  if ('problem' in request) refuse(request.problem);
+  return { request, actor: null, requestId: by.requestId };
 }
 
 /** What a person asked for may be wrong in ways that only PostgreSQL knows: no such destination, no jsonpath. */
 async function freeze(
   pool: ActivityDependencies['pool'],
-  { request, actor, requestId }: Extract<OpenedBy, { request: unknown }>,
+  { request, actor, requestId }: Frozen,
 ): Promise<number> {
   try {
     return await freezeRedrive(pool, request, actor, requestId);
@@ -99,11 +119,12 @@ export async function startRedrive(
       events: standing.total,
       redrive: standing,
     };
+  const sender = await starterHere(log);
   const command = {
     action: 'start',
     ...(actor === null ? {} : { actor }),
     ...(reason === null ? {} : { reason }),
-    ...{ commandId, workflowId },
+    ...{ commandId, workflowId, ...(sender === null ? {} : { sender }) },
   };
   const answer = await commandRedrive(pool, id, command, 'workflow');
   log.info({ redrive: id, actor, ...answer }, 'redrive started');
@@ -150,7 +171,7 @@ export async function commandRedrives(
 ): Promise<ResolutionAnswer[]> {
   return heartbeating(async () => {
     const answers: ResolutionAnswer[] = [];
-    for (const { command, via } of commands) {
+    for (const { command, via } of await withSenders(commands, log)) {
       const answer = await commandRedrive(pool, id, command, via);
       log.info(
         { redrive: id, action: command.action, actor: command.actor, via, ...answer },
@@ -192,12 +213,17 @@ async function wake(workflowId: string): Promise<void> {
     .catch(() => undefined);
 }
 
-/** Part of housekeeping: redrives whose workflow somebody ended let their letters go, and what they did not tell is told. */
+/** Part of housekeeping: redrives whose workflow somebody ended let their letters go, and what was not told is told. */
 export async function tidyRedrives(dependencies: ActivityDependencies): Promise<void> {
   const { pool, log } = dependencies;
   for (const { id, workflowId } of await silentRedrives(pool, silentMs)) {
     const status = await statusOf(workflowId);
-    if (status === 'RUNNING' || status === null) continue;
+    if (status === null) continue;
+    if (status === 'RUNNING') {
+      // It may wait as a paused one does: resumed while Temporal did not answer, nobody told it.
+      await wake(workflowId);
+      continue;
+    }
     await stopRedrive(pool, id, `its workflow is gone (${status.toLowerCase()})`);
     log.warn({ redrive: id, workflowId, status }, 'redrive stopped: its workflow is gone');
   }

@@ -57,10 +57,11 @@ export class Supply {
    */
   async returnRest(underWay: ReadonlySet<string>): Promise<void> {
     const { pool, onReturned } = this.#dependencies;
-    if (!(await this.#ledger.writeAcknowledged())) return;
-    const begun = [...underWay, ...this.#ledger.unwritten];
-    const given = await persist(() => giveBack(pool, this.#batch, begun), this.#limits);
-    if (given !== null && given > 0) onReturned(this.#batch.lane);
+    await this.#ledger.exclusively(async () => {
+      const begun = [...underWay, ...this.#ledger.unwritten];
+      const given = await persist(() => giveBack(pool, this.#batch, begun), this.#limits);
+      if (given !== null && given > 0) onReturned(this.#batch.lane);
+    });
   }
 
   end(): void {

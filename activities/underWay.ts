@@ -1,3 +1,5 @@
+import { unlessAborted } from '../src/core/unlessAborted.ts';
+
 /**
  * Executions of this process by workflow. One that still holds outcomes goes on after its activity's time limit, until they are
  * written; the next execution of its batch waits for it, as opening the batch would fence it and send its rows again.
@@ -7,8 +9,14 @@ export class UnderWay {
 
   /** Does the work after what is under way for the same workflow. Rejects when `signal` aborts before its turn. */
   async inTurn<T>(workflowId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    for (let earlier = this.#earlier(workflowId); earlier !== undefined; earlier = this.#earlier(workflowId))
-      await unless(signal, earlier);
+    for (
+      let earlier = this.#earlier(workflowId);
+      earlier !== undefined;
+      earlier = this.#earlier(workflowId)
+    ) {
+      await unlessAborted(earlier, signal);
+      signal.throwIfAborted();
+    }
     const own = work();
     const ended = own.then(
       () => undefined,
@@ -25,17 +33,4 @@ export class UnderWay {
   #earlier(workflowId: string): Promise<unknown> | undefined {
     return this.#byWorkflow.get(workflowId);
   }
-}
-
-async function unless(signal: AbortSignal, promise: Promise<unknown>): Promise<void> {
-  signal.throwIfAborted();
-  let stop: () => void = () => undefined;
-  const aborted = new Promise<void>((resolve) => (stop = resolve));
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-  signal.throwIfAborted();
 }

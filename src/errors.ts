@@ -74,6 +74,15 @@ export const errorCatalogue = {
     when: 'a secret that a destination or receiver needs is not in the environment, or unusable',
     exitCode: 2,
   },
+  OUTBOX_KEY_MISSING: {
+    when: 'a payload is encrypted, or to be encrypted, with a key that this process does not have',
+    exitCode: 2,
+  },
+  OUTBOX_KEY_INVALID: { when: 'a key of encryption, or its id, is not what one has to be', exitCode: 2 },
+  OUTBOX_PAYLOAD_UNREADABLE: {
+    when: 'an encrypted payload was changed, or its key is another one of that name',
+    exitCode: 1,
+  },
   OUTBOX_VARIABLE_CLOSED: {
     when: 'a configuration names an environment variable that is not meant for it',
     exitCode: 2,
@@ -144,6 +153,14 @@ export const errorCatalogue = {
   OUTBOX_REDRIVE_INVALID: {
     when: 'a redrive is asked for in a way that cannot be: no filter, an unknown field, a patch that is none',
     exitCode: 2,
+  },
+  OUTBOX_RESOLUTION_DENIED: {
+    when: '`resolutions` of outbox.yaml does not let whoever asks resolve what is parked there in this way',
+    exitCode: 1,
+  },
+  OUTBOX_SECOND_PERSON_NEEDED: {
+    when: '`resolutions.twoPersons` of outbox.yaml asks for two persons who are proved, and fewer have said so',
+    exitCode: 1,
   },
   OUTBOX_COMMAND_REFUSED: { when: 'a resolution was refused; the message says why', exitCode: 1 },
 } as const satisfies Record<string, { when: string; exitCode: 1 | 2 | 3 }>;

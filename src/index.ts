@@ -8,6 +8,7 @@ import type { OutboxWorker, OutboxWorkerOptions } from './worker/worker.ts';
 
 export * from './producer.ts';
 export type { CheckBackHandler, CheckBackHandlers } from './worker/checkBacks.ts';
+export { eventSchemas } from './config/eventSchemas.ts';
 export { loadConfig, parseConfig, type LoadedConfig, type ParsedConfig } from './config/load.ts';
 export * from './redrive/index.ts';
 export type * from './core/destination.ts';

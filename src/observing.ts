@@ -4,9 +4,10 @@ import type { ListenAddress } from './core/listen.ts';
 import type { Check } from './health/checks.ts';
 import { healthRoutes, type HealthLooks } from './health/group.ts';
 import type { RouteGroup } from './http/server.ts';
-import type { Scraped } from './metrics/families.ts';
-import { metricsRoutes } from './metrics/group.ts';
+import { familiesOf, type Scraped } from './metrics/families.ts';
+import { metricsRoutes, type Read } from './metrics/group.ts';
 import { Latest } from './metrics/latest.ts';
+import { meterFamilies } from './metrics/meter.ts';
 import { watchStandings } from './metrics/standing.ts';
 import type { ApiTally, Tally } from './metrics/tally.ts';
 import type { Relay } from './relay/relay.ts';
@@ -39,8 +40,16 @@ export interface Observed {
 }
 
 export interface Observing {
-  readonly group: RouteGroup;
+  /** What is served; null where nothing is, and figures go to OpenTelemetry alone. */
+  readonly group: RouteGroup | null;
   close(): Promise<void>;
+}
+
+/** What delivers for one database, as seen from beside it. */
+export interface Watched {
+  readonly scrape: () => Promise<Scraped>;
+  readonly looks: HealthLooks;
+  readonly close: () => Promise<void>;
 }
 
 const temporalDeadlineMs = 2_000;
@@ -48,28 +57,52 @@ const temporalDeadlineMs = 2_000;
 const hangsAfterMs = 180_000;
 
 /** Connections of its own, two at most: a pool that is used up must not make a process look dead. */
-export function observe(observed: Observed, listen: ListenAddress): Observing {
+export function watch(observed: Observed): Watched {
   const pool = connect(observed.databaseUrl, {
     applicationName: 'temporal-outbox watching',
     max: 2,
     patienceMs: { connect: 2_500, answer: 10_000 },
   });
+  return { scrape: scraperOf(observed, pool), looks: looksOf(observed, pool), close: () => pool.end() };
+}
+
+export function observe(observed: Observed, listen: ListenAddress | null): Observing {
+  const { scrape, looks, close } = watch(observed);
+  const read = async () => {
+    const scraped = await scrape();
+    return { families: familiesOf(scraped), cutOff: scraped.cutOff };
+  };
+  return serveObserved(read, looks, listen, close);
+}
+
+/** `/metrics`, `/healthz` and `/readyz` over what is given; `close` is called with the rest. */
+export function serveObserved(
+  read: () => Promise<Read>,
+  looks: HealthLooks,
+  listen: ListenAddress | null,
+  close: () => Promise<void>,
+): Observing {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const scrape = scraperOf(observed, pool);
-  const health = healthRoutes(looksOf(observed, pool, () => delayOf(delay)));
+  const eventLoop = (): Check => ({
+    ok: true,
+    says: `late by ${delayOf(delay)} ms at the 99th percentile`,
+  });
+  const health = healthRoutes({ ...looks, alive: { eventLoop, ...looks.alive } });
+  const metered = meterFamilies(async () => (await read()).families);
   return {
-    group: {
+    group: listen && {
       name: 'metrics',
       listen,
       register: (app) => {
-        metricsRoutes(scrape)(app);
+        metricsRoutes(read)(app);
         health(app);
       },
     },
     close: async () => {
+      metered?.stop();
       delay.disable();
-      await pool.end();
+      await close();
     },
   };
 }
@@ -118,7 +151,6 @@ function scraperOf(
 function looksOf(
   { databaseUrl, temporal, visibility, relay, worker, redact }: Observed,
   pool: Pool,
-  delayMs: () => number,
 ): HealthLooks {
   const workerCheck = (): Check => {
     const state = worker?.state() ?? '';
@@ -129,7 +161,6 @@ function looksOf(
   return {
     inWords: (error) => inWords(error, databaseUrl, redact),
     alive: {
-      eventLoop: () => ({ ok: true, says: `late by ${delayMs()} ms at the 99th percentile` }),
       ...(worker === undefined
         ? {}
         : { worker: () => (worker.state() === 'FAILED' ? workerCheck() : { ok: true }) }),

@@ -10,6 +10,8 @@ export {
   type TypedEvent,
 } from './produce/defineEvents.ts';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './produce/standardSchema.ts';
+export { encryptEvent } from './encryption/event.ts';
+export { encryptionKeys, type EncryptionKeys, type KeyProvider } from './encryption/keys.ts';
 export type { SqlAnswer, SqlClient } from './produce/client.ts';
 export type { EventFields, EventPayload, NewEvent } from './produce/event.ts';
 export type { JsonPayload } from './produce/payload.ts';

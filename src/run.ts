@@ -1,5 +1,6 @@
 import type { Log } from '../activities/index.ts';
 import { parseListen, type ListenAddress } from './core/listen.ts';
+import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
 import { OutboxError } from './errors.ts';
 import { configuredApi } from './http/apiConfig.ts';
@@ -10,6 +11,7 @@ import { createRelay, type Relay } from './relay/relay.ts';
 import { repeat, type Repeated } from './relay/repeat.ts';
 import { dashboardAt, dashboardConnections, dashboardPatienceMs } from './dashboard/config.ts';
 import { recordFlow } from './metrics/flow.ts';
+import type { Watched } from './observing.ts';
 import { serveHttp } from './serving.ts';
 import { readDashboardConfig, readMetricsListen, readSettings } from './storage/configuration.ts';
 import { connect, type Pool } from './storage/connect.ts';
@@ -27,6 +29,7 @@ import {
 } from './temporal/namespace.ts';
 import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
 import type { DestinationType } from './destination/type.ts';
+import type { KeyProvider } from './encryption/keys.ts';
 import { Visibility } from './temporal/visibility.ts';
 import type { CheckBackHandlers } from './worker/checkBacks.ts';
 import { Handover } from './worker/handover.ts';
@@ -36,7 +39,8 @@ import { createWorker, type OutboxWorker, type OutboxWorkerOptions } from './wor
 export interface RunOptions {
   readonly databaseUrl: string;
   readonly temporal?: TemporalSettings;
-  readonly log: Log;
+  /** Default: JSON lines on stdout, from `info` on; a line for people where that is a terminal. */
+  readonly log?: Log;
   /** Which halves run in this process. Default both: only then are workflows started eagerly. */
   readonly roles?: { readonly relay: boolean; readonly worker: boolean };
   readonly env?: Environment;
@@ -49,6 +53,8 @@ export interface RunOptions {
   readonly checkBacks?: CheckBackHandlers;
   /** As in {@link OutboxWorkerOptions}. */
   readonly destinationTypes?: readonly DestinationType[];
+  /** As in {@link OutboxWorkerOptions}; the dashboard decrypts by it, too. */
+  readonly encryption?: KeyProvider;
   /** Where the HTTP API is served; null for nowhere. Default: `api.listen` of the configuration, nowhere without a section `api`. */
   readonly apiListen?: ListenAddress | null;
   /** Where the dashboard is served; null for nowhere. Default: `dashboard.listen` of the configuration, nowhere without a section `dashboard`. */
@@ -58,6 +64,8 @@ export interface RunOptions {
   readonly shutdownGraceMs?: number;
   /** Where /metrics, /healthz and /readyz are served; null for nowhere. Default: `metrics.listen` of the configuration. */
   readonly metricsListen?: ListenAddress | null;
+  /** Nothing is served over HTTP here; whoever serves for several databases gets to see this one. */
+  readonly watchedBy?: (watched: Watched) => void;
 }
 
 export interface Running {
@@ -73,7 +81,8 @@ export interface Running {
  * Starts relay and worker.
  * @throws OutboxError when the schema, PostgreSQL or Temporal is not as needed; nothing is left running then
  */
-export async function run(options: RunOptions): Promise<Running> {
+export async function run(given: RunOptions): Promise<Running> {
+  const options = { ...given, log: given.log ?? (await ownLog()) };
   const { log, roles = bothRoles } = options;
   const pool = connect(options.databaseUrl, {
     applicationName: 'temporal-outbox',
@@ -94,6 +103,15 @@ export async function run(options: RunOptions): Promise<Running> {
   }
 }
 
+/** Loaded by who brings none. */
+async function ownLog(): Promise<Log> {
+  const { createLog } = await import('./cli/log.ts');
+  return createLog(process.stdout);
+}
+
+/** As given, with a log. */
+type LoggedOptions = RunOptions & Required<Pick<RunOptions, 'log'>>;
+
 const bothRoles = { relay: true, worker: true };
 
 interface Base {
@@ -106,7 +124,7 @@ interface Base {
   readonly telemetry: Tally;
 }
 
-async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: RunOptions): Promise<Base> {
+async function prepare(pool: Pool, temporal: Temporal, { adopt, log }: LoggedOptions): Promise<Base> {
   const settings = await readSettings(pool);
   if (!(await bindHome(pool)))
     throw restoredDatabase('it lives in another server or under another number than before');
@@ -168,7 +186,7 @@ function verifierOf({ pool, temporal, name }: Base, log: Log): () => Promise<voi
 
 async function assemble(
   base: Base,
-  options: RunOptions,
+  options: LoggedOptions,
   roles: { readonly relay: boolean; readonly worker: boolean },
 ): Promise<Running> {
   let relay: Relay | undefined;
@@ -217,7 +235,7 @@ async function assemble(
 
 async function serve(
   base: Base,
-  options: RunOptions,
+  options: LoggedOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
 ): Promise<HttpServers> {
@@ -228,11 +246,18 @@ async function serve(
     env = process.env,
     metricsListen,
     apiListen,
+    watchedBy,
   } = options;
-  const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
-  const api = await configuredApi(base.pool, apiListen, env);
   const { temporal, visibility } = base;
   const observed = { databaseUrl, temporal, visibility, tally: base.telemetry, relay, worker };
+  if (watchedBy !== undefined) {
+    const { watch } = await import('./observing.ts');
+    const watched = watch({ ...observed, apiTally: undefined, redact: redactorFor(env) });
+    watchedBy(watched);
+    return { endpoints: {}, close: () => watched.close() };
+  }
+  const listen = metricsListen === undefined ? await configuredListen(base.pool) : metricsListen;
+  const api = await configuredApi(base.pool, apiListen, env);
   const openApiPool = (): Pool =>
     connect(apiDatabaseUrl, {
       applicationName: 'temporal-outbox-api',
@@ -245,6 +270,7 @@ async function serve(
       ? undefined
       : {
           config,
+          encryption: options.encryption,
           openPool: () =>
             connect(options.dashboardDatabaseUrl ?? databaseUrl, {
               applicationName: 'temporal-outbox-dashboard',
@@ -265,7 +291,7 @@ async function configuredListen(pool: Pool): Promise<ListenAddress | null> {
 /** One line that tells a reader of logs what began here. */
 function sayWhatRuns(
   { name, revision, temporal }: Base,
-  { databaseUrl, log, roles = bothRoles }: RunOptions,
+  { databaseUrl, log, roles = bothRoles }: LoggedOptions,
   relay: Relay | undefined,
   worker: OutboxWorker | undefined,
   endpoints: HttpServers['endpoints'],
@@ -306,7 +332,7 @@ async function keepSchedule({ temporal, name }: Base, log: Log): Promise<Repeate
 
 function startWorker(
   base: Base,
-  { log, env, checkBacks, destinationTypes, shutdownGraceMs }: RunOptions,
+  { log, env, checkBacks, destinationTypes, encryption, shutdownGraceMs }: LoggedOptions,
   handover: Handover,
   told: Pick<OutboxWorkerOptions, 'onProgress' | 'onReturned'>,
 ): Promise<OutboxWorker> {
@@ -318,13 +344,14 @@ function startWorker(
     ...(env === undefined ? {} : { env }),
     ...(checkBacks === undefined ? {} : { checkBacks }),
     ...(destinationTypes === undefined ? {} : { destinationTypes }),
+    ...(encryption === undefined ? {} : { encryption }),
     ...(shutdownGraceMs === undefined ? {} : { shutdownGraceMs }),
   });
 }
 
 function startRelay(
   base: Base,
-  { log, pollMs }: RunOptions,
+  { log, pollMs }: LoggedOptions,
   worker: OutboxWorker | undefined,
   handover: Handover | undefined,
 ): Promise<Relay> {

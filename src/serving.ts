@@ -5,12 +5,14 @@ import type { DashboardConfig } from './core/dashboard.ts';
 import { formatListen, type ListenAddress } from './core/listen.ts';
 import { redactorFor } from './core/redact.ts';
 import type { Environment } from './core/secrets.ts';
+import type { KeyProvider } from './encryption/keys.ts';
 import type { HttpServers, RouteGroup } from './http/server.ts';
 import { OutboxError } from './errors.ts';
 import { ApiTally } from './metrics/tally.ts';
 import type { Observed, Observing } from './observing.ts';
 import type { Pool } from './storage/connect.ts';
 import type { Temporal } from './temporal/connect.ts';
+import { openTelemetry } from './tracing/openTelemetry.ts';
 
 export interface ServingOptions {
   /** The API's own pool; opened where it is served, and closed with it. */
@@ -33,6 +35,8 @@ export interface DashboardServed {
   /** Connects when a command is first sent. */
   readonly temporal: () => Promise<Temporal>;
   readonly namespace: string;
+  /** Absent: `encryption` of the configuration. */
+  readonly encryption?: KeyProvider | undefined;
 }
 
 /**
@@ -47,10 +51,10 @@ export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
   let apiPool: Pool | undefined;
   let dashboardPool: Pool | undefined;
   try {
-    if (metricsListen !== null) {
+    if (metricsListen !== null || openTelemetry('metrics') !== null) {
       const { observe } = await import('./observing.ts');
       observing = observe({ ...options.observed, apiTally, redact: redactorFor(env) }, metricsListen);
-      groups.push(observing.group);
+      if (observing.group !== null) groups.push(observing.group);
     }
     if (api !== null) {
       const { apiGroup } = await import('./http/api.ts');
@@ -65,7 +69,7 @@ export async function serveHttp(options: ServingOptions): Promise<HttpServers> {
       dashboardPool = options.dashboard.openPool();
       groups.push(await openDashboard({ ...options.dashboard, pool: dashboardPool, log, env }));
     }
-    if (groups.length === 0) return { endpoints: {}, close: async () => undefined };
+    if (groups.length === 0) return { endpoints: {}, close: async () => observing?.close() };
     const { startHttp } = await import('./http/server.ts');
     const http = await startHttp(groups);
     return {

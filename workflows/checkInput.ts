@@ -44,9 +44,8 @@ export const timeoutField = [
   (value: unknown) => typeof value === 'number' && value > 0 && value < 2 ** 31,
 ] as const;
 
-/** What continue-as-new hands on, and the flag that every workflow of ours has. */
-export const commonFields = {
-  searchAttributes: ['true or false', (value: unknown) => typeof value === 'boolean'],
+/** What continue-as-new hands on. */
+const carriedFields = {
   signalsBefore: ['a whole number, or nothing', optional((value) => Number.isSafeInteger(value))],
   linesBefore: ['lines of commands, or nothing', optional(listOf(isLine))],
   carriedOver: [
@@ -54,6 +53,19 @@ export const commonFields = {
     optional(listOf((value) => isObject(value) && isText(value['action']))),
   ],
 } as const;
+
+/** That, and the flag that every workflow of ours has which we start ourselves. */
+export const commonFields = {
+  searchAttributes: ['true or false', (value: unknown) => typeof value === 'boolean'],
+  ...carriedFields,
+} as const;
+
+/** Why what continue-as-new hands on cannot be that; null when it can. */
+export function carriedProblem(given: Readonly<Record<string, unknown>>): string | null {
+  for (const [field, [expected, check]] of Object.entries(carriedFields))
+    if (!check(given[field])) return `${field}: ${expected}`;
+  return null;
+}
 
 function listOf(check: Check): Check {
   return (value) => Array.isArray(value) && value.every(check);

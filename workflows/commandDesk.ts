@@ -59,6 +59,8 @@ export class CommandDesk<Action extends string, Command extends ParsedCommand<Ac
   signals: number;
   readonly #counter: Counter<Action, Command>;
   readonly #queue: Waiting<Command>[] = [];
+  /** Signals of each name that this run received: its history has them in the same order. */
+  readonly #received = new Map<Action, number>();
 
   constructor(
     counter: Counter<Action, Command>,
@@ -157,9 +159,12 @@ export class CommandDesk<Action extends string, Command extends ParsedCommand<Ac
    */
   #queueSignal(action: Action, input: unknown): void {
     this.signals++;
+    const nth = (this.#received.get(action) ?? 0) + 1;
+    this.#received.set(action, nth);
     const command = this.#counter.parse(action, input);
-    const commandId = command.commandId ?? `${workflowInfo().firstExecutionRunId}#${this.signals}`;
-    this.#push({ command: { ...command, commandId }, via: 'signal' });
+    const { firstExecutionRunId, runId } = workflowInfo();
+    const commandId = command.commandId ?? `${firstExecutionRunId}#${this.signals}`;
+    this.#push({ command: { ...command, commandId, origin: { runId, nth } }, via: 'signal' });
   }
 
   #queueUpdate(action: Action, input: unknown): Promise<ResolutionAnswer> {

@@ -55,7 +55,7 @@ export interface CommandLine<Action extends string = ResolutionAction> {
   readonly at: string;
   readonly action: Action;
   readonly actor: string | null;
-  readonly outcome: 'done' | 'refused';
+  readonly outcome: ResolutionAnswer['outcome'];
   readonly message: string;
 }
 

@@ -182,7 +182,9 @@ async function reached(at: number | null, interrupted: () => boolean): Promise<b
 }
 
 async function show({ desk, input }: Page, summary: BatchSummary): Promise<void> {
-  showOnPage(summary, desk.lines, workflowInfo().workflowId);
+  const { namespace, taskQueue, workflowId } = workflowInfo();
+  const { searchAttributes } = input;
+  showOnPage(summary, desk.lines, { namespace, taskQueue, workflowId, searchAttributes });
   if (!input.searchAttributes) return;
   const state = summary.parked > 0 ? 'parked' : summary.retrying > 0 ? 'retrying' : 'delivering';
   const current = workflowInfo().typedSearchAttributes.get(outboxState);

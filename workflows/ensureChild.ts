@@ -8,7 +8,10 @@ import {
 import { recheckSignal } from './contract.ts';
 
 /** What the caller decides of a child. */
-export type ChildOptions<Input> = Pick<ChildWorkflowOptions, 'staticSummary' | 'typedSearchAttributes'> & {
+export type ChildOptions<Input> = Pick<
+  ChildWorkflowOptions,
+  'staticSummary' | 'staticDetails' | 'typedSearchAttributes'
+> & {
   readonly workflowId: string;
   readonly args: [Input];
 };

@@ -3,14 +3,26 @@ import { markdownText as plain } from '../src/core/markdown.ts';
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { BatchSummary, HeldDelivery } from '../activities/index.ts';
 import type { CommandLine } from './contract.ts';
+import { whereToGo, type Place } from './whereToGo.ts';
 
 /**
  * The Markdown a person reads on the workflow's page in the Temporal UI: what failed, how often, what to send. Status and class
  * only: a receiver's answer may hold personal data, which must not enter a history.
  */
-export function showOnPage(summary: BatchSummary, lines: readonly CommandLine[], workflowId: string): void {
+export function showOnPage(
+  summary: BatchSummary,
+  lines: readonly CommandLine[],
+  place: Place & { readonly workflowId: string },
+): void {
   setCurrentDetails(
-    [heading(summary), deliveries(summary), whatToSend(summary), commandLog(lines), cli(summary, workflowId)]
+    [
+      heading(summary),
+      deliveries(summary),
+      whatToSend(summary),
+      whereToGo(summary, place),
+      commandLog(lines),
+      cli(summary, place.workflowId),
+    ]
       .filter(Boolean)
       .join('\n\n'),
   );

@@ -10,10 +10,11 @@ import {
 } from '@temporalio/workflow';
 import type { Activities, OpenedBy, Redrive, RedriveLetter } from '../activities/index.ts';
 import { parseCommand, type PacedAction } from '../src/core/command.ts';
+import { likeLetterOf } from '../src/core/ids.ts';
 import { checkRedrive } from '../src/core/redrive.ts';
-import { commonFields } from './checkInput.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { recheckSignal, redriveStateQuery, type RedriveInput, type RedriveOutcome } from './contract.ts';
+import { pacedStart } from './pacedInput.ts';
 import { showRedrive, startLink } from './redrivePage.ts';
 
 type Desk = CommandDesk<PacedAction, ReturnType<typeof parseCommand<PacedAction>>>;
@@ -40,6 +41,8 @@ interface Page {
   readonly desk: Desk;
   redrive: Redrive;
   readonly letters: readonly RedriveLetter[];
+  /** Whether the input is the redrive's number, which the start page then takes over. */
+  readonly isNumbered: boolean;
   recheck: boolean;
 }
 
@@ -49,10 +52,19 @@ interface Page {
  *
  * A preview ends at once, so that nothing waits for whoever forgets it: its last run has `{"redrive": <number>}` as input, which the Temporal
  * UI's start page takes over from it, and a run that a person starts with that is the start.
+ *
+ * Without any input its id may say what is meant, `redrive/like/<dead letter>`: the start page fills in ids, and no inputs.
  */
-export async function redrive(input: RedriveInput): Promise<RedriveOutcome> {
-  const { redrive: opened, letters } = await openRedrive(openedBy(input)).catch(sayWhy);
-  const page: Page = { desk: openDesk(input, opened.id), redrive: opened, letters, recheck: false };
+export async function redrive(asked?: RedriveInput): Promise<RedriveOutcome> {
+  const { redrive: opened, letters } = await openRedrive(openedBy(asked)).catch(sayWhy);
+  const input: RedriveInput = asked ?? {};
+  const page: Page = {
+    desk: openDesk(input, opened.id),
+    redrive: opened,
+    letters,
+    isNumbered: 'redrive' in input,
+    recheck: false,
+  };
   setHandler(redriveStateQuery, () => ({ redrive: page.redrive, commands: page.desk.lines }), {
     description: 'How far the redrive is, and the commands so far',
   });
@@ -74,27 +86,28 @@ export async function redrive(input: RedriveInput): Promise<RedriveOutcome> {
 }
 
 function openedBy(input: unknown): OpenedBy {
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
-    refuse('expected one JSON object, such as {"destination": "billing", "status": 422}');
-  const given = input as Record<string, unknown>;
-  const { actor = null, redrive: id } = given;
+  const { firstExecutionRunId: requestId, workflowId } = workflowInfo();
+  const like = input === undefined ? likeLetterOf(workflowId) : null;
+  if (like !== null) return { like, requestId };
+  const given = pacedStart<number>(input, {
+    name: 'redrive',
+    expected: 'the number of a redrive that was previewed',
+    check: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+    example: '{"destination": "billing", "status": 422}',
+  });
+  if (typeof given === 'string') refuse(given);
+  const { actor = null } = input as { readonly actor?: unknown };
   if (actor !== null && (typeof actor !== 'string' || actor.length > 200))
     refuse('"actor" is a text of at most 200 characters');
-  const { searchAttributes: _none, ...carried } = commonFields;
-  for (const [field, [expected, check]] of Object.entries(carried))
-    if (!check(given[field])) refuse(`${field}: ${expected}`);
-  if (id !== undefined)
-    return Number.isSafeInteger(id) && (id as number) > 0
-      ? { id: id as number }
-      : refuse('"redrive" is the number of a redrive that was previewed');
-  if (given['start'] !== undefined && typeof given['start'] !== 'boolean') refuse('"start" is true or false');
-  const { start: _start, actor: _actor, ...request } = given;
+  if ('frozen' in given) return { id: given.frozen };
+  const { start: begins, actor: _actor, ...request } = given.request;
+  if (begins !== undefined && typeof begins !== 'boolean') refuse('"start" is true or false');
   const checked = checkRedrive(request, Date.now());
   if ('problem' in checked) refuse(checked.problem);
   return {
     request: checked,
     actor,
-    requestId: workflowInfo().firstExecutionRunId,
+    requestId,
   };
 }
 
@@ -179,6 +192,6 @@ function outcomeOf(of: Redrive): RedriveOutcome {
   return { id, state, why, total, done, failed, retrying, skipped, leftOut };
 }
 
-function show({ redrive: standing, letters, desk }: Page, refused: string | null = null): void {
-  showRedrive(standing, letters, desk.lines, refused);
+function show({ redrive: standing, letters, desk, isNumbered }: Page, refused: string | null = null): void {
+  showRedrive(standing, letters, desk.lines, isNumbered, refused);
 }

@@ -2,6 +2,7 @@ import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { Redrive, RedriveLetter } from '../activities/index.ts';
 import type { PacedAction } from '../src/core/command.ts';
 import { markdownText as plain } from '../src/core/markdown.ts';
+import { startPage } from '../src/core/temporalUi.ts';
 import type { CommandLine } from './contract.ts';
 import { commandLog, utc } from './page.ts';
 
@@ -10,13 +11,14 @@ export function showRedrive(
   redrive: Redrive,
   letters: readonly RedriveLetter[],
   lines: readonly CommandLine<PacedAction>[],
+  isNumbered: boolean,
   refused: string | null,
 ): void {
   const parts = [
     heading(redrive, refused),
     what(redrive),
     redrive.state === 'previewed' ? sample(letters, redrive.total) : progress(redrive),
-    whatToDo(redrive),
+    whatToDo(redrive, isNumbered),
     commandLog(lines),
   ];
   setCurrentDetails(parts.filter(Boolean).join('\n\n'));
@@ -25,10 +27,7 @@ export function showRedrive(
 /** The Temporal UI's start page, filled in from this very run: its input is the redrive's number. */
 export function startLink(): string {
   const { namespace, taskQueue, workflowId, runId } = workflowInfo();
-  const query = Object.entries({ workflowType: 'redrive', taskQueue, workflowId, runId })
-    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
-    .join('&');
-  return `/namespaces/${encodeURIComponent(namespace)}/workflows/start-workflow?${query}`;
+  return startPage(namespace, { workflowType: 'redrive', taskQueue, workflowId, runId });
 }
 
 function heading({ id, state, total, why, pausedBy }: Redrive, refused: string | null): string {
@@ -109,11 +108,14 @@ function progress({ total, acted, done, failed, retrying, unanswered, skipped, s
   return facts.filter(Boolean).join(' · ');
 }
 
-function whatToDo({ id, state, total }: Redrive): string {
+function whatToDo({ id, state, total }: Redrive, isNumbered: boolean): string {
   if (state === 'previewed') {
     if (total === 0) return 'No open dead letter matches: there is nothing to start.';
     return [
-      `**[Start it](${startLink()})**: the page that opens is filled in; press *Start Workflow*.`,
+      // The start page takes its input from this run: a request there would make another preview.
+      isNumbered
+        ? `**[Start it](${startLink()})**: the page that opens is filled in; press *Start Workflow*.`
+        : `To start it: **Start Workflow**, type \`redrive\`, input \`{"redrive": ${id}}\``,
       `Or from a shell: \`temporal-outbox redrive start ${id} --yes\``,
     ].join('\n\n');
   }

@@ -13,6 +13,7 @@ import { parseCommand, type ParsedCommand, type PacedAction } from '../src/core/
 import { planReplay } from '../src/core/replay.ts';
 import { CommandDesk } from './commandDesk.ts';
 import { replayStateQuery, type ReplayWorkflowInput } from './contract.ts';
+import { pacedStart, type PacedStart } from './pacedInput.ts';
 import { showReplay } from './replayPage.ts';
 import { uuidPattern } from '../src/core/uuid.ts';
 
@@ -41,6 +42,7 @@ const { replayEvents, previewReplay } = proxyActivities<Activities>({
  * and waits for `resume`. Its events and how far it is stand in PostgreSQL.
  */
 export async function replay(input: ReplayWorkflowInput): Promise<ReplayStanding> {
+  const start = startOf(input);
   let id = '';
   let standing: ReplayStanding | null = null;
   const desk: Desk = new CommandDesk(
@@ -49,14 +51,14 @@ export async function replay(input: ReplayWorkflowInput): Promise<ReplayStanding
       parse: (action, given) => parseCommand(action, given),
       carryOut: (commands) => commandReplay({ id, commands }),
     },
-    input ?? {},
+    input,
   );
   // Before anything is waited for: an update that starts the workflow needs its handler in the first task.
   desk.open();
   setHandler(replayStateQuery, () => ({ standing, commands: desk.lines }), {
     description: 'How far the replay is, and the commands so far',
   });
-  id = await idOf(input);
+  id = await idOf(start);
   const look = async (): Promise<ReplayStanding> => (await lookAtReplay(id)) ?? gone(id);
   const show = (now: ReplayStanding): void => showReplay((standing = now), desk.lines);
   let latest = await look();
@@ -89,14 +91,20 @@ async function startAfresh(id: string, desk: Desk): Promise<void> {
   });
 }
 
-async function idOf(input: ReplayWorkflowInput): Promise<string> {
-  const given: unknown = input;
-  const { id, ...request } = input ?? {};
-  if (typeof id === 'string' && uuidPattern.test(id)) return id;
-  const plan =
-    id === undefined
-      ? planReplay(typeof given === 'object' ? request : given, Date.now())
-      : '"id" is that of a replay, a UUID';
+function startOf(input: unknown): PacedStart<string> {
+  const start = pacedStart<string>(input, {
+    name: 'id',
+    expected: 'that of a replay, a UUID',
+    check: (value) => typeof value === 'string' && uuidPattern.test(value),
+    example: '{"type": "order.*", "since": "2d"}',
+  });
+  if (typeof start === 'string') throw refused(start);
+  return start;
+}
+
+async function idOf(start: PacedStart<string>): Promise<string> {
+  if ('frozen' in start) return start.frozen;
+  const plan = planReplay(start.request, Date.now());
   if (typeof plan === 'string') throw refused(plan);
   const previewed = await previewReplay({ id: uuid4(), plan });
   if (typeof previewed === 'string') throw refused(previewed);

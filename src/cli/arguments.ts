@@ -3,6 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { InvalidArgumentError, Option } from 'commander';
 import { durationExpected, parseDuration } from '../core/duration.ts';
 import { listenExpected, parseListen, type ListenAddress } from '../core/listen.ts';
+import { momentMs } from '../core/moment.ts';
+import { isRate, rates } from '../core/paced.ts';
 import { refuseUsage } from './failure.ts';
 import { isUuid } from '../core/uuid.ts';
 
@@ -98,8 +100,8 @@ export function parseReplayId(text: string): string {
 /** A number a second. */
 export function parseRate(text: string): number {
   const rate = /^\d{1,5}(\.\d{1,2})?$/.test(text) ? Number(text) : 0;
-  if (rate < 0.01 || rate > 10_000)
-    throw new InvalidArgumentError('Expected a number a second, from 0.01 to 10000.');
+  if (!isRate(rate))
+    throw new InvalidArgumentError(`Expected a number a second, from ${rates.minimum} to ${rates.maximum}.`);
   return rate;
 }
 
@@ -166,31 +168,13 @@ export function parsePast(text: string): Date {
   return momentOf(text, 'ago', -1);
 }
 
-function momentOf(text: string, counted: string, sign: 1 | -1): Date {
-  const ms = parseDuration(text);
-  if (ms !== null) return inRange(new Date(Date.now() + sign * ms));
-  const isIso = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(text);
-  const at = new Date(isIso ? text : Number.NaN);
-  if (Number.isNaN(at.getTime()) || !sameDay(text, at)) {
+function momentOf(text: string, counted: string, direction: 1 | -1): Date {
+  const ms = momentMs(text, Date.now(), direction);
+  if (ms === null)
     throw new InvalidArgumentError(
-      `Expected a moment such as 2030-01-31T08:00:00Z or 2030-01-31T09:00+01:00, or a duration such as 10m, which is 10 minutes ${counted}.`,
+      `Expected a moment between 1970 and the year 9999 such as 2030-01-31T08:00:00Z or 2030-01-31T09:00+01:00, or a duration such as 10m, which is 10 minutes ${counted}.`,
     );
-  }
-  return inRange(at);
-}
-
-/** JavaScript takes February 30th for March 1st or 2nd. */
-function sameDay(text: string, at: Date): boolean {
-  const offset = /([+-])(\d{2}):(\d{2})$/.exec(text);
-  const minutes =
-    offset === null ? 0 : (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1);
-  return new Date(at.getTime() + minutes * 60_000).toISOString().startsWith(text.slice(0, 10));
-}
-
-function inRange(at: Date): Date {
-  if (at.getTime() <= 0 || at.getTime() >= Date.UTC(9999, 0, 1))
-    throw new InvalidArgumentError('Expected a moment between 1970 and the year 9999.');
-  return at;
+  return new Date(ms);
 }
 
 export const payloadBytesMax = 1024 * 1024;

@@ -35,6 +35,17 @@ export function addConfigCommands(config: Command, out: Output, setExitCode: Set
       );
   }
   config
+    .command('rename')
+    .description(
+      'give the database another name, or its first, while nothing is open in it; a preview without --yes',
+    )
+    .argument('[name]', 'what name: in outbox.yaml is to say')
+    .option('--none', 'in place of a name: none')
+    .option('--yes', 'do it')
+    .action(async (name: string | undefined, options: { none?: boolean; yes?: boolean }) =>
+      (await import('./commands/rename.ts')).rename(out, name, options),
+    );
+  config
     .command('schema')
     .description('print the JSON Schema of the file, for editors')
     .action(async () => (await import('./commands/config.ts')).schema(out));

@@ -1,3 +1,4 @@
+import { secretName } from '../core/secrets.ts';
 import { OutboxError } from '../errors.ts';
 import { connect, type Pool } from '../storage/connect.ts';
 import { assertDatabaseUrl, describeDatabase, isNoAddress } from '../storage/databaseUrl.ts';
@@ -19,8 +20,25 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env, name = 'OUTBOX
       hint: 'It looks like postgresql://user:password@host:5432/database; special characters in the password are %-encoded.',
     });
   }
-  assertDatabaseUrl(url, 'OUTBOX_DATABASE_URL');
+  assertDatabaseUrl(url, name);
   return url;
+}
+
+/**
+ * What was given by `--database-url`, in its order: an address, or `env:NAME`, which no list of processes shows.
+ * @throws OutboxError as {@link databaseUrl}
+ */
+export function givenDatabaseUrls(
+  given: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): { readonly urls: readonly string[]; readonly variables: readonly string[] } {
+  const variables = given.flatMap((text) => secretName(text) ?? []);
+  const option = '--database-url';
+  const urls = given.map((text) => {
+    const name = secretName(text);
+    return name === null ? databaseUrl({ [option]: text }, option) : databaseUrl(env, name);
+  });
+  return { urls, variables };
 }
 
 /**
@@ -29,10 +47,9 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env, name = 'OUTBOX
  */
 export async function withDatabase<T>(
   work: (pool: Pool) => Promise<T>,
-  options: { readonly anySchema?: boolean; readonly patient?: Output } = {},
+  options: { readonly anySchema?: boolean; readonly patient?: Output; readonly url?: string } = {},
 ): Promise<T> {
-  const url = databaseUrl();
-  const { patient } = options;
+  const { patient, url = databaseUrl() } = options;
   const pool =
     patient === undefined
       ? connect(url, { applicationName: 'temporal-outbox-cli', max: 4 })

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { parseDestination, durationOption, parseDurationText, textOf } from './arguments.ts';
+import { parseDestination, durationOption, parseDurationText } from './arguments.ts';
 import type { DestinationCommandLine } from './destinations/operate.ts';
 import type { DestinationTestOptions } from './destinations/test.ts';
 import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
+import { addWho } from './who.ts';
 
 const descriptions = {
   pause: 'send nothing to it until it is resumed; its events wait, and lose no time',
@@ -27,13 +28,13 @@ export function addDestinationCommands(destinations: Command, out: Output, setEx
       setExitCode(await (await import('./destinations/test.ts')).testDestination(out, name, options)),
     );
   for (const action of ['pause', 'resume', 'probe', 'park'] as const) {
-    const command = destinations
-      .command(action)
-      .description(descriptions[action])
-      .argument('<name>', 'of the destination', parseDestination)
-      .option('--reason <text>', 'why, for the audit', textOf(1000))
-      .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-      .addOption(durationOption('--timeout <duration>', 'how long to wait for an answer', '60s'));
+    const command = addWho(
+      destinations
+        .command(action)
+        .description(descriptions[action])
+        .argument('<name>', 'of the destination', parseDestination),
+      durationOption('--timeout <duration>', 'how long to wait for an answer', '60s'),
+    );
     if (action === 'park')
       command.requiredOption(
         '--older-than <duration>',

@@ -20,6 +20,8 @@ import type { ListOptions } from './dlq/list.ts';
 import type { RedirectOptions } from './dlq/redirect.ts';
 import type { Output } from './output.ts';
 import type { SetExitCode } from './exitCode.ts';
+import { addFilters, addNarrowing, addPace } from './redrive/options.ts';
+import { addWho } from './who.ts';
 
 /** `dlq …`; what the commands do is in dlq/. */
 export function addDeadLetterCommands(dlq: Command, out: Output, setExitCode: SetExitCode): void {
@@ -29,21 +31,10 @@ export function addDeadLetterCommands(dlq: Command, out: Output, setExitCode: Se
   addSingle(dlq, out, setExitCode);
 }
 
-const parkedFor =
-  'only those parked for this reason: permanent, attempts-exhausted, schedule-to-close, poison, unwritten, paused, terminated, canceled, failed';
-
 const statuses = ['open', 'resolved', 'all'] as const;
 
-function addFilters(command: Command): Command {
-  return command
-    .option('--destination <name>', 'only those for this destination', parseDestination)
-    .option('--type <pattern>', 'only this event type; * stands for anything', textOf(255))
-    .option('--parked-for <reason>', parkedFor, textOf(63))
-    .option('--cause <id>', 'only those of this cause', parseCause);
-}
-
 function addReading(dlq: Command, out: Output): void {
-  addFilters(dlq.command('list').description('list dead letters, newest first'))
+  addNarrowing(dlq.command('list').description('list dead letters, newest first'))
     // What it was called before: elsewhere `--reason` says why a command is given.
     .addOption(new Option('--reason <reason>').argParser(textOf(63)).hideHelp())
     .option('--event <id>', 'only those of this event', parseEventId)
@@ -78,15 +69,13 @@ function addCauses(dlq: Command, out: Output): void {
     );
 }
 
-function addWho(command: Command): Command {
-  return command
-    .option('--reason <text>', 'why, for the audit', textOf(1000))
-    .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-    .addOption(durationOption('--timeout <duration>', 'how long to wait for an answer', '30s'));
-}
-
-function addWait(command: Command): Command {
-  return command.option('--wait', 'until it is delivered, or parked again; --timeout at most');
+function addRedriving(command: Command): Command {
+  return addWho(
+    addPace(command)
+      .option('--yes', 'start it, when they are named by filter: the number of letters is right')
+      .option('--wait', 'until all are delivered, or parked again, with progress; --timeout at most'),
+    durationOption('--timeout <duration>', 'how long to wait for an answer', '30s'),
+  );
 }
 
 function addBulk(dlq: Command, out: Output, setExitCode: SetExitCode): void {
@@ -97,15 +86,11 @@ function addBulk(dlq: Command, out: Output, setExitCode: SetExitCode): void {
   for (const action of ['retry', 'discard'] as const) {
     const command = dlq
       .command(action)
-      .description(descriptions[action])
+      .description(`${descriptions[action]}. With a filter: a redrive`)
       .argument('[ids...]', `numbers of dead letters, up to ${idsMax}`, collectDeadLetterId);
-    if (action === 'retry') addWait(command);
-    addWho(addFilters(command))
-      .option('--all', 'all open dead letters')
-      .option('--yes', 'do it, when they are named by filter')
-      .action(async (ids: number[], options: BulkOptions) =>
-        setExitCode(await (await import('./dlq/bulk.ts')).bulk(out, action, ids, options)),
-      );
+    addRedriving(addFilters(command)).action(async (ids: number[], options: BulkOptions) =>
+      setExitCode(await (await import('./dlq/each.ts')).each(out, action, ids, options)),
+    );
   }
 }
 
@@ -113,22 +98,23 @@ function addSingle(dlq: Command, out: Output, setExitCode: SetExitCode): void {
   const edit = dlq
     .command('edit')
     .description('correct the payload or headers and send it under a new key; the original is kept')
-    .argument('<id>', 'its number', parseDeadLetterId)
+    .argument('[id]', 'its number', parseDeadLetterId)
     .option('-p, --payload <json>', 'the new payload, kept digit for digit')
     .option('-f, --file <file>', 'read the new payload from a file, - for stdin')
     .option('--payload-file <file>', 'of an event of bytes the new ones: those of a file, - for stdin')
     .option('--payload-base64 <text>', 'of an event of bytes the new ones, in base64')
     .option('-H, --header <name=value>', 'set a header; repeatable, the others stay', collectHeader)
     .option('--editor', 'open its payload in $VISUAL or $EDITOR; so does a terminal where nothing is given');
-  addWho(addWait(edit)).action(async (id: number, options: EditOptions) =>
+  addFilters(edit, 'payload').option('--patch <json>', 'of many: one JSON Patch for all', textOf(100_000));
+  addRedriving(edit).action(async (id: number | undefined, options: EditOptions) =>
     setExitCode(await (await import('./dlq/edit.ts')).edit(out, id, options)),
   );
   const redirect = dlq
     .command('redirect')
     .description('send it to another destination instead')
-    .argument('<id>', 'its number', parseDeadLetterId)
+    .argument('[id]', 'its number', parseDeadLetterId)
     .requiredOption('--to <name>', 'the other destination', parseDestination);
-  addWho(addWait(redirect)).action(async (id: number, options: RedirectOptions) =>
+  addRedriving(addFilters(redirect)).action(async (id: number | undefined, options: RedirectOptions) =>
     setExitCode(await (await import('./dlq/redirect.ts')).redirect(out, id, options)),
   );
 }

@@ -64,4 +64,9 @@ function addEventCommands(events: Command, out: Output): void {
     .description('the whole story of one event: deliveries, attempts, dead letters, edits, commands')
     .argument('<id>', 'its id', parseEventId)
     .action(async (id: string) => (await import('./events/show.ts')).show(out, id));
+  events
+    .command('schema')
+    .description('the event types that outbox.yaml names, or the JSON Schema of one')
+    .argument('[type]', 'an event type', textOf(255))
+    .action(async (type: string | undefined) => (await import('./events/schema.ts')).schema(out, type));
 }

@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
-import { limitMax, parseDestination, parseEventId, parseLimit, textOf } from './arguments.ts';
+import { limitMax, parseDestination, parseEventId, parseLimit } from './arguments.ts';
 import type { SetExitCode } from './exitCode.ts';
 import type { ListOptions } from './messages/list.ts';
-import type { SettleOptions } from './messages/settle.ts';
 import type { Output } from './output.ts';
+import { addWho, type WhoOptions } from './who.ts';
 
 const statuses = ['open', 'parked', 'settled', 'all'] as const;
 
@@ -29,14 +29,9 @@ export function addMessageCommands(messages: Command, out: Output, setExitCode: 
     .argument('<id>', 'its id', parseEventId)
     .action(async (id: string) => (await import('./messages/show.ts')).show(out, id));
   for (const [action, description] of settling) {
-    messages
-      .command(action)
-      .description(description)
-      .argument('<id>', 'its id', parseEventId)
-      .option('--reason <text>', 'why, for the audit', textOf(1000))
-      .option('--actor <name>', 'who (default: your user name)', textOf(200))
-      .action(async (id: string, options: SettleOptions) =>
+    addWho(messages.command(action).description(description).argument('<id>', 'its id', parseEventId)).action(
+      async (id: string, options: WhoOptions) =>
         setExitCode(await (await import('./messages/settle.ts')).settle(out, action, id, options)),
-      );
+    );
   }
 }

@@ -3,6 +3,7 @@ import { collectHeader, limitMax, parseLimit, textOf } from './arguments.ts';
 import type { InboxOptions } from './commands/inbox.ts';
 import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
+import { addWho } from './who.ts';
 import type { ParkedListOptions } from './parked/read.ts';
 import type { ParkedEditOptions, ParkedResolveOptions } from './parked/resolve.ts';
 
@@ -61,12 +62,6 @@ export function addParkedCommands(
   ).action(async (id: string, options: ParkedEditOptions) =>
     setExitCode(await (await import('./parked/resolve.ts')).parkedEdit(out, id, options)),
   );
-}
-
-function addWho(command: Command): Command {
-  return command
-    .option('--reason <text>', 'why, for the audit', textOf(1000))
-    .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200));
 }
 
 function parseId(text: string): string {

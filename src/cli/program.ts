@@ -146,12 +146,18 @@ function addServing(program: Command, out: Output): void {
     .command('demo')
     .description('a story with real servers: orders, a receiver that fails, a dead letter resolved by signal')
     .option('--exit', 'resolve the dead letter, check everything, and end')
+    .addOption(
+      new Option('--queue <type>', 'with a queue and a consumer in place of a receiver').choices([
+        'rabbitmq',
+      ]),
+    )
     .action(async (options: DemoOptions) => (await import('./commands/demo.ts')).demo(out, options));
   for (const [name, description] of servingCommands) {
     const command = program
       .command(name)
       .description(description)
       .addOption(configOption())
+      .addOption(databasesOption())
       .option('--wait <duration>', 'how long to wait for both servers at start (default: 60s)', parseMs)
       .addOption(logLevelOption())
       .addOption(metricsListenOption('metrics.listen of the configuration, else off'))
@@ -183,6 +189,13 @@ function addServing(program: Command, out: Output): void {
     .action(async (options: DashboardOptions) =>
       (await import('./commands/dashboard.ts')).dashboard(options),
     );
+}
+
+function databasesOption(): Option {
+  const what = 'the database, or one of several: an address or env:NAME (default: env:OUTBOX_DATABASE_URL)';
+  return new Option('--database-url <url>', what).argParser(
+    (text: string, others: readonly string[] = []): string[] => [...others, text],
+  );
 }
 
 function logLevelOption(): Option {

@@ -13,24 +13,31 @@ const noteEveryMs = 10_000;
 /** On stderr: a bar that moves where that is a terminal, else a line now and then. */
 export function progressBar(out: Output, stream: NodeJS.WriteStream = process.stderr): ProgressBar {
   let noted = { at: Number.NEGATIVE_INFINITY, text: '' };
+  let latest = '';
+  const note = (): void => {
+    noted = { at: performance.now(), text: latest };
+    out.note(latest);
+  };
   return {
     show: (done, total, beside) => {
-      const text = lineOf(done, total, beside);
-      if (stream.isTTY === true) return void stream.write(`\r\u001b[2K${text}`);
-      if (text === noted.text || performance.now() - noted.at < noteEveryMs) return;
-      noted = { at: performance.now(), text };
-      out.note(text);
+      latest = lineOf(done, total, beside);
+      if (stream.isTTY === true) stream.write(`\r\u001b[2K${latest}`);
+      else if (latest !== noted.text && performance.now() - noted.at >= noteEveryMs) note();
     },
     end: () => {
       if (stream.isTTY === true) stream.write('\n');
+      else if (latest !== noted.text) note();
     },
   };
 }
 
 function lineOf(done: number, total: number, beside: string): string {
+  return `${barOf(done, total)} · ${done} of ${total}${beside === '' ? '' : ` · ${printable(beside)}`}`;
+}
+
+/** `███░░░ 45 %` */
+export function barOf(done: number, total: number): string {
   const part = total === 0 ? 1 : done / total;
   const filled = Math.floor(part * width);
-  const bar = `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`;
-  const why = beside === '' ? '' : ` · ${printable(beside)}`;
-  return `${bar} ${Math.floor(part * 100)} % · ${done} of ${total}${why}`;
+  return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${Math.floor(part * 100)} %`;
 }

@@ -1,9 +1,16 @@
 import { Option, type Command } from 'commander';
-import { parseDestination, parseLimit, parseMs, parseRate, parseReplayId, textOf } from './arguments.ts';
+import {
+  durationOption,
+  parseDestination,
+  parseLimit,
+  parseRate,
+  parseReplayId,
+  textOf,
+} from './arguments.ts';
 import type { SetExitCode } from './exitCode.ts';
 import type { Output } from './output.ts';
 import type { ReplayOptions } from './replay/start.ts';
-import type { WhoOptions } from './dlq/who.ts';
+import { addWho, type AnsweredOptions } from './who.ts';
 
 const descriptions = {
   pause: 'send no more of it until it is resumed',
@@ -58,15 +65,12 @@ export function addReplayCommands(routes: Command, out: Output, setExitCode: Set
         .command(action)
         .description(descriptions[action])
         .argument('<id>', 'of the replay', parseReplayId),
-    ).action(async (id: string, options: WhoOptions) =>
+    ).action(async (id: string, options: AnsweredOptions) =>
       setExitCode(await (await import('./replay/operate.ts')).operate(out, action, id, options)),
     );
   }
 }
 
 function who(command: Command): Command {
-  return command
-    .option('--reason <text>', 'why, for the audit', textOf(1000))
-    .option('--actor <name>', 'who, for the audit (default: the user of this machine)', textOf(200))
-    .option('--timeout <duration>', 'how long to wait for an answer', parseMs, 60_000);
+  return addWho(command, durationOption('--timeout <duration>', 'how long to wait for an answer', '60s'));
 }

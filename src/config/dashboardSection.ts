@@ -1,11 +1,18 @@
 /** The section `dashboard`: its shape, what holds between its keys, and what they come to. */
 import * as z from 'zod';
 import { isLoopback } from '../core/api.ts';
-import { dashboardDefaults, type DashboardConfig, type JwtConfig } from '../core/dashboard.ts';
+import {
+  dashboardDefaults,
+  type DashboardConfig,
+  type ClaimsConfig,
+  type JwtConfig,
+  type OidcConfig,
+} from '../core/dashboard.ts';
+import { parseDuration } from '../core/duration.ts';
 import { listenExpected, listenPattern, parseListen, type ListenAddress } from '../core/listen.ts';
 import type { Mapping } from '../settings/mapping.ts';
 import type { RuleContext } from '../settings/ruleContext.ts';
-import { flag, list, section, text } from '../settings/shapes.ts';
+import { duration, flag, list, section, text } from '../settings/shapes.ts';
 
 const listenExpectation = `expected ${listenExpected}`;
 const urlExpectation = 'expected an http:// or https:// address without query, fragment and credentials';
@@ -26,6 +33,15 @@ const name = (what: string) => text({ min: 1, max: 255 }, what);
 const values = () =>
   list(name('a value of the claim'), { min: 1, max: 100 }, 'values of the claim').optional();
 
+const claims = {
+  nameClaim: name('a claim').optional().describe('Names the person. Default email.'),
+  groupsClaim: name('a claim').optional().describe('What the lists are compared with. Default groups.'),
+  viewer: values().describe('Who may look.'),
+  operator: values().describe('Who may resolve letters and steer destinations.'),
+  admin: values().describe('Who may see and revoke tokens besides.'),
+  payloads: values().describe('Who may look at payloads, whatever else they may.'),
+};
+
 const jwtSchema = section({
   header: z
     .string({ error: 'expected the name of a request header' })
@@ -35,13 +51,34 @@ const jwtSchema = section({
   jwks: address().describe("Where the issuer's public keys are."),
   issuer: name('an issuer').describe('What the claim iss has to be.'),
   audience: name('an audience').describe('What the claim aud has to have.'),
-  nameClaim: name('a claim').optional().describe('Names the person. Default email.'),
-  groupsClaim: name('a claim').optional().describe('What the lists are compared with. Default groups.'),
-  viewer: values().describe('Who may look.'),
-  operator: values().describe('Who may resolve letters and steer destinations.'),
-  admin: values().describe('Who may see and revoke tokens besides.'),
-  payloads: values().describe('Who may look at payloads, whatever else they may.'),
+  ...claims,
 });
+
+const issuerExpectation = 'expected an https:// address, or http:// at a loopback address';
+const secretExpectation = 'expected env:NAME: this secret never stands in the file';
+
+const oidcSchema = section({
+  issuer: address()
+    .refine((written) => written.startsWith('https:') || isLoopback(hostOf(written)), {
+      error: issuerExpectation,
+    })
+    .describe('The OpenID provider; /.well-known/openid-configuration is beneath it.'),
+  clientId: name('a client id').describe('What the provider knows this dashboard by.'),
+  clientSecret: z
+    .string({ error: secretExpectation })
+    .regex(/^env:[A-Za-z_][A-Za-z0-9_]*$/, { error: secretExpectation })
+    .describe('The secret that goes with it: env:NAME.'),
+  scope: name('scopes').optional().describe('What is asked for. Default openid profile email.'),
+  label: text({ min: 1, max: 60 }, 'a short label').optional().describe('On the button. Default OpenID.'),
+  session: duration({ min: 60_000, max: 30 * 86_400_000 })
+    .optional()
+    .describe('After that one signs in again. Default 8h.'),
+  ...claims,
+});
+
+function hostOf(written: string): string {
+  return URL.canParse(written) ? new URL(written).hostname : '';
+}
 
 export const dashboardSchema = section({
   listen: z
@@ -59,6 +96,7 @@ export const dashboardSchema = section({
   signIn: section({
     tokens: flag().optional().describe('By tokens of `temporal-outbox tokens make`. Default true.'),
     jwt: jwtSchema.optional().describe('By a JSON Web Token that a proxy adds to each request.'),
+    oidc: oidcSchema.optional().describe('At an OpenID provider.'),
   })
     .optional()
     .describe('Without it only a loopback address may be listened at.'),
@@ -67,6 +105,12 @@ export const dashboardSchema = section({
 export type DashboardInput = z.infer<typeof dashboardSchema>;
 
 export function checkDashboard(dashboard: Mapping, { findings }: RuleContext): void {
+  const signIn = dashboard['signIn'] as { readonly oidc?: unknown } | undefined;
+  if (signIn?.oidc !== undefined && dashboard['url'] === undefined)
+    findings.problem(
+      ['dashboard', 'signIn', 'oidc'],
+      'expected dashboard.url beside it: the provider sends people back there',
+    );
   const written = dashboard['listen'] ?? dashboardDefaults.listen;
   const listen = typeof written === 'string' ? parseListen(written) : null;
   if (listen === null || isLoopback(listen.host) || dashboard['signIn'] !== undefined) return;
@@ -88,17 +132,43 @@ export function normaliseDashboard(input: DashboardInput): DashboardConfig {
     signIn:
       signIn === undefined
         ? null
-        : { tokens: signIn.tokens ?? true, jwt: signIn.jwt === undefined ? null : normaliseJwt(signIn.jwt) },
+        : {
+            tokens: signIn.tokens ?? true,
+            jwt: signIn.jwt === undefined ? null : normaliseJwt(signIn.jwt),
+            ...(signIn.oidc === undefined ? {} : { oidc: normaliseOidc(signIn.oidc) }),
+          },
   };
 }
 
 function normaliseJwt(input: NonNullable<NonNullable<DashboardInput['signIn']>['jwt']>): JwtConfig {
   const { jwt } = dashboardDefaults;
-  const { jwks, issuer, audience, viewer = [], operator = [], admin = [], payloads = [] } = input;
+  const { jwks, issuer, audience } = input;
   return {
     header: (input.header ?? jwt.header).toLowerCase(),
-    nameClaim: input.nameClaim ?? jwt.nameClaim,
-    groupsClaim: input.groupsClaim ?? jwt.groupsClaim,
-    ...{ jwks, issuer, audience, viewer, operator, admin, payloads },
+    ...{ jwks, issuer, audience },
+    ...normaliseClaims(input),
+  };
+}
+
+function normaliseOidc(input: NonNullable<NonNullable<DashboardInput['signIn']>['oidc']>): OidcConfig {
+  const { oidc } = dashboardDefaults;
+  const { issuer, clientId, clientSecret, scope = oidc.scope, label = oidc.label } = input;
+  return {
+    ...{ issuer, clientId, clientSecret, scope, label },
+    sessionMs:
+      input.session === undefined ? oidc.sessionMs : (parseDuration(input.session) ?? oidc.sessionMs),
+    ...normaliseClaims(input),
+  };
+}
+
+type ClaimsInput = { readonly [Key in keyof ClaimsConfig]?: ClaimsConfig[Key] | undefined };
+
+function normaliseClaims(input: ClaimsInput): ClaimsConfig {
+  const { nameClaim, groupsClaim } = dashboardDefaults.jwt;
+  const { viewer = [], operator = [], admin = [], payloads = [] } = input;
+  return {
+    nameClaim: input.nameClaim ?? nameClaim,
+    groupsClaim: input.groupsClaim ?? groupsClaim,
+    ...{ viewer, operator, admin, payloads },
   };
 }

@@ -1,5 +1,12 @@
 /** What a configuration comes to, for `config explain`: each destination's address, attempts and routes. */
-import type { DestinationConfig, OutboxConfig, RateLimit, RouteConfig } from '../core/destination.ts';
+import type {
+  DestinationConfig,
+  OutboxConfig,
+  RateLimit,
+  ResolutionRules,
+  TwoPersons,
+  RouteConfig,
+} from '../core/destination.ts';
 import { describeDuration } from '../core/duration.ts';
 import { formatListen } from '../core/listen.ts';
 import type { ProducerConfig } from '../core/producer.ts';
@@ -28,6 +35,9 @@ export interface DestinationExplanation {
   readonly ordering: DestinationConfig['ordering'];
   /** Null without order. */
   readonly onPark: DestinationConfig['onPark'] | null;
+  /** Null: anyone may do anything. */
+  readonly resolutions: ResolutionRules | null;
+  readonly runbook: string | null;
   /** Attempts of an event that is refused every time, without jitter and without the attempts' own duration. */
   readonly attempts: readonly TimetableEntry[];
   readonly givesUpAfterMs: number;
@@ -118,6 +128,8 @@ function explainDestination(
     rateLimit: destination.rateLimit,
     ordering: destination.ordering,
     onPark: destination.ordering === 'key' ? destination.onPark : null,
+    resolutions: destination.resolutions ?? null,
+    runbook: destination.runbook ?? null,
     attempts,
     givesUpAfterMs: attempts.at(-1)?.sinceFirstMs ?? 0,
     givesUpBecause: attempts.length < retry.maximumAttempts ? 'schedule-to-close' : 'attempts-exhausted',
@@ -136,6 +148,7 @@ function destinationText(explanation: DestinationExplanation, own: Explanation):
     ...own.rows,
     ['attempts', attemptsText(explanation)],
     ...own.answers,
+    ...parkedText(explanation),
     ...routesText(explanation),
   ];
   return printRows(`${explanation.name} (${explanation.type})`, rows);
@@ -165,6 +178,35 @@ function apiText({ listen, tokens }: ApiExplanation): string {
 function orderText(onPark: DestinationConfig['onPark']): string {
   const parked = onPark === 'block' ? 'holds its key up' : 'lets its key pass';
   return `by key, one after another; a parked event ${parked}`;
+}
+
+function parkedText({ resolutions, runbook }: DestinationExplanation): Row[] {
+  return [
+    ...(resolutions === null ? [] : [['resolutions', resolutionsText(resolutions)] as const]),
+    ...(runbook === null ? [] : [['runbook', runbook] as const]),
+  ];
+}
+
+const spokenResolvers = {
+  anyone: 'by anyone',
+  cli: 'by command line, dashboard or SQL',
+  nobody: 'by nobody',
+} as const;
+
+function resolutionsText({ redirectTo, twoPersons, ...rules }: ResolutionRules): string {
+  const parts = Object.entries(rules).map(([action, from]) => {
+    const to =
+      action === 'redirect' && redirectTo !== null && from !== 'nobody'
+        ? ` to ${redirectTo.join(' or ')}`
+        : '';
+    return unbroken(`${action}${to} ${spokenResolvers[from]}`);
+  });
+  return [...parts, ...(twoPersons === undefined ? [] : [twoPersonsText(twoPersons)])].join(', ');
+}
+
+function twoPersonsText({ for: actions, lettersAbove, withinMs }: TwoPersons): string {
+  const what = [...actions, ...(lettersAbove === null ? [] : [`more than ${lettersAbove} letters`])];
+  return unbroken(`two persons for ${what.join(', ')} within ${describeDuration(withinMs)}`);
 }
 
 function rateText({ limit, perMs }: RateLimit): string {

@@ -10,6 +10,7 @@ import type { DestinationTypes } from '../destination/registry.ts';
 import { ms } from '../settings/durations.ts';
 import { defaults } from '../settings/limits.ts';
 import { normaliseDashboard } from './dashboardSection.ts';
+import { normaliseEventTypes } from './eventTypes.ts';
 import type { FileInput, ProducerInput } from './schema.ts';
 
 export function normalise(file: FileInput, types: DestinationTypes): OutboxConfig {
@@ -30,6 +31,8 @@ export function normalise(file: FileInput, types: DestinationTypes): OutboxConfi
     // Absent where the file has none, so that what was applied before stays what it was.
     ...(file.dashboard === undefined ? {} : { dashboard: normaliseDashboard(file.dashboard) }),
     ...(file.alerts === undefined ? {} : { alerts: normaliseAlerts(file.alerts) }),
+    ...(file.encryption === undefined ? {} : { encryption: file.encryption }),
+    ...(file.events === undefined ? {} : { events: normaliseEventTypes(file.events) }),
   };
 }
 

@@ -11,8 +11,10 @@ import { quote, type Findings, type KeyPath } from '../settings/findings.ts';
 import { defaults } from '../settings/limits.ts';
 import { isMapping, type Mapping } from '../settings/mapping.ts';
 import type { RuleContext } from '../settings/ruleContext.ts';
+import { nameExpected, namePattern } from '../settings/shapes.ts';
 import { checkApi } from './apiRules.ts';
 import { checkDashboard } from './dashboardSection.ts';
+import { checkEventTypes } from './eventTypes.ts';
 
 export function checkRules(file: Mapping, types: DestinationTypes, context: RuleContext): void {
   const { destinations, routes } = file;
@@ -21,16 +23,28 @@ export function checkRules(file: Mapping, types: DestinationTypes, context: Rule
     if (Object.keys(destinations).length === 0)
       findings.problem(['destinations'], 'expected at least one destination');
     for (const [name, destination] of Object.entries(destinations)) {
-      if (isMapping(destination)) checkDestination(['destinations', name], destination, types, context);
+      if (!isMapping(destination)) continue;
+      checkDestination(['destinations', name], destination, types, context);
+      checkRedirects(name, destination, Object.keys(destinations), findings);
     }
   }
+  for (const key of ['destinations', 'producers']) checkNames(key, file[key], findings);
   checkRetention(file['retention'], findings);
   checkRoutes(routes, isMapping(destinations) ? Object.keys(destinations) : [], findings);
   if (isMapping(file['alerts']))
     checkAlerts(file['alerts'], isMapping(destinations) ? Object.keys(destinations) : [], findings);
   if (isMapping(file['producers'])) checkProducers(file['producers'], context);
   if (isMapping(file['api'])) checkApi(file['api'], context);
+  if (isMapping(file['events'])) checkEventTypes(file['events'], context);
+  if (isMapping(file['encryption'])) checkEncryption(file['encryption'], findings);
   if (isMapping(file['dashboard'])) checkDashboard(file['dashboard'], context);
+}
+
+/** The schema looks at names too, but says nothing of one whose value is wrong besides. */
+function checkNames(key: string, named: unknown, findings: Findings): void {
+  if (!isMapping(named)) return;
+  for (const name of Object.keys(named))
+    if (!namePattern.test(name)) findings.keyProblem([key, name], nameExpected);
 }
 
 function checkAlerts(alerts: Mapping, destinations: readonly string[], findings: Findings): void {
@@ -40,6 +54,13 @@ function checkAlerts(alerts: Mapping, destinations: readonly string[], findings:
     const to = alerts[key];
     if (Array.isArray(to)) checkTargets(['alerts', key], to as unknown[], destinations, findings);
   }
+}
+
+function checkEncryption({ current, keys }: Mapping, findings: Findings): void {
+  if (typeof current !== 'string' || !isMapping(keys) || Object.hasOwn(keys, current)) return;
+  const known = Object.keys(keys);
+  const found = known.length === 0 ? 'there is none' : `there are ${known.slice(0, 5).join(', ')}`;
+  findings.problem(['encryption', 'current'], `expected the id of one of encryption.keys; ${found}`);
 }
 
 function checkProducers(producers: Mapping, context: RuleContext): void {
@@ -70,11 +91,25 @@ function checkRoutes(routes: unknown, destinations: readonly string[], findings:
   }
 }
 
+function checkRedirects(
+  name: string,
+  { resolutions }: Mapping,
+  destinations: readonly string[],
+  findings: Findings,
+): void {
+  const to: unknown = isMapping(resolutions) ? resolutions['redirectTo'] : undefined;
+  if (!Array.isArray(to)) return;
+  const others = destinations.filter((other) => other !== name);
+  const path = ['destinations', name, 'resolutions', 'redirectTo'];
+  checkTargets(path, to as unknown[], others, findings, 'another');
+}
+
 function checkTargets(
   path: KeyPath,
   to: readonly unknown[],
   destinations: readonly string[],
   findings: Findings,
+  which: 'a' | 'another' = 'a',
 ) {
   const seen = new Set<string>();
   for (const [index, name] of to.entries()) {
@@ -82,13 +117,13 @@ function checkTargets(
     if (seen.has(name))
       findings.problem([...path, index], `expected each destination once; ${quote(name)} repeats`);
     else if (!destinations.includes(name))
-      findings.problem([...path, index], unknownDestination(name, destinations));
+      findings.problem([...path, index], unknownDestination(name, destinations, which));
     seen.add(name);
   }
 }
 
-function unknownDestination(name: string, destinations: readonly string[]): string {
+function unknownDestination(name: string, destinations: readonly string[], which: string): string {
   const nearest = nearestWord(name, destinations);
   const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
-  return `expected a destination of this file, found ${quote(name)}${hint}`;
+  return `expected ${which} destination of this file, found ${quote(name)}${hint}`;
 }

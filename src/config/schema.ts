@@ -9,7 +9,9 @@ import { destinationSchema } from '../destination/configured.ts';
 import { httpCheckBackKeys } from '../destination/http/checkBackSettings.ts';
 import type { DestinationTypes } from '../destination/registry.ts';
 import { bounds } from '../settings/limits.ts';
+import { kidPattern } from '../encryption/envelope.ts';
 import { dashboardSchema } from './dashboardSection.ts';
+import { eventsSchema } from './eventTypes.ts';
 import {
   oneOf,
   duration,
@@ -115,6 +117,25 @@ const alertsSchema = section({
     .describe('Put behind each alert; {kind} and {destination} are filled in.'),
 });
 
+const kidExpected = 'expected the id of a key: 1 to 100 of A-Z, a-z, 0-9, ., _ and -';
+const keyExpected = 'expected env:NAME or file:/path: a key never stands in the file';
+
+const encryptionSchema = section({
+  current: z
+    .string({ error: kidExpected })
+    .regex(kidPattern, { error: kidExpected })
+    .describe('The key that edits are encrypted with from now on.'),
+  keys: z
+    .record(
+      z.string().regex(kidPattern, { error: kidExpected }),
+      z
+        .string({ error: keyExpected })
+        .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/[^\u0000]+)$/, { error: keyExpected }),
+      { error: 'expected a mapping of key ids to env:NAME or file:/path' },
+    )
+    .describe('Where the 32 bytes of each stand, in base64.'),
+});
+
 const destinationsExpected = 'expected a mapping of at least one destination name to its settings';
 
 /** Of a file that may use these types of destination. */
@@ -146,6 +167,8 @@ const fileKeys = {
   api: apiSchema.optional(),
   dashboard: dashboardSchema.optional(),
   alerts: alertsSchema.optional(),
+  events: eventsSchema.optional(),
+  encryption: encryptionSchema.optional(),
 };
 
 export type FileInput = z.infer<ReturnType<typeof fileSchema>>;

@@ -62,7 +62,7 @@ export function createConsumer<Client extends ReceiverClient = PoolClient>(
     {
       away: (error) => {
         events.tell('paused', { reason: errorLine(error) });
-        void source.pause().catch(ignore);
+        void source.pause('for-now').catch(ignore);
       },
       back: () => {
         events.tell('resumed');
@@ -104,7 +104,7 @@ export function createConsumer<Client extends ReceiverClient = PoolClient>(
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([kept.stop(), discards.stop(), source.pause().catch(ignore)]);
+    await Promise.all([kept.stop(), discards.stop(), source.pause('for-good').catch(ignore)]);
     const patience = new AbortController();
     const late = sleep(settings.stopTimeoutMs, undefined, { signal: patience.signal }).then(
       () => givenUp.abort(),

@@ -11,6 +11,8 @@ export interface DatabaseWatch {
 }
 
 const pauseMsMax = 2_000;
+/** In a row, of one statement, with the database there. */
+const cutsMax = 20;
 
 export class Database<Client extends ReceiverClient> {
   readonly pool: ReceiverPool<Client>;
@@ -41,16 +43,19 @@ export class Database<Client extends ReceiverClient> {
     return false;
   }
 
-  /** One statement. It is tried until the database takes it, or the consumer stops: then it throws. */
+  /**
+   * One statement. It is tried until the database takes it, or the consumer stops: then it throws. A connection that was cut, also one
+   * that the pool still had from before an outage, is no answer of the database's.
+   */
   async insist<T>(text: string, values: unknown[]): Promise<T | undefined> {
-    for (;;) {
+    for (let cuts = 0; ;) {
       await this.available();
       try {
         return (await this.ask<T>(text, values))[0];
       } catch (error) {
         if (this.#stopping.aborted) throw error;
         if (!(await this.isThere(error))) continue;
-        throw error;
+        if (!wasCut(error) || ++cuts > cutsMax) throw error;
       }
     }
   }
@@ -66,8 +71,7 @@ export class Database<Client extends ReceiverClient> {
       broken = false;
       return rows;
     } catch (error) {
-      // PostgreSQL's own answers leave the connection good.
-      broken = !/^[0-9A-Z]{5}$/.test(driverErrorOf(error).code ?? '');
+      broken = wasCut(error);
       throw error;
     } finally {
       client.off('error', ignore);
@@ -106,4 +110,10 @@ export class Database<Client extends ReceiverClient> {
     );
     if (row?.fit !== true) throw missingInbox();
   }
+}
+
+/** PostgreSQL's own answers leave the connection good, unless they say that it ends it. */
+function wasCut(error: unknown): boolean {
+  const code = driverErrorOf(error).code ?? '';
+  return !/^[0-9A-Z]{5}$/.test(code) || /^(57P|08)/.test(code);
 }

@@ -2,19 +2,23 @@
 import { nearestWord } from '../core/nearest.ts';
 import { invalid } from '../inbox/message.ts';
 import { checkKeys } from './checks.ts';
+import { kafka, type KafkaFrom } from './kafka/index.ts';
 import { nats, type NatsFrom } from './nats/index.ts';
 import { rabbitmq, type RabbitmqFrom } from './rabbitmq/index.ts';
 import { redis, type RedisFrom } from './redis/index.ts';
+import { rocketmq, type RocketmqFrom } from './rocketmq/index.ts';
 import { sqs, type SqsFrom } from './sqs/index.ts';
 import type { ConsumerType } from './type.ts';
 
 export type From =
   | ({ readonly type: 'rabbitmq' } & RabbitmqFrom)
+  | ({ readonly type: 'kafka' } & KafkaFrom)
   | ({ readonly type: 'nats' } & NatsFrom)
   | ({ readonly type: 'redis' } & RedisFrom)
+  | ({ readonly type: 'rocketmq' } & RocketmqFrom)
   | ({ readonly type: 'sqs' } & SqsFrom);
 
-const types: readonly ConsumerType<never>[] = [rabbitmq, nats, redis, sqs];
+const types: readonly ConsumerType<never>[] = [rabbitmq, kafka, nats, redis, rocketmq, sqs];
 
 /** @throws OutboxError OUTBOX_INBOX_INVALID for a type or a key that is not known */
 export function typeOf(from: From): ConsumerType {

@@ -22,6 +22,10 @@ export interface Delivery extends Incoming {
   acknowledge(): Promise<unknown>;
   /** Again after so many milliseconds, in the broker's own way; null where it has none. */
   readonly again: ((delayMs: number) => Promise<unknown>) | null;
+  /** Longer delays it has none for. Default: none is too long. */
+  readonly againMsMax?: number;
+  /** Aborted when the broker has given it to somebody else: it is not begun any more. */
+  readonly lost?: AbortSignal;
   /** To whoever comes next, at once: the consumer stops. */
   giveBack(): Promise<unknown>;
   /** Of a message kept in the consumer's database, its row. */
@@ -45,8 +49,11 @@ export interface Host {
 export interface Source {
   /** Resolves when messages are being taken for the first time. */
   start(): Promise<void>;
-  /** Takes no more; what is here stays. May be called again, also when it is not connected. */
-  pause(): Promise<void>;
+  /**
+   * Takes no more; what is here stays. May be called again, also when it is not connected. `for-now`: the consumer's database is away, and
+   * {@link resume} follows; up to `prefetch` messages may still come where to take none would change their order.
+   */
+  pause(why: 'for-now' | 'for-good'): Promise<void>;
   resume(): Promise<void>;
   /** After `pause`, when all that was delivered is settled or given up. */
   close(): Promise<void>;

@@ -5,14 +5,13 @@ import { claimMessage } from '../inbox/claim.ts';
 import { runHandler } from '../inbox/processOnce.ts';
 import { firstRow } from '../inbox/sql.ts';
 import { inTransaction, type ReceiverClient } from '../receiver/transaction.ts';
-import type { Attempts, Begun } from './attempts.ts';
-import type { Database } from './database.ts';
-import type { Events } from './events.ts';
+import { messagingSystem } from '../tracing/openTelemetry.ts';
+import { processing, type Processed } from '../tracing/process.ts';
+import type { Begun } from './attempts.ts';
 import { failureOf, type Failure } from './failures.ts';
 import { identify, type Known } from './identify.ts';
-import { keep, keepOn, type KeptFacts } from './kept.ts';
 import { ConsumedMessage } from './message.ts';
-import type { ConsumerOptions, Settings } from './options.ts';
+import { Settling, type WorkParts } from './settling.ts';
 import { Slots, Turns } from './slots.ts';
 import type { Delivery } from './type.ts';
 
@@ -21,30 +20,21 @@ const deathsMax = 2;
 /** Between tries that cost nothing. */
 const postponedMsMax = 30_000;
 
-export interface WorkParts<Client extends ReceiverClient> {
-  readonly settings: Settings;
-  readonly options: ConsumerOptions<Client>;
-  readonly database: Database<Client>;
-  readonly attempts: Attempts;
-  readonly events: Events;
-  /** Of the queue, for people: `rabbitmq orders`. */
-  readonly source: string;
-  /** Told of what somebody has to look at. */
-  readonly tell: (error: unknown, messageId: string | null) => void;
-  /** Aborted first: nothing more is begun. */
-  readonly stopping: AbortSignal;
-  /** Aborted last: handlers are not waited for any longer. */
-  readonly givenUp: AbortSignal;
+/** Before the inbox is asked again. */
+function inboxPauseMs(tries: number): number {
+  return Math.min(100 * 2 ** tries, postponedMsMax);
 }
 
 export class Work<Client extends ReceiverClient> {
   readonly #parts: WorkParts<Client>;
+  readonly #settling: Settling<Client>;
   readonly #slots: Slots;
   readonly #turns = new Turns();
   readonly #here = new Set<Promise<void>>();
 
   constructor(parts: WorkParts<Client>) {
     this.#parts = parts;
+    this.#settling = new Settling(parts);
     this.#slots = new Slots(parts.settings.concurrency);
   }
 
@@ -66,7 +56,7 @@ export class Work<Client extends ReceiverClient> {
   async #take(delivery: Delivery): Promise<void> {
     const { settings, options } = this.#parts;
     const known = identify(delivery, settings.consumer, options);
-    if (!('message' in known)) return this.#park(delivery, known, known.reason, known.text);
+    if (!('message' in known)) return this.#settling.park(delivery, known, known.reason, known.text);
     const { order } = settings;
     const turn = order === 'key' && known.key !== null ? `key ${known.key}` : `id ${known.id}`;
     await this.#turns.run(turn, () => this.#untilSettled(delivery, known));
@@ -74,14 +64,20 @@ export class Work<Client extends ReceiverClient> {
 
   /** Again and again where that costs nothing and the broker need not know. */
   async #untilSettled(delivery: Delivery, known: Known): Promise<void> {
-    const { database, stopping } = this.#parts;
+    const { database, settings, stopping, tell } = this.#parts;
     for (let tries = 1; ; tries++) {
       await database.available();
       const leave = await this.#slots.enter();
       let waitMs: number | null;
       try {
-        if (stopping.aborted) return await this.#giveBack(delivery);
+        if (stopping.aborted || delivery.lost?.aborted === true)
+          return await this.#settling.giveBack(delivery);
         waitMs = await this.#try(delivery, known, leave, tries);
+      } catch (error) {
+        // Given back, it would come after those of its key that are here already.
+        if (settings.order !== 'key' || known.key === null || stopping.aborted) throw error;
+        tell(error, known.id);
+        waitMs = inboxPauseMs(tries);
       } finally {
         leave();
       }
@@ -99,16 +95,21 @@ export class Work<Client extends ReceiverClient> {
       begun = await attempts.begin(known.id, ordered, delivery.kept !== undefined);
     } catch (error) {
       if (await database.isThere(error)) this.#parts.tell(error, known.id);
-      return Math.min(100 * 2 ** tries, postponedMsMax);
+      return inboxPauseMs(tries);
     }
     const { verdict, deaths } = begun;
-    if (verdict === 'kept') return this.#acknowledge(delivery);
+    if (verdict === 'kept') return this.#settling.acknowledge(delivery);
     if (verdict === 'behind') {
-      await this.#keep(delivery, known, { state: 'waiting', reason: 'behind', error: null, delayMs: null });
+      await this.#settling.keep(delivery, known, {
+        state: 'waiting',
+        reason: 'behind',
+        error: null,
+        delayMs: null,
+      });
       return null;
     }
     if (deaths >= deathsMax) {
-      await this.#park(
+      await this.#settling.park(
         delivery,
         known,
         'process-died',
@@ -121,8 +122,8 @@ export class Work<Client extends ReceiverClient> {
     leave();
     const leaveAlone = await this.#slots.enterAlone();
     try {
-      if (stopping.aborted) {
-        await this.#giveBack(delivery);
+      if (stopping.aborted || delivery.lost?.aborted === true) {
+        await this.#settling.giveBack(delivery);
         return null;
       }
       await attempts.beginAlone(known.id);
@@ -137,7 +138,11 @@ export class Work<Client extends ReceiverClient> {
     const startedMs = performance.now();
     const during = { phase: 'claim' as 'claim' | 'handler' };
     try {
-      const outcome = await this.#inTransaction(delivery, known, during);
+      const outcome = await processing(
+        () => this.#traced(delivery, known),
+        () => this.#inTransaction(delivery, known, during),
+        (came) => ({ attributes: { 'outbox.outcome': came }, error: null }),
+      );
       const durationMs = performance.now() - startedMs;
       events.tell(outcome === 'processed' ? 'processed' : 'repeated', {
         ...about(known),
@@ -145,7 +150,7 @@ export class Work<Client extends ReceiverClient> {
         reason: outcome,
       });
       attempts.settled(known.id);
-      return await this.#acknowledge(delivery);
+      return await this.#settling.acknowledge(delivery);
     } catch (error) {
       const durationMs = performance.now() - startedMs;
       const failure = failureOf(error, during.phase);
@@ -159,17 +164,35 @@ export class Work<Client extends ReceiverClient> {
       events.tell('failed', { ...about(known), durationMs, reason: failure.text });
       if (failure.kind === 'failed') tell(error, known.id);
       if (failure.kind === 'refused') {
-        await this.#park(delivery, known, failure.reason, failure.text);
+        await this.#settling.park(delivery, known, failure.reason, failure.text);
         return null;
       }
       const failed = await attempts.end(known.id, true);
       const delayMs = Math.max(nextDelayMs(settings.retry, failed, Math.random()), failure.retryAfterMs ?? 0);
       const isLate = Date.now() + delayMs > begun.firstAtMs + settings.retry.scheduleToCloseTimeoutMs;
       if (failed >= settings.retry.maximumAttempts || isLate)
-        await this.#park(delivery, known, isLate ? 'schedule-to-close' : failure.reason, failure.text);
-      else await this.#again(delivery, known, delayMs, failure.text);
+        await this.#settling.park(
+          delivery,
+          known,
+          isLate ? 'schedule-to-close' : failure.reason,
+          failure.text,
+        );
+      else await this.#settling.again(delivery, known, delayMs, failure.text);
       return null;
     }
+  }
+
+  #traced({ headers }: Delivery, { id, type }: Known): Processed {
+    const { source, settings } = this.#parts;
+    const [system = '', ...destination] = source.split(' ');
+    const attempt = Number(headers['outbox-attempt']);
+    return {
+      system: messagingSystem(system),
+      destination: destination.join(' '),
+      ...{ consumer: settings.consumer, messageId: id, type },
+      attempt: Number.isSafeInteger(attempt) ? attempt : null,
+      trace: { traceparent: headers['traceparent'], tracestate: headers['tracestate'] },
+    };
   }
 
   #inTransaction(delivery: Delivery, known: Known, during: { phase: 'claim' | 'handler' }): Promise<string> {
@@ -218,74 +241,14 @@ export class Work<Client extends ReceiverClient> {
       failure.kind === 'postponed' &&
       Date.now() > begun.firstAtMs + settings.retry.scheduleToCloseTimeoutMs
     ) {
-      await this.#park(delivery, known, 'schedule-to-close', failure.text);
+      await this.#settling.park(delivery, known, 'schedule-to-close', failure.text);
       return null;
     }
     const grown = Math.min(settings.retry.initialIntervalMs * 2 ** (tries - 1), postponedMsMax);
     const delayMs = failure.retryAfterMs ?? grown;
     if (failure.kind === 'inbox' || settings.order === 'key' || delivery.again === null) return delayMs;
-    await this.#again(delivery, known, delayMs, failure.text);
+    await this.#settling.again(delivery, known, delayMs, failure.text);
     return null;
-  }
-
-  /** After a delay: by the broker where it can and no order is to be kept, else from the database. */
-  async #again(delivery: Delivery, known: Known, delayMs: number, error: string): Promise<void> {
-    const { database, settings } = this.#parts;
-    if (delivery.kept !== undefined) {
-      await keepOn(database, delivery.kept, { state: 'retrying', reason: 'failed', error, delayMs });
-      await delivery.again?.(0);
-    } else if (delivery.again !== null && !(settings.order === 'key' && known.key !== null)) {
-      await delivery.again(delayMs).catch(ignore);
-    } else await this.#keep(delivery, known, { state: 'retrying', reason: 'failed', error, delayMs });
-  }
-
-  async #park(
-    delivery: Delivery,
-    known: Pick<KeptFacts, 'id' | 'key' | 'type'>,
-    reason: string,
-    error: string,
-  ): Promise<void> {
-    const { database, events, tell } = this.#parts;
-    const facts = { state: 'parked' as const, reason, error, delayMs: null };
-    if (delivery.kept === undefined) {
-      if (!(await this.#keep(delivery, known, facts))) return;
-    } else {
-      await keepOn(database, delivery.kept, facts);
-      await delivery.acknowledge();
-    }
-    events.tell('parked', { messageId: known.id, key: known.key, type: known.type, reason });
-    tell(new Error(`parked (${reason}): ${error}`), known.id);
-  }
-
-  /** Whether it is kept: not when it had its effect meanwhile, nor while another process is at work on it. */
-  async #keep(
-    delivery: Delivery,
-    known: Pick<KeptFacts, 'id' | 'key' | 'type'>,
-    facts: Pick<KeptFacts, 'state' | 'reason' | 'error' | 'delayMs'>,
-  ): Promise<boolean> {
-    const { database, settings, source, events } = this.#parts;
-    const { id, key, type } = known;
-    const written = { id, type, source, key: settings.order === 'key' ? key : null, ...facts };
-    const outcome = await keep(database, settings.consumer, delivery, written);
-    if (outcome === 'in-progress') {
-      await (delivery.again === null ? delivery.giveBack() : delivery.again(1000)).catch(ignore);
-      return false;
-    }
-    if (outcome === 'kept' && facts.state !== 'parked')
-      events.tell('kept', { messageId: id, key, type, reason: facts.reason });
-    await this.#acknowledge(delivery);
-    return outcome === 'kept';
-  }
-
-  /** What the broker does not hear it delivers again, and the inbox knows it then. */
-  async #acknowledge(delivery: Delivery): Promise<null> {
-    await delivery.acknowledge().catch(ignore);
-    return null;
-  }
-
-  async #giveBack(delivery: Delivery): Promise<void> {
-    this.#parts.events.tell('given-back');
-    await delivery.giveBack().catch(ignore);
   }
 }
 

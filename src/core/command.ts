@@ -57,6 +57,12 @@ export interface DestinationInput extends Pick<ResolutionInput, 'actor' | 'reaso
   readonly olderThan?: string;
 }
 
+/** Which signal of a workflow a command came by: the nth of its name in that run. */
+export interface SignalOrigin {
+  readonly runId: string;
+  readonly nth: number;
+}
+
 /** An input understood: the ids as a list, or why it was not understood. */
 export interface ParsedCommand<Action extends string = ResolutionAction> extends Omit<
   ResolutionInput,
@@ -66,6 +72,12 @@ export interface ParsedCommand<Action extends string = ResolutionAction> extends
   readonly events?: readonly string[];
   /** Why the input was not understood; nothing is done then but noting it. */
   readonly malformed?: string;
+  /** Set by the workflow that received it, never by who sent it. */
+  readonly origin?: SignalOrigin;
+  /** Announced by a program that sends what people ask it for. */
+  readonly onBehalf?: true;
+  /** Set by the activity that carries it out. */
+  readonly sender?: { readonly principal: string | null; readonly identity: string | null };
 }
 
 export interface ParsedDestinationCommand extends ParsedCommand<DestinationAction> {

@@ -1,5 +1,6 @@
 import type { AlertsConfig } from './alerts.ts';
 import type { ApiConfig } from './api.ts';
+import type { ResolutionAction } from './command.ts';
 import type { DashboardConfig } from './dashboard.ts';
 import type { ProducerConfig } from './producer.ts';
 
@@ -49,6 +50,31 @@ export interface CircuitConfig {
   readonly maximumProbeIntervalMs: number;
 }
 
+/** Whom a destination takes a resolution from: `cli` means a database user, by the command line, the dashboard or SQL; no raw signal. */
+export const resolvers = ['anyone', 'cli', 'nobody'] as const;
+export type Resolver = (typeof resolvers)[number];
+
+/** Which resolutions a destination takes, and from whom. */
+export interface ResolutionRules {
+  readonly retry: Resolver;
+  readonly edit: Resolver;
+  readonly redirect: Resolver;
+  readonly discard: Resolver;
+  /** Where its events may be redirected to; null for anywhere. */
+  readonly redirectTo: readonly string[] | null;
+  /** Absent where one person is enough. */
+  readonly twoPersons?: TwoPersons;
+}
+
+/** What two persons have to say, both of them proved, before it is done. */
+export interface TwoPersons {
+  readonly for: readonly ResolutionAction[];
+  /** Whatever acts on more letters at once; null for no number. */
+  readonly lettersAbove: number | null;
+  /** After the first one's word. */
+  readonly withinMs: number;
+}
+
 /** How deliveries to a destination are treated, however it is reached: what every type of destination has. */
 export interface DeliveryPolicy {
   /** Total deadline of one attempt: connect, send, wait for what acknowledges it. */
@@ -64,6 +90,10 @@ export interface DeliveryPolicy {
   readonly rateLimit: RateLimit | null;
   readonly batch: BatchConfig;
   readonly circuit: CircuitConfig;
+  /** Absent where the file has none: anyone may do anything. */
+  readonly resolutions?: ResolutionRules;
+  /** What a person is to read who finds something parked: an address. */
+  readonly runbook?: string;
 }
 
 /**
@@ -101,6 +131,20 @@ export interface RetentionConfig {
   readonly dedupKeysMs: number;
 }
 
+/** What producers may write under one event type. */
+export interface EventTypeConfig {
+  /** JSON Schema of the payload, draft 2020-12; null for any JSON. */
+  readonly schema: Readonly<Record<string, unknown>> | null;
+  readonly description: string | null;
+}
+
+export interface EncryptionConfig {
+  /** The id of the key that edits are encrypted with. */
+  readonly current: string;
+  /** By id, where its 32 bytes stand in base64: `env:NAME` or `file:/path`. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
 export interface OutboxConfig {
   /** Where run, relay and worker serve /metrics, /healthz and /readyz, unless told otherwise at their start; null for nowhere. */
   readonly metrics: { readonly listen: string } | null;
@@ -117,4 +161,8 @@ export interface OutboxConfig {
   readonly dashboard?: DashboardConfig;
   /** Absent: none. */
   readonly alerts?: AlertsConfig;
+  /** Keys of encrypted payloads; absent: there are none. */
+  readonly encryption?: EncryptionConfig;
+  /** By event type; absent: none is named. */
+  readonly events?: Readonly<Record<string, EventTypeConfig>>;
 }

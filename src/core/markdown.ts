@@ -19,6 +19,15 @@ export function markdownText(text: string, maximum = 300): string {
   return withoutStart(written + withoutSigns(line.slice(at)));
 }
 
+/** A link whose label stands for itself and whose address ends where it ends. Addresses of ours or of the configuration, never a stranger's. */
+export function markdownLink(label: string, address: string): string {
+  const safe = address.replace(
+    /[()<>[\]\\`|\s]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+  return `[${markdownText(label)}](${safe})`;
+}
+
 /** Underscores inside words start nothing, and names are full of them. */
 function withoutSigns(text: string): string {
   return text.replace(/[\\`*[\]<>|!#~&$]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, '\\$&');

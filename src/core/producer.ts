@@ -3,6 +3,7 @@
  * neither committed nor rolled back. Stored by `config apply` in `outbox.producers.config`.
  */
 import type { CredentialsConfig, SigningConfig } from './httpCredentials.ts';
+import type { TlsCredentials } from './tls.ts';
 
 export interface ProducerConfig {
   readonly name: string;
@@ -24,6 +25,10 @@ export interface HttpCheckBackConfig {
   readonly signing: SigningConfig | null;
   readonly auth: CredentialsConfig | null;
   readonly network: { readonly allowPrivate: boolean };
+  /** For https; absent for the authorities of Node and no certificate of ours. */
+  readonly tls?: TlsCredentials;
+  /** As written: an address, `env:NAME`, or `none`; absent for none. */
+  readonly proxy?: string;
 }
 
 export interface HandlerCheckBackConfig {

@@ -3,7 +3,7 @@
  * a program calls. Pure: the workflow reads it too.
  */
 import { resolutionActions, type ResolutionAction } from './command.ts';
-import { durationExpected, parseDuration } from './duration.ts';
+import { isFilledText, isRate, objectProblem, pastOf, pastsExpected, rates } from './paced.ts';
 import { likePattern } from './pattern.ts';
 
 /** Which dead letters; every field given must hold. Only open ones are ever meant. */
@@ -78,17 +78,13 @@ const otherFields = ['all', 'action', 'patch', 'to', 'steps', 'rate', 'maxFailur
 const lettersMax = 1000;
 const stepsMax = 100;
 const stepSizeMax = 100_000;
-const rateMax = 10_000;
 
 type Problem = { readonly problem: string };
 
 /** The request, checked and with its defaults, or what is wrong with it. `nowMs`: for times ago. */
 export function checkRedrive(input: unknown, nowMs: number): CheckedRedrive | Problem {
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
-    return {
-      problem:
-        'a redrive is asked for with one JSON object, such as {"destination": "billing", "status": 422}',
-    };
+  const noObject = objectProblem(input, '{"destination": "billing", "status": 422}');
+  if (noObject !== null) return { problem: noObject };
   const given = input as Record<string, unknown>;
   const known: readonly string[] = [...filterFields, ...otherFields];
   const unknown = Object.keys(given).find((field) => !known.includes(field));
@@ -103,12 +99,9 @@ export function checkRedrive(input: unknown, nowMs: number): CheckedRedrive | Pr
 
 function withDefaults(request: RedriveRequest, nowMs: number): CheckedRedrive | Problem {
   const { action = 'retry', patch, to, steps, reason, type, since, until, maxFailures = 0.1 } = request;
-  const from = moment(since, nowMs);
-  const before = moment(until, nowMs);
-  if (from === null || before === null)
-    return {
-      problem: `"since" and "until" are times: 2026-11-29T03:00:00Z, or a time ago; ${durationExpected}`,
-    };
+  const from = pastOf(since, nowMs);
+  const before = pastOf(until, nowMs);
+  if (from === null || before === null) return { problem: pastsExpected };
   const filter = Object.fromEntries(
     filterFields.flatMap((field) => (request[field] === undefined ? [] : [[field, request[field]]])),
   );
@@ -129,14 +122,6 @@ function withDefaults(request: RedriveRequest, nowMs: number): CheckedRedrive | 
   };
 }
 
-/** ISO 8601; undefined for nothing, null for what is no time. */
-function moment(text: string | undefined, nowMs: number): string | null | undefined {
-  if (text === undefined) return undefined;
-  const agoMs = parseDuration(text);
-  const atMs = agoMs === null ? Date.parse(text) : nowMs - agoMs;
-  return Number.isNaN(atMs) ? null : new Date(atMs).toISOString();
-}
-
 function shareOf(value: number | string): number | null {
   const percent = typeof value === 'string' ? /^(\d+(?:\.\d+)?)%$/.exec(value.trim())?.[1] : undefined;
   const share = percent === undefined ? Number(value) : Number(percent) / 100;
@@ -152,7 +137,7 @@ function filterProblem(request: RedriveRequest): string | null {
     } else if (field === 'letters') {
       if (!isListOf(value, (id) => isBetween(id, 1, Number.MAX_SAFE_INTEGER), lettersMax))
         return `"letters" is a list of numbers of dead letters, 1 to ${lettersMax}`;
-    } else if (!isText(value, 1000)) return `"${field}" is a text of 1 to 1000 characters`;
+    } else if (!isFilledText(value, 1000)) return `"${field}" is a text of 1 to 1000 characters`;
   }
   const isEmpty = filterFields.every((field) => request[field] === undefined);
   if (isEmpty && request.all !== true)
@@ -168,28 +153,24 @@ function actionProblem({ action = 'retry', patch, to, reason }: RedriveRequest):
       : `"patch" belongs to {"action": "edit"}`;
   if (patch !== undefined && typeof patch !== 'string' && !Array.isArray(patch))
     return '"patch" is a JSON Patch: a list of operations, or its text';
-  if (action === 'redirect' ? !isText(to, 63) : to !== undefined)
+  if (action === 'redirect' ? !isFilledText(to, 63) : to !== undefined)
     return action === 'redirect'
       ? 'say where to: "to": "<destination>"'
       : `"to" belongs to {"action": "redirect"}`;
-  return reason === undefined || isText(reason, 1000) ? null : '"reason" is a text of 1 to 1000 characters';
+  return reason === undefined || isFilledText(reason, 1000)
+    ? null
+    : '"reason" is a text of 1 to 1000 characters';
 }
 
 function paceProblem({ steps, rate, maxFailures, all }: RedriveRequest): string | null {
   if (all !== undefined && typeof all !== 'boolean') return '"all" is true or false';
   if (steps !== undefined && !isListOf(steps, (size) => isBetween(size, 1, stepSizeMax), stepsMax))
     return `"steps" is a list of 1 to ${stepsMax} sizes, each 1 to ${stepSizeMax}`;
-  if (rate !== undefined && !(typeof rate === 'number' && rate > 0 && rate <= rateMax))
-    return `"rate" is letters a second, above 0 and at most ${rateMax}`;
+  if (rate !== undefined && !isRate(rate))
+    return `"rate" is letters a second, ${rates.minimum} to ${rates.maximum}`;
   return maxFailures === undefined || shareOf(maxFailures) !== null
     ? null
     : '"maxFailures" is a share: "10%", or 0 to 1';
-}
-
-function isText(value: unknown, maximum: number): value is string {
-  return (
-    typeof value === 'string' && value !== '' && value.length <= maximum && !/\0|\p{Surrogate}/u.test(value)
-  );
 }
 
 function isBetween(value: unknown, least: number, most: number): boolean {

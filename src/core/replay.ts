@@ -1,5 +1,5 @@
 /** What a replay takes, as people write it: options of the CLI, or the input of the workflow `replay` started by hand. Pure. */
-import { durationExpected, parseDuration } from './duration.ts';
+import { isFilledText, isRate, objectProblem, pastOf, pastsExpected, rates } from './paced.ts';
 import { likePattern } from './pattern.ts';
 
 /** Which events are sent, where, and how fast. Without any of `type`, `since`, `until` and `key` it needs `all`. */
@@ -41,13 +41,12 @@ export interface ReplayPlan {
 }
 
 export const replayRateDefault = 100;
-const rates = { minimum: 0.01, maximum: 10_000 };
 const fields = ['type', 'since', 'until', 'key', 'all', 'to', 'rate', 'late'];
 
 /** Answers what was not understood as a text that says what was expected; never throws. */
 export function planReplay(given: unknown, nowMs: number): ReplayPlan | string {
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    return `expected one JSON object, such as {"type": "order.*", "since": "2d"}`;
+  const noObject = objectProblem(given, '{"type": "order.*", "since": "2d"}');
+  if (noObject !== null) return noObject;
   const request = given as Record<string, unknown>;
   const unknown = Object.keys(request).find((field) => !fields.includes(field));
   if (unknown !== undefined)
@@ -57,19 +56,15 @@ export function planReplay(given: unknown, nowMs: number): ReplayPlan | string {
     ['type', type, 255],
     ['key', key, 1024],
   ] as const)
-    if (value !== undefined && !isText(value, limit))
+    if (value !== undefined && !isFilledText(value, limit))
       return `"${field}" is a text of 1 to ${limit} characters`;
   if (to !== undefined && !(typeof to === 'string' && /^[a-z][a-z0-9-]{0,62}$/.test(to)))
     return '"to" is the name of a destination';
-  if (typeof rate !== 'number' || !(rate >= rates.minimum && rate <= rates.maximum))
-    return `"rate" is events a second, ${rates.minimum} to ${rates.maximum}`;
+  if (!isRate(rate)) return `"rate" is events a second, ${rates.minimum} to ${rates.maximum}`;
   if (late !== 'skip' && late !== 'send') return '"late" is "skip" or "send"';
-  const moments = [since, until].map((moment) =>
-    moment === undefined ? undefined : momentOf(moment, nowMs),
-  );
-  if (moments.includes(null))
-    return `"since" and "until" are moments such as 2030-01-31T08:00:00Z, or how long ago: ${durationExpected}`;
-  const [from, to_] = moments as (string | undefined)[];
+  const from = pastOf(since, nowMs);
+  const to_ = pastOf(until, nowMs);
+  if (from === null || to_ === null) return pastsExpected;
   if (from !== undefined && to_ !== undefined && from >= to_) return '"since" lies before "until"';
   if ([type, from, to_, key].every((value) => value === undefined) && all !== true)
     return 'say which: type, since, until or key; "all": true for everything that is kept';
@@ -84,17 +79,4 @@ export function planReplay(given: unknown, nowMs: number): ReplayPlan | string {
     rate,
     late,
   };
-}
-
-function isText(value: unknown, charactersMax: number): boolean {
-  return typeof value === 'string' && value !== '' && value.length <= charactersMax && !value.includes('\0');
-}
-
-/** Null for what is neither a moment nor a duration. */
-function momentOf(value: unknown, nowMs: number): string | null {
-  if (typeof value !== 'string') return null;
-  const agoMs = parseDuration(value);
-  const isMoment = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(value);
-  const ms = agoMs === null ? (isMoment ? Date.parse(value) : Number.NaN) : nowMs - agoMs;
-  return ms >= 0 && ms < Date.UTC(9999, 0, 1) ? new Date(ms).toISOString() : null;
 }

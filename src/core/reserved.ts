@@ -6,11 +6,12 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * What a variable is wanted for: to be sent to a receiver, to be compared with what callers of our API send, or as the whole address of a server, whose
- * credentials go to that server alone.
+ * credentials go to that server alone; or as the address of the proxy that requests go through.
  */
-export type VariableUse = 'sent' | 'api-token' | 'address';
+export type VariableUse = 'sent' | 'api-token' | 'address' | 'proxy';
 
 const ownToken = /^OUTBOX_API_TOKEN/;
+const proxies = /^(HTTPS?_PROXY|ALL_PROXY)$/;
 
 /** Of this process, of the libraries in it, and of the machine it runs on. */
 const reserved: readonly RegExp[] = [
@@ -24,7 +25,8 @@ const reserved: readonly RegExp[] = [
   /^AZURE_(CLIENT_SECRET|CLIENT_CERTIFICATE.*|USERNAME|PASSWORD|FEDERATED.*)$/,
   /^(GOOGLE_(APPLICATION_)?CREDENTIALS|GOOGLE_OAUTH_ACCESS_TOKEN|VAULT_TOKEN|NPM_TOKEN|GITHUB_TOKEN|KUBECONFIG)$/,
   /^(NODE|LD|DYLD)_/,
-  /^(PATH|HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SSLKEYLOGFILE|HTTPS?_PROXY|ALL_PROXY)$/,
+  /^(PATH|HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SSLKEYLOGFILE)$/,
+  proxies,
 ];
 
 /** `scheme://user:password@host`: whatever it is called, it opens something. */
@@ -35,10 +37,11 @@ export function whyClosed(name: string, env: Environment, use: VariableUse = 'se
   // Windows does not tell upper from lower case.
   const upper = name.toUpperCase();
   if (use === 'api-token' && ownToken.test(upper)) return null;
+  if (use === 'proxy' && proxies.test(upper)) return null;
   if (reserved.some((pattern) => pattern.test(upper)))
     return `the environment variable ${name} is reserved for this process itself and is not given to a configuration`;
   const value = Object.hasOwn(env, name) ? env[name] : undefined;
-  if (use !== 'address' && value !== undefined && addressWithCredentials.test(value))
+  if (use !== 'address' && use !== 'proxy' && value !== undefined && addressWithCredentials.test(value))
     return `the environment variable ${name} holds an address with credentials inside, which is not given to a configuration`;
   return isAllowed(name, env)
     ? null

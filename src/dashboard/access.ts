@@ -8,10 +8,10 @@ import { OutboxError } from '../errors.ts';
 import { RequestRefused } from '../http/problem.ts';
 import type { Pool } from '../storage/connect.ts';
 import { findToken } from '../storage/tokens.ts';
+import { cookieOf, cookies } from './cookies.ts';
 import type { JwtVerifier } from './jwt.ts';
+import type { Oidc } from './oidc.ts';
 import type { Who } from './who.ts';
-
-export const cookieName = 'outbox_session';
 
 export interface Access {
   /** @throws RequestRefused 403 for another host's name, or another site's page */
@@ -30,10 +30,11 @@ export interface AccessOptions {
   /** Who works on this machine, where nobody signs in. */
   readonly localName: string;
   readonly jwt: JwtVerifier | null;
+  readonly oidc: Oidc | null;
 }
 
 /** @throws OutboxError OUTBOX_DASHBOARD_UNPROTECTED for an address beyond this machine without sign-in */
-export function accessFor({ config, pool, localName, jwt }: AccessOptions): Access {
+export function accessFor({ config, pool, localName, jwt, oidc }: AccessOptions): Access {
   const { listen, signIn } = config;
   if (signIn === null && !isLoopback(listen.host)) throw unprotected(formatListen(listen));
   const ownHost = config.url === null ? null : new URL(config.url).host;
@@ -56,7 +57,10 @@ export function accessFor({ config, pool, localName, jwt }: AccessOptions): Acce
     },
     identify: async (request) => {
       if (signIn === null) return { name: localName, role: 'admin', payloads: true, by: 'machine' };
-      const who = (await byJwt(request, jwt)) ?? (await whoHas(tokenOf(request) ?? ''));
+      const who =
+        (await byJwt(request, jwt)) ??
+        oidc?.whoHas(cookieOf(request, cookies.person) ?? '') ??
+        (await whoHas(tokenOf(request) ?? ''));
       if (who === undefined)
         throw new RequestRefused(401, 'nobody is signed in, or the token is not valid any more');
       return who;
@@ -73,10 +77,9 @@ async function byJwt(request: FastifyRequest, jwt: JwtVerifier | null): Promise<
   return token === undefined || token.split('.').length !== 3 ? undefined : jwt.verify(token);
 }
 
-function tokenOf({ headers }: FastifyRequest): string | undefined {
-  const bearer = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
-  if (bearer !== undefined) return bearer;
-  return new RegExp(`(?:^|; *)${cookieName}=([A-Za-z0-9_-]+)`).exec(headers.cookie ?? '')?.[1];
+function tokenOf(request: FastifyRequest): string | undefined {
+  const bearer = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
+  return bearer ?? cookieOf(request, cookies.token);
 }
 
 /** A page of another site may neither read nor send: browsers say where a request comes from. */

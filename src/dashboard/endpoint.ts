@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import type { Log } from '../../activities/index.ts';
 import type { DashboardConfig } from '../core/dashboard.ts';
+import type { KeyProvider } from '../encryption/keys.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Operating } from './operating.ts';
 import type { Overview } from './views/overview.ts';
@@ -22,6 +23,8 @@ export interface Services {
   /** The page of a workflow in the Temporal UI; null where nobody said where that is. */
   readonly workflowUrl: (workflowId: string) => string | null;
   readonly log: Log;
+  /** Of encrypted payloads, as this process has them. */
+  readonly keys: KeyProvider;
 }
 
 export interface Call<Query, Body> extends Services {
@@ -42,6 +45,8 @@ export interface Endpoint {
   readonly operationId: string;
   readonly summary: string;
   readonly need: Need;
+  /** Its answer has `audit`, lines of who did what. */
+  readonly audited?: boolean;
   readonly query: z.ZodType;
   /** Undefined: it takes none. */
   readonly body: z.ZodType | undefined;
@@ -72,6 +77,7 @@ export const paramPatterns: Readonly<
 > = {
   letter: { pattern: /^[1-9]\d{0,14}$/, expected: 'the number of a dead letter' },
   token: { pattern: /^[1-9]\d{0,14}$/, expected: 'the number of a token' },
+  redrive: { pattern: /^[1-9]\d{0,14}$/, expected: 'the number of a redrive' },
   cause: { pattern: /^[0-9a-f]{12}$/, expected: 'the id of a cause: 12 digits, 0-9 and a-f' },
   event: { pattern: uuidPattern, expected: 'an event id (a UUID)' },
   message: { pattern: uuidPattern, expected: 'the id of a half message' },

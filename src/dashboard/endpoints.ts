@@ -8,6 +8,8 @@ import { letterEndpoints } from './views/letters.ts';
 import { meEndpoints, tokenEndpoints } from './views/me.ts';
 import { messageEndpoints } from './views/messages.ts';
 import { overviewEndpoints } from './views/overview.ts';
+import { redriveActionEndpoints } from './views/redriveActions.ts';
+import { redriveEndpoints } from './views/redrives.ts';
 
 /** All there are but signing in and out, which nobody is asked for. */
 export const endpoints: readonly Endpoint[] = [
@@ -16,6 +18,8 @@ export const endpoints: readonly Endpoint[] = [
   ...causeEndpoints,
   ...letterEndpoints,
   ...letterActionEndpoints,
+  ...redriveEndpoints,
+  ...redriveActionEndpoints,
   ...destinationEndpoints,
   ...eventEndpoints,
   ...eventSearchEndpoints,

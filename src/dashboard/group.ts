@@ -1,24 +1,26 @@
 /** The dashboard: a page, and the API it is made of. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import * as z from 'zod';
+import type { FastifyInstance } from 'fastify';
 import type { RouteGroup } from '../http/server.ts';
 import { Turnstile } from '../http/limits.ts';
 import { RequestRefused, sendProblem } from '../http/problem.ts';
 import { bodyBytesMax } from '../http/requests.ts';
-import { accessFor, cookieName, type Access } from './access.ts';
+import { accessFor, type Access } from './access.ts';
 import { paramPatterns, type Endpoint, type Services } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
 import { addFiles, readPageFiles, securityHeaders } from './files.ts';
 import { checked, readBody } from './inputs.ts';
 import type { JwtVerifier } from './jwt.ts';
+import type { Oidc } from './oidc.ts';
 import { dashboardDocument } from './openapi.ts';
 import { Rates } from './rates.ts';
+import { addSession } from './session.ts';
 import { whyNot } from './who.ts';
 
 export interface DashboardOptions extends Services {
   /** Who works on this machine: in the audit, where nobody signs in. */
   readonly localName: string;
   readonly jwt: JwtVerifier | null;
+  readonly oidc: Oidc | null;
 }
 
 /** @throws OutboxError OUTBOX_DASHBOARD_UNPROTECTED */
@@ -43,7 +45,10 @@ export function dashboardGroup(options: DashboardOptions): RouteGroup {
           return reply;
         });
         api.get('/openapi.json', (_request, reply) => reply.send(document));
-        addSession(api, access, limits.signIns, `${path}/`);
+        const { oidc, log } = options;
+        const tokens = config.signIn?.tokens === true;
+        const { signIns } = limits;
+        addSession(api, { access, tokens, oidc, signIns, base: `${path}/`, log });
         for (const each of endpoints) addEndpoint(api, each, access, options);
       },
       { prefix: '/v1' },
@@ -124,28 +129,3 @@ function readParams(given: Readonly<Record<string, string>>): Readonly<Record<st
     }),
   );
 }
-
-/** A browser keeps the token in a cookie that no script reads. */
-function addSession(app: FastifyInstance, access: Access, signIns: Rates, path: string): void {
-  const cookie = (request: FastifyRequest, value: string, seconds: number): string =>
-    [
-      `${cookieName}=${value}`,
-      ...['HttpOnly', 'SameSite=Strict', `Path=${path}`, `Max-Age=${seconds}`],
-      ...(access.isSecure(request) ? ['Secure'] : []),
-    ].join('; ');
-  app.post('/session', async (request, reply): Promise<FastifyReply> => {
-    signIns.take(request.ip);
-    const { body } = readBody(signInBody, request.body);
-    const { token } = body as z.infer<typeof signInBody>;
-    const who = await access.whoHas(token.trim());
-    if (who === undefined)
-      throw new RequestRefused(401, 'this token is not known, was revoked, or is out of date');
-    return reply.header('set-cookie', cookie(request, token.trim(), sessionSeconds)).send({ name: who.name });
-  });
-  app.delete('/session', (request, reply) =>
-    reply.header('set-cookie', cookie(request, '', 0)).send({ signedOut: true }),
-  );
-}
-
-const signInBody = z.strictObject({ token: z.string().min(1).max(512) });
-const sessionSeconds = 12 * 3600;

@@ -5,26 +5,28 @@ import { RequestRefused } from '../http/problem.ts';
 import { paramPatterns } from './endpoint.ts';
 
 /** Without NUL and halves of characters, which PostgreSQL does not store. */
-const plain = (max: number, min = 1) =>
+export const text = (max: number, min = 1) =>
   z
     .string()
     .min(min)
     .max(max)
     .refine((text) => !/\0|\p{Surrogate}/u.test(text), 'a text without NUL and broken Unicode');
 
-export const reason = plain(1000).optional();
+export const reason = text(1000).optional();
 export const why = z.strictObject({ reason });
-export const note = plain(1000, 0).optional();
-export const owner = plain(100, 0).optional();
-export const eventType = plain(255);
-export const key = plain(1024);
+export const note = text(1000, 0).optional();
+export const owner = text(100, 0).optional();
+export const eventType = text(255);
+export const key = text(1024);
 export const destination = z.string().regex((paramPatterns['destination'] as { pattern: RegExp }).pattern);
 export const cause = z.string().regex((paramPatterns['cause'] as { pattern: RegExp }).pattern);
+/** Why a letter was parked: `permanent`. */
+export const parkedFor = z.string().regex(/^[a-z][a-z-]{0,60}$/);
 export const uuid = z
   .string()
   .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/)
   .transform((id) => id.toLowerCase());
-export const headers = z.record(plain(255), z.string().max(8192)).optional();
+export const headers = z.record(text(255), z.string().max(8192)).optional();
 
 /** From a query, where everything is a text. */
 export const limit = (most: number, otherwise: number) =>

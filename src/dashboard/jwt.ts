@@ -1,5 +1,5 @@
 /** JSON Web Tokens that a proxy in front adds to each request. */
-import type { JwtConfig, Role } from '../core/dashboard.ts';
+import type { ClaimsConfig, JwtConfig, Role } from '../core/dashboard.ts';
 import { OutboxError } from '../errors.ts';
 import type { Who } from './who.ts';
 
@@ -42,7 +42,7 @@ export async function jwtVerifier(config: JwtConfig): Promise<JwtVerifier> {
             'EdDSA',
           ],
         });
-        return whoOf(payload, config);
+        return whoOf(payload, config, 'jwt');
       } catch {
         return undefined;
       }
@@ -50,7 +50,11 @@ export async function jwtVerifier(config: JwtConfig): Promise<JwtVerifier> {
   };
 }
 
-export function whoOf(claims: Readonly<Record<string, unknown>>, config: JwtConfig): Who | undefined {
+export function whoOf(
+  claims: Readonly<Record<string, unknown>>,
+  config: ClaimsConfig,
+  by: Who['by'],
+): Who | undefined {
   const groups = new Set([claims[config.groupsClaim]].flat().filter((group) => typeof group === 'string'));
   const has = (wanted: readonly string[]): boolean => wanted.some((group) => groups.has(group));
   const role: Role | undefined = has(config.admin)
@@ -62,5 +66,5 @@ export function whoOf(claims: Readonly<Record<string, unknown>>, config: JwtConf
         : undefined;
   const name = claims[config.nameClaim] ?? claims['sub'];
   if (role === undefined || typeof name !== 'string' || name === '') return undefined;
-  return { name: name.slice(0, 200), role, payloads: has(config.payloads), by: 'jwt' };
+  return { name: name.slice(0, 200), role, payloads: has(config.payloads), by };
 }

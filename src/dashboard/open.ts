@@ -1,9 +1,12 @@
 import type { Log } from '../../activities/index.ts';
 import type { DashboardConfig } from '../core/dashboard.ts';
 import type { Environment } from '../core/secrets.ts';
+import { formatListen } from '../core/listen.ts';
 import { systemUser } from '../core/systemUser.ts';
 import { workflowLink } from '../core/temporalUi.ts';
 import { OutboxError } from '../errors.ts';
+import { ConfiguredKeys } from '../encryption/configured.ts';
+import type { KeyProvider } from '../encryption/keys.ts';
 import type { RouteGroup } from '../http/server.ts';
 import { Latest } from '../metrics/latest.ts';
 import { readSettings } from '../storage/configuration.ts';
@@ -11,6 +14,7 @@ import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { dashboardGroup } from './group.ts';
 import { jwtVerifier } from './jwt.ts';
+import { oidcWith } from './oidc.ts';
 import { operatingWith } from './operating.ts';
 import { readOverview } from './views/overview.ts';
 
@@ -21,6 +25,8 @@ export interface OpenDashboard {
   readonly namespace: string;
   readonly log: Log;
   readonly env: Environment;
+  /** Absent: `encryption` of the configuration. */
+  readonly encryption?: KeyProvider | undefined;
 }
 
 /** @throws OutboxError OUTBOX_DASHBOARD_UNPROTECTED, OUTBOX_CLIENT_MISSING */
@@ -30,12 +36,19 @@ export async function openDashboard(options: OpenDashboard): Promise<RouteGroup>
   const ui = config.temporalUi ?? env['TEMPORAL_UI_URL'] ?? '';
   return dashboardGroup({
     ...{ config, pool, name, log },
+    keys: options.encryption ?? (await new ConfiguredKeys(pool, env).load()),
     operating: operatingWith(pool, temporal),
     overview: latestOverview(pool),
     workflowUrl: (workflowId) => (/^https?:\/\//.test(ui) ? workflowLink(ui, namespace, workflowId) : null),
     localName: systemUser(),
     jwt: config.signIn?.jwt == null ? null : await jwtVerifier(config.signIn.jwt),
+    oidc: config.signIn?.oidc == null ? null : await oidcWith(config.signIn.oidc, callbackOf(config), env),
   });
+}
+
+/** What is registered at the provider as the redirect URI. */
+function callbackOf({ url, listen }: DashboardConfig): string {
+  return `${url ?? `http://${formatListen(listen)}`}/v1/session/oidc/callback`;
 }
 
 /** Counting looks at every row, so it rests in proportion to what it took; what is read meanwhile says from when it is. */

@@ -10,6 +10,19 @@ const problem = (description: string) => ({
 });
 const answer = { description: 'Done.', content: { 'application/json': { schema: { type: 'object' } } } };
 
+const auditedAnswer = {
+  description: 'Done.',
+  content: {
+    'application/json': {
+      schema: {
+        type: 'object',
+        required: ['audit'],
+        properties: { audit: { type: 'array', items: { $ref: '#/components/schemas/AuditLine' } } },
+      },
+    },
+  },
+};
+
 const refused = {
   '400': problem('A field of path, query or body is not as it has to be.'),
   '401': problem('Nobody is signed in.'),
@@ -38,19 +51,20 @@ export function dashboardDocument(endpoints: readonly Endpoint[]) {
       version: '1',
       description: 'What the dashboard shows and does. Commands are those of the command line.',
     },
-    security: [{ token: [] }, { session: [] }],
+    security: [{ token: [] }, { session: [] }, { person: [] }],
     paths: { ...paths, ...session },
     components: {
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer' },
         session: { type: 'apiKey', in: 'cookie', name: 'outbox_session' },
+        person: { type: 'apiKey', in: 'cookie', name: 'outbox_person' },
       },
-      schemas: { Problem: problemSchema },
+      schemas: { Problem: problemSchema, AuditLine: auditLineSchema },
     },
   };
 }
 
-function operationOf({ operationId, summary, path, query, body, need, method }: Endpoint) {
+function operationOf({ operationId, summary, path, query, body, need, method, audited }: Endpoint) {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -69,7 +83,12 @@ function operationOf({ operationId, summary, path, query, body, need, method }: 
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body) } } } }),
-    responses: { '200': answer, ...refused, ...notFound, ...(method === 'GET' ? {} : ofCommands) },
+    responses: {
+      '200': audited === true ? auditedAnswer : answer,
+      ...refused,
+      ...notFound,
+      ...(method === 'GET' ? {} : ofCommands),
+    },
   };
 }
 
@@ -80,6 +99,12 @@ function schemaOf(schema: z.ZodType): JsonSchema {
 
 const session = {
   '/v1/session': {
+    get: {
+      operationId: 'readSignIn',
+      summary: 'How one signs in: by tokens, at an OpenID provider. Its page is /v1/session/oidc.',
+      security: [],
+      responses: { '200': answer },
+    },
     post: {
       operationId: 'signIn',
       summary: 'Signs a browser in with a token: it gets a cookie.',
@@ -112,6 +137,33 @@ const session = {
       security: [],
       responses: { '200': answer },
     },
+  },
+};
+
+const textOrNull = { type: ['string', 'null'] };
+
+const auditLineSchema = {
+  type: 'object',
+  description: 'A command, or a refused one, and how it is known who sent it.',
+  required: ['at', 'actor', 'known', 'via', 'action', 'outcome', 'message'],
+  properties: {
+    at: { type: 'string', format: 'date-time' },
+    actor: { ...textOrNull, description: 'What the sender says of itself.' },
+    known: {
+      enum: ['proved', 'session_user', 'claimed', null],
+      description:
+        'proved: by Temporal, see principal; session_user: by PostgreSQL, see login; claimed: by nobody.',
+    },
+    principal: { ...textOrNull, description: 'Whom Temporal authenticated: jwt:ada@example.com.' },
+    identity: { ...textOrNull, description: 'What the sender’s client said of itself to Temporal.' },
+    login: { ...textOrNull, description: 'The database user.' },
+    via: { type: 'string' },
+    action: { type: 'string' },
+    outcome: { enum: ['done', 'refused', 'waiting'] },
+    message: { type: 'string' },
+    reason: textOrNull,
+    before: { description: 'How what it is about stood; texts by their SHA-256.' },
+    after: { description: 'How it stood afterwards.' },
   },
 };
 

@@ -36,7 +36,7 @@ export function operatingWith(pool: Pool, connected: () => Promise<Temporal>): O
           'OUTBOX_TEMPORAL_MISMATCH',
           `the rows of this database belong to another Temporal namespace than the one at ${temporal.address}`,
         );
-      const options = { db: pool, temporal, name, timeoutMs: answerWithinMs };
+      const options = { db: pool, temporal, name, timeoutMs: answerWithinMs, onBehalf: true };
       const operator = await createOperator({ ...options, searchAttributes: hasSearchAttributes });
       return { temporal, name, searchAttributes: hasSearchAttributes, operator };
     },

@@ -6,8 +6,8 @@ export interface Who {
   readonly name: string;
   readonly role: Role;
   readonly payloads: boolean;
-  /** How it is known: nobody signs in on this machine; a token of ours; a JSON Web Token of a proxy. */
-  readonly by: 'machine' | 'token' | 'jwt';
+  /** How it is known: nobody signs in on this machine; a token of ours; a JSON Web Token of a proxy; an OpenID provider. */
+  readonly by: 'machine' | 'token' | 'jwt' | 'oidc';
 }
 
 /** What an endpoint asks for. */

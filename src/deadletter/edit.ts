@@ -1,4 +1,7 @@
 /** An edit: the new text is stored first and the command names it by number, so no payload enters a workflow's history. */
+import { isEncrypted } from '../encryption/envelope.ts';
+import type { KeyProvider } from '../encryption/keys.ts';
+import { sealEdit } from '../encryption/stored.ts';
 import { OutboxError } from '../errors.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { readDeadLetterEvent, type DeadLetter } from '../storage/deadLetters.ts';
@@ -17,15 +20,25 @@ export interface Edit {
 
 /**
  * Stores it and answers its number.
+ * @throws OutboxError OUTBOX_KEY_MISSING where the event is encrypted and the current key is not here
  * @throws OutboxError OUTBOX_COMMAND_REFUSED when it does not fit, or the letter is not parked any more
  */
 export async function prepareEdit(
   db: Queryable,
   letter: DeadLetter,
-  { payloadText, payloadBytes, headers, actor, reason }: Edit,
+  edit: Edit,
+  keys: KeyProvider,
 ): Promise<number> {
   const { eventId, destination } = letter;
-  const merged = await mergedHeaders(db, letter, headers);
+  const event = await readDeadLetterEvent(db, letter.id);
+  const { payloadText, payloadBytes, headers, actor, reason } = await sealedAsBefore(
+    letter,
+    event,
+    edit,
+    keys,
+  );
+  // Null leaves them as they are.
+  const merged = headers === undefined ? null : JSON.stringify({ ...event?.headers, ...headers });
   const revision = await prepareRevision(db, {
     ...{ eventId, destination, actor },
     payload: payloadText ?? null,
@@ -40,15 +53,16 @@ export async function prepareEdit(
   return revision;
 }
 
-/** Null leaves them as they are. */
-async function mergedHeaders(
-  db: Queryable,
-  letter: DeadLetter,
-  given: Edit['headers'],
-): Promise<string | null> {
-  if (given === undefined) return null;
-  const event = await readDeadLetterEvent(db, letter.id);
-  return JSON.stringify({ ...event?.headers, ...given });
+/** The payload of an encrypted event is encrypted again, with the key that is current now. */
+async function sealedAsBefore(
+  { eventType }: DeadLetter,
+  event: Awaited<ReturnType<typeof readDeadLetterEvent>>,
+  edit: Edit,
+  keys: KeyProvider,
+): Promise<Edit> {
+  const payload = edit.payloadText ?? edit.payloadBytes;
+  if (payload === undefined || event === undefined || !isEncrypted(event)) return edit;
+  return { ...edit, payloadText: await sealEdit(eventType, event, payload, keys), payloadBytes: undefined };
 }
 
 /** Check violations, text that jsonb does not take (NUL, half characters), and JSON for bytes or bytes for JSON. */

@@ -8,13 +8,15 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
-import type { ResolutionAction, ResolutionInput } from '../core/command.ts';
+import { parseCommand, type ResolutionAction, type ResolutionInput } from '../core/command.ts';
 import { taskQueueName } from '../core/ids.ts';
-import { OutboxError } from '../errors.ts';
+import { OutboxError, type ErrorCode } from '../errors.ts';
+import { announceCommand } from '../storage/audit.ts';
 import { readDestinations } from '../storage/configuration.ts';
 import type { Queryable } from '../storage/connect.ts';
 import type { DeadLetterTarget } from '../storage/deadLetters.ts';
 import type { ResolutionAnswer } from '../storage/resolutions.ts';
+import { answered } from '../temporal/answered.ts';
 import { unreachable, type Temporal } from '../temporal/connect.ts';
 import { noteOf } from '../temporal/pauseNote.ts';
 import { standingOf } from '../temporal/standing.ts';
@@ -47,13 +49,20 @@ export interface OperatorOptions {
   readonly timeoutMs?: number;
   /** Workflows asked at a time. Default 8. */
   readonly concurrency?: number;
+  /** Set by a program that sends what people ask it for: its database user is nobody's word then, where two persons have to say so. */
+  readonly onBehalf?: boolean;
 }
 
-/** What came of it for one dead letter. `failed`: no answer, so it may or may not have been carried out. */
+/**
+ * What came of it for one dead letter. `waiting`: for a second person to say the same. `failed`: no answer, so it may or may not have been carried
+ * out.
+ */
 export interface Resolved {
   readonly target: DeadLetterTarget;
-  readonly outcome: 'done' | 'refused' | 'failed';
+  readonly outcome: ResolutionAnswer['outcome'] | 'failed';
   readonly message: string;
+  /** Of what the configuration does not let be done, or not yet. */
+  readonly code?: ErrorCode;
   /** Set when outcome is `failed`. */
   readonly error?: OutboxError;
 }
@@ -118,9 +127,9 @@ async function settleGroup(
   resolution: Resolution,
 ): Promise<Resolved[]> {
   try {
-    const { outcome, message } = await send(group, resolution);
-    if (outcome === 'done' || group.length === 1)
-      return group.map((target) => ({ target, outcome, message }));
+    const { outcome, message, code } = await send(group, resolution);
+    if (outcome !== 'refused' || group.length === 1)
+      return group.map((target) => ({ target, outcome, message, ...(code === undefined ? {} : { code }) }));
   } catch (error) {
     const failure = error instanceof OutboxError ? error : unexpected(error);
     return group.map((target) => ({ target, outcome: 'failed', message: failure.message, error: failure }));
@@ -146,10 +155,14 @@ async function sendCommand(
     event: targets.map((target) => target.eventId),
     commandId: randomUUID(),
   };
+  await announceCommand(options.db, targets[0]?.workflowId ?? '', {
+    ...parseCommand(action, command),
+    ...(options.onBehalf === true ? { onBehalf: true } : {}),
+  });
   try {
     // The client asks again by itself for as long as no answer comes; a deadline, being a moment, bounds all of it.
     // (An abort signal would too, but the native connection does not know them.)
-    return await temporal.client.withDeadline(Date.now() + timeoutMs, () =>
+    return await answered(temporal, timeoutMs, () =>
       withOrWithoutAttributes(options.searchAttributes, (searchAttributes) =>
         temporal.client.workflow.executeUpdateWithStart(updates[action], {
           args: [command],

@@ -1,15 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { firstOf, type Queryable } from '../storage/connect.ts';
 import { listDeadLetters, type DeadLetter } from '../storage/deadLetters.ts';
 import { signals } from '../../workflows/contract.ts';
 import { openShop, placeOrder, type PlacedOrder } from './shop.ts';
 import { orders, type Stage } from './stage.ts';
+import { until } from './until.ts';
 
 /** Who tells the story: a line for people. */
 export type Say = (line: string) => void;
 
 /** Orders placed, every fourth one rolled back. */
-export async function placeOrders({ pool }: Stage, say: Say): Promise<PlacedOrder[]> {
+export async function placeOrders({ pool }: Pick<Stage, 'pool'>, say: Say): Promise<PlacedOrder[]> {
   await openShop(pool);
   say(
     `A shop places ${orders.last} orders, each with its event in the same transaction; every fourth customer changes ` +
@@ -68,20 +68,4 @@ async function isDelivered(db: Queryable, eventId: string): Promise<boolean> {
     [eventId],
   );
   return row?.found === true;
-}
-
-async function until<T>(
-  what: string,
-  look: () => Promise<T | undefined>,
-  withinMs = 60_000,
-  interrupted?: AbortSignal,
-): Promise<T> {
-  const deadline = Date.now() + withinMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    interrupted?.throwIfAborted();
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs / 1000} s for ${what}, in vain`);
-    await sleep(100);
-  }
 }

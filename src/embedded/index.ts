@@ -3,6 +3,7 @@ import { startPostgres, type EmbeddedPostgres } from './postgres.ts';
 import { startTemporal, type EmbeddedTemporal, type SearchAttributeType } from './temporal.ts';
 
 export { startPostgres, type EmbeddedPostgres, type PostgresOptions } from './postgres.ts';
+export { findRabbitmq, startRabbitmq, type EmbeddedRabbitmq } from './rabbitmq.ts';
 export { findTemporalCli, type TemporalCli } from './temporalCli.ts';
 export {
   startTemporal,

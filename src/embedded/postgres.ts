@@ -22,6 +22,8 @@ import { asStartError, startError } from './startError.ts';
 export interface PostgresOptions {
   /** Kept between starts, created on the first. Without it a temporary one is used and removed at the end. */
   readonly dataDir?: string;
+  /** Where the temporary one is made; default: the system's folder for temporary files. */
+  readonly temporaryIn?: string;
   /** Preferred port on 127.0.0.1; a free one is taken where somebody has it. Default: any free one. */
   readonly port?: number;
   readonly onProgress?: (line: string) => void;
@@ -55,7 +57,7 @@ export interface EmbeddedPostgres {
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
   try {
-    return await startAt(options, await choosePlace(options.dataDir));
+    return await startAt(options, await choosePlace(options));
   } catch (error) {
     throw asStartError('PostgreSQL', error);
   }
@@ -88,13 +90,14 @@ interface Place {
   readonly temporary: string | null;
 }
 
-async function choosePlace(dataDir: string | undefined): Promise<Place> {
+async function choosePlace({ dataDir, temporaryIn }: PostgresOptions): Promise<Place> {
   if (dataDir !== undefined) {
     // As the kernel reports it: a server is recognised by its working directory.
     const path = resolve(dataDir);
     return { dataDir: (await exists(path)) ? await realpath(path) : path, temporary: null };
   }
-  const temporary = await mkdtemp(join(await realpath(tmpdir()), 'temporal-outbox-postgres-'));
+  const folder = await realpath(temporaryIn ?? tmpdir());
+  const temporary = await mkdtemp(join(folder, 'temporal-outbox-postgres-'));
   return { dataDir: join(temporary, 'data'), temporary };
 }
 

@@ -21,12 +21,14 @@ export const checkTimeoutMs = 3_000;
 export async function healthOf(
   looks: Readonly<Record<string, Look>>,
   inWords: (error: unknown) => string,
+  when: 'each' | 'any' = 'each',
 ): Promise<Health> {
   const entries = await Promise.all(
     Object.entries(looks).map(async ([name, look]) => [name, await settled(look, inWords)] as const),
   );
   const checks = Object.fromEntries(entries);
-  return { ok: Object.values(checks).every(({ ok }) => ok), checks };
+  const oks = Object.values(checks).map(({ ok }) => ok);
+  return { ok: when === 'each' ? !oks.includes(false) : oks.includes(true), checks };
 }
 
 async function settled(look: Look, inWords: (error: unknown) => string): Promise<Check> {

@@ -7,6 +7,8 @@ export interface HealthLooks {
   readonly alive: Readonly<Record<string, Look>>;
   /** Whether it can do its work. */
   readonly ready: Readonly<Record<string, Look>>;
+  /** How many of `ready` must be well. Default: each. */
+  readonly readyWhen?: 'each' | 'any';
   /** What was thrown, in one line without a secret. */
   readonly inWords: (error: unknown) => string;
 }
@@ -15,11 +17,16 @@ export interface HealthLooks {
 const freshMs = 1_000;
 
 /** `GET /healthz`, `GET /readyz`: 200 or 503, and each check with what is wrong. */
-export function healthRoutes({ alive, ready, inWords }: HealthLooks): (app: FastifyInstance) => void {
+export function healthRoutes({
+  alive,
+  ready,
+  readyWhen,
+  inWords,
+}: HealthLooks): (app: FastifyInstance) => void {
   const options = { freshMs, patienceMs: 10_000, staleMs: 10_000 };
   const routes = {
     '/healthz': new Latest(() => healthOf(alive, inWords), options),
-    '/readyz': new Latest(() => healthOf(ready, inWords), options),
+    '/readyz': new Latest(() => healthOf(ready, inWords, readyWhen), options),
   };
   return (app) => {
     for (const [path, latest] of Object.entries(routes))

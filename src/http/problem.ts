@@ -18,6 +18,7 @@ export class RequestRefused extends OutboxError {
 
 const statusByCode: Partial<Record<ErrorCode, number>> = {
   OUTBOX_EVENT_INVALID: 422,
+  OUTBOX_REDRIVE_INVALID: 422,
   OUTBOX_PRODUCER_UNKNOWN: 422,
   OUTBOX_EVENT_CONFLICT: 409,
   OUTBOX_MESSAGE_SETTLED: 409,
@@ -31,6 +32,8 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
   OUTBOX_TEMPORAL_UNREACHABLE: 503,
   OUTBOX_TEMPORAL_MISMATCH: 503,
   OUTBOX_COMMAND_REFUSED: 409,
+  OUTBOX_RESOLUTION_DENIED: 403,
+  OUTBOX_SECOND_PERSON_NEEDED: 403,
   OUTBOX_NO_ANSWER: 504,
 };
 
@@ -91,7 +94,12 @@ function describe(thrown: unknown): Described {
     return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: busy, hint: tryAgain };
   // Fastify's own: what is wrong with the request's form.
   if (code.startsWith('FST_') && statusCode !== undefined && statusCode < 500)
-    return { status: statusCode, code: 'OUTBOX_API_REQUEST', detail: message ?? 'the request is malformed' };
+    return {
+      status: statusCode,
+      code: 'OUTBOX_API_REQUEST',
+      detail: message ?? 'the request is malformed',
+      hint: statusCode === 415 ? 'Send content-type: application/json.' : undefined,
+    };
   return {
     status: 500,
     code: 'OUTBOX_UNEXPECTED',

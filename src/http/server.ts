@@ -1,6 +1,7 @@
 /** What serves HTTP in a process: named groups of routes (metrics, health, api), each at its address, one server an address. */
+import { STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import { formatListen, type ListenAddress } from '../core/listen.ts';
 import { OutboxError } from '../errors.ts';
 
@@ -76,20 +77,26 @@ async function listen(groups: readonly RouteGroup[]): Promise<Bound> {
 /** Answers in JSON throughout; what went wrong inside is never shown to whoever asked. */
 function createApp(): FastifyInstance {
   const app = fastify({ logger: false, requestTimeout: requestTimeoutMs, forceCloseConnections: 'idle' });
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({ error: { code: 'NOT_FOUND', message: 'there is nothing at this address' } }),
-  );
+  app.setNotFoundHandler((_request, reply) => sendProblemOf(reply, 404, 'there is nothing at this address'));
   app.setErrorHandler((error: { statusCode?: number; message: string }, _request, reply) => {
     const status = error.statusCode ?? 500;
     const known = status >= 400 && status < 500;
-    return reply.code(known ? status : 500).send({
-      error: {
-        code: known ? 'BAD_REQUEST' : 'INTERNAL',
-        message: known ? error.message : 'this request could not be answered',
-      },
-    });
+    return sendProblemOf(
+      reply,
+      known ? status : 500,
+      known ? error.message : 'this request could not be answered',
+    );
   });
   return app;
+}
+
+/** As the API's own (RFC 9457), for what no group of endpoints answers. */
+function sendProblemOf(reply: FastifyReply, status: number, detail: string): FastifyReply {
+  const code = status < 500 ? 'OUTBOX_API_REQUEST' : 'OUTBOX_UNEXPECTED';
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, detail, code }));
 }
 
 async function close(app: FastifyInstance): Promise<void> {

@@ -65,7 +65,8 @@ function upgrade(migrations: readonly Migration[], roles: string, retentionMs: n
       values (${version}, '${name}', '${createHash('sha256').update(sql).digest('hex')}');
     end if;`,
   );
-  const chosen = `interval '${retentionMs ?? defaultRetentionMs} milliseconds'`;
+  // PostgreSQL 14 takes no more than 2^31 of a unit as text.
+  const chosen = `(${retentionMs ?? defaultRetentionMs} * interval '1 millisecond')`;
   return `do ${dollarQuoted(`
   declare
     v_from integer := 0;

@@ -1,4 +1,6 @@
 /** The producer's side. Loads nothing of Temporal: it runs inside every service that writes events. */
+import { encryptEvent } from '../encryption/event.ts';
+import type { KeyProvider } from '../encryption/keys.ts';
 import { OutboxError } from '../errors.ts';
 import { statementEnd } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
@@ -21,6 +23,8 @@ export interface EnqueueOptions {
    * what is recognised as a pool, or as a connection without a transaction, is refused.
    */
   readonly ownTransaction?: boolean;
+  /** Encrypts the payloads, by `encryptionKeys(…)` or a provider of yours. Default: they are stored as they are. */
+  readonly encryption?: KeyProvider;
 }
 
 /**
@@ -28,6 +32,7 @@ export interface EnqueueOptions {
  * the event will be delivered, when it rolls back it never was.
  *
  * @throws OutboxError OUTBOX_EVENT_INVALID when an event cannot be stored as it is: nearly always before anything is sent
+ * @throws OutboxError OUTBOX_KEY_MISSING, OUTBOX_KEY_INVALID with the option `encryption`
  * @throws OutboxError OUTBOX_CLIENT_INVALID when `client` is a pool (see {@link EnqueueOptions}), or answers no rows
  * @throws OutboxError OUTBOX_EVENT_CONFLICT when the id or dedup key belongs to an event with other content; as with every
  *   error of PostgreSQL, the transaction can then only be rolled back
@@ -45,13 +50,24 @@ export async function enqueue(
 export async function enqueue(
   client: SqlClient,
   input: NewEvent | readonly NewEvent[],
-  { ownTransaction = false }: EnqueueOptions = {},
+  { ownTransaction = false, encryption }: EnqueueOptions = {},
 ): Promise<EnqueuedEvent | EnqueuedEvent[]> {
-  const events = Array.isArray(input) ? (input as readonly NewEvent[]) : [input as NewEvent];
+  const given = Array.isArray(input) ? (input as readonly NewEvent[]) : [input as NewEvent];
+  const events = encryption === undefined ? given : await encrypted(given, encryption);
   const text = eventsText(events);
   if (!ownTransaction) assertTransaction(client);
   const written = events.length === 0 ? [] : await write(client, text, events.length);
   return Array.isArray(input) ? written : (written[0] as EnqueuedEvent);
+}
+
+async function encrypted(events: readonly NewEvent[], keys: KeyProvider): Promise<NewEvent[]> {
+  return Promise.all(
+    events.map((event, index) =>
+      encryptEvent(event, keys).catch((error: unknown) => {
+        throw events.length === 1 ? error : atIndex(error, index);
+      }),
+    ),
+  );
 }
 
 async function write(client: SqlClient, text: string, count: number): Promise<EnqueuedEvent[]> {

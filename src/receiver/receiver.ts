@@ -15,6 +15,7 @@ import { headerOf, type HeaderSource } from './headers.ts';
 import { nodeListener } from './listener.ts';
 import { ReceivedMessage } from './message.ts';
 import type { ReceiverRequest } from './request.ts';
+import { processing, type Processed } from '../tracing/process.ts';
 import { createHeaderJudge, createVerifier } from './signature.ts';
 import { hearIdleErrors, inTransaction, type ReceiverClient, type ReceiverPool } from './transaction.ts';
 
@@ -139,7 +140,17 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     if (inFlight >= maxInFlight) return refusal(429, 'too many messages at once', { 'retry-after': '1' });
     inFlight++;
     try {
-      return await carryOut(received, message);
+      return await processing(
+        () => traced(received, consumer),
+        () => carryOut(received, message),
+        ({ status, headers: { 'outbox-inbox': outcome }, body }) => ({
+          attributes: {
+            'http.response.status_code': status,
+            ...(outcome === undefined ? {} : { 'outbox.outcome': outcome }),
+          },
+          error: status < 400 ? null : (body ?? '').trim(),
+        }),
+      );
     } finally {
       inFlight--;
     }
@@ -155,6 +166,15 @@ export function createReceiver<Client extends ReceiverClient = PoolClient>(
     listener: nodeListener(parts),
     fetch: fetchHandler(parts),
     fastify: fastifyPlugin({ judge, answer, maxBodyBytes, methods }),
+  };
+}
+
+function traced(received: ReceivedMessage, consumer: string): Processed {
+  const { messageId, type, attempt } = received;
+  const [traceparent, tracestate] = [received.header('traceparent'), received.header('tracestate')];
+  return {
+    ...{ system: 'temporal_outbox', destination: null, consumer, messageId, type, attempt },
+    trace: { traceparent, tracestate },
   };
 }
 

@@ -14,6 +14,7 @@ export interface ReceiverClient extends SqlClient {
 export interface ReceiverPool<Client extends ReceiverClient> {
   connect(): Promise<Client>;
   on?(event: 'error', listener: (error: Error) => void): unknown;
+  on?(event: 'connect', listener: (client: Pick<ReceiverClient, 'on'>) => void): unknown;
   listenerCount?(event: 'error'): number;
 }
 
@@ -64,10 +65,18 @@ async function tryOnce<T, Client extends ReceiverClient>(
   }
 }
 
-/** A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. */
+const heard = new WeakSet<object>();
+
+/**
+ * A pool of `pg` that nobody listens to ends the process when an idle connection breaks, as in a restart of the database. Nor does anybody listen
+ * to a connection that is made and ended by the server in one breath, before who asked for it has it.
+ */
 export function hearIdleErrors(
   pool: Pick<ReceiverPool<ReceiverClient>, 'on' | 'listenerCount'>,
   tell: (error: Error) => void,
 ): void {
   if (pool.listenerCount?.('error') === 0) pool.on?.('error', tell);
+  if (heard.has(pool)) return;
+  heard.add(pool);
+  pool.on?.('connect', (client) => void client.on('error', ignore));
 }

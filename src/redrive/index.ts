@@ -10,6 +10,7 @@ import { checkRedrive, type RedriveFilter, type RedriveRequest } from '../core/r
 import { redriveWorkflowId, taskQueueName } from '../core/ids.ts';
 import type { PacedAction } from '../core/command.ts';
 import { OutboxError } from '../errors.ts';
+import { readFirstWords, type AuditLine, type FirstWord } from '../storage/audit.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { mayBeAboutRow } from '../storage/errors.ts';
 import {
@@ -18,6 +19,7 @@ import {
   listRedrives,
   membersOf,
   readRedrive,
+  readRedriveAudit,
   sampleOf,
   skippedOf,
   type Redrive,
@@ -25,9 +27,19 @@ import {
   type RedriveSample,
   type RedriveState,
 } from '../storage/redrives.ts';
+import { refusalOf } from '../storage/resolutions.ts';
 import type { Temporal } from '../temporal/connect.ts';
 
-export type { Redrive, RedriveFilter, RedriveMember, RedriveRequest, RedriveSample, RedriveState };
+export type {
+  AuditLine,
+  FirstWord,
+  Redrive,
+  RedriveFilter,
+  RedriveMember,
+  RedriveRequest,
+  RedriveSample,
+  RedriveState,
+};
 
 export interface RedrivesOptions {
   readonly db: Queryable;
@@ -43,6 +55,8 @@ export interface Who {
   readonly reason?: string;
   /** Makes a repeat of the same command harmless. */
   readonly commandId?: string;
+  /** Said by a program that does what people ask it for: the login of its connection is nobody's word then, where two persons have to say so. */
+  readonly onBehalf?: true;
 }
 
 export interface RedrivePreview {
@@ -55,6 +69,10 @@ export interface RedriveStatus {
   readonly redrive: Redrive;
   /** Why members were skipped, the most frequent first. */
   readonly skipped: readonly { readonly why: string; readonly letters: number }[];
+  /** Who did what to it, oldest first, the latest fifty; refusals too. */
+  readonly audit: readonly AuditLine[];
+  /** Whose start waits for a second person to start it, too. */
+  readonly waitingForSecond: readonly FirstWord[];
 }
 
 export interface Redrives {
@@ -64,8 +82,9 @@ export interface Redrives {
    */
   preview(request: RedriveRequest, who?: Pick<Who, 'actor'>): Promise<RedrivePreview>;
   /**
-   * Starts a previewed one. Repeating it is safe.
-   * @throws OutboxError OUTBOX_COMMAND_REFUSED, OUTBOX_TEMPORAL_UNREACHABLE
+   * Starts a previewed one. Repeating it is safe. Where `resolutions.twoPersons` asks for a second person, the first one's start is noted and
+   * thrown as OUTBOX_SECOND_PERSON_NEEDED, and the second one's starts it.
+   * @throws OutboxError OUTBOX_COMMAND_REFUSED, OUTBOX_RESOLUTION_DENIED, OUTBOX_SECOND_PERSON_NEEDED, OUTBOX_TEMPORAL_UNREACHABLE
    */
   start(id: number, who?: Who): Promise<Redrive>;
   /** @throws OutboxError OUTBOX_NOT_FOUND */
@@ -84,6 +103,7 @@ export interface Redrives {
 }
 
 const sampleSize = 5;
+const linesShown = 50;
 const startForMs = 15_000;
 const pokeForMs = 5_000;
 
@@ -91,8 +111,8 @@ const pokeForMs = 5_000;
 export function createRedrives(options: RedrivesOptions): Redrives {
   const { db } = options;
   const command = async (id: number, action: PacedAction, who: Who): Promise<Redrive> => {
-    await carryOut(db, id, action, who);
-    await poke(options, id);
+    // Also of a repeat that is refused: the word of the first one may not have reached the workflow.
+    await carryOut(db, id, action, who).finally(() => poke(options, id));
     return found(db, id);
   };
   return {
@@ -104,7 +124,12 @@ export function createRedrives(options: RedrivesOptions): Redrives {
       await start(options, id, who);
       return found(db, id);
     },
-    status: async (id) => ({ redrive: await found(db, id), skipped: await skippedOf(db, id) }),
+    status: async (id) => ({
+      redrive: await found(db, id),
+      skipped: await skippedOf(db, id),
+      audit: await readRedriveAudit(db, id, linesShown),
+      waitingForSecond: await readFirstWords(db, { redrive: id }),
+    }),
     list: (limit = 20) => listRedrives(db, limit),
     sample: (id, limit = sampleSize) => sampleOf(db, id, limit),
     members: (id, after = 0, limit = 1000) => membersOf(db, id, after, limit),
@@ -138,13 +163,13 @@ async function found(db: Queryable, id: number): Promise<Redrive> {
 
 async function carryOut(db: Queryable, id: number, action: PacedAction | 'start', who: Who): Promise<void> {
   await found(db, id);
-  const { outcome, message } = await commandRedrive(
+  const answer = await commandRedrive(
     db,
     id,
     { ...who, action, commandId: who.commandId ?? randomUUID() },
     'sql',
   );
-  if (outcome === 'refused') throw new OutboxError('OUTBOX_COMMAND_REFUSED', message);
+  if (answer.outcome !== 'done') throw refusalOf(answer);
 }
 
 /** The letters are taken first: of two that start it only one gets so far. One whose workflow did not start then gets it by another start. */
@@ -169,7 +194,7 @@ async function start({ db, name, temporal }: RedrivesOptions, id: number, who: W
   }
 }
 
-/** Its page shows it sooner. Not told, it learns of it at its next look; a paused one that is resumed waits for this. */
+/** Its page shows it sooner. Not told, it learns of it at its next look; a paused one waits for this, a repeat of the command, or housekeeping. */
 async function poke({ name, temporal, db }: RedrivesOptions, id: number): Promise<void> {
   if (temporal === undefined) return;
   const { workflowId } = await found(db, id);

@@ -1,6 +1,13 @@
 import type { Log } from '../../activities/index.ts';
 import type { Telemetry } from '../core/telemetry.ts';
-import { claimBatches, claimRows, promoteDue, type Ask, type ClaimedBatch } from '../storage/claims.ts';
+import {
+  claimBatches,
+  claimRows,
+  promoteDue,
+  traceHeadersIn,
+  type Ask,
+  type ClaimedBatch,
+} from '../storage/claims.ts';
 import { chunk } from '../storage/attempts.ts';
 import { failpoint } from '../failpoints.ts';
 import type { Queryable } from '../storage/connect.ts';
@@ -13,6 +20,7 @@ import { sharedLane } from '../core/sharedLane.ts';
 import { SharedClaims } from './sharedClaims.ts';
 import { SickLanes } from './sickLanes.ts';
 import type { Starter } from './starter.ts';
+import { claimsAreTraced, linksMost, traceClaim, traceJoined } from '../tracing/claim.ts';
 
 /** A batch counts against its lane's `inFlight` only while younger than this. */
 const slowAfterMs = 1_000;
@@ -175,7 +183,7 @@ export class Poller {
     if (batch.size > 0) this.#handover?.intakes.noteTraffic(batch.lane);
     if (batch.opened !== null) this.#handover?.put(batch.workflowId, batch.opened, askedAt);
     if (batch.size < fewRows) this.#restsUntil.set(batch.lane, askedAt + restMs);
-    this.#starter.start(batch);
+    this.#starter.start(batch, traceBatch(batch, askedAt));
   }
 
   /** Where the claim of all fails, each lane is asked for alone: what is wrong with one holds up no other. */
@@ -223,9 +231,14 @@ export class Poller {
     const lanes = held.filter((lane) => !this.#starter.isHeldUp(lane));
     if (lanes.length === 0) return null;
     const marks = this.#lanes.marks(lanes, now);
+    const askedAt = performance.now();
     const batches = await claimBatches(this.#db, this.#relayId, lanes, marks, slowAfterMs);
     if (batches.length > 0) await failpoint('after-claim');
-    for (const batch of batches) this.#start(batch);
+    for (const batch of batches) {
+      // Workers elsewhere send it, so nothing of its events is here; they are asked for only where somebody wants to know.
+      if (claimsAreTraced()) await this.#startTraced(batch, askedAt);
+      else this.#start(batch, askedAt);
+    }
     return batches.length;
   }
 
@@ -251,6 +264,7 @@ export class Poller {
         handover.shared.claimed(rows.lane, rows.rows.length + rows.rest.length);
         intakes.noteTraffic(rows.lane);
         this.#telemetry.claimed(rows.rows.length + rows.rest.length);
+        traceJoined(rows.lane, rows, askedAt);
       }
     }
     if (batches.length + joined.length > 0) await failpoint('after-claim');
@@ -264,7 +278,7 @@ export class Poller {
       }
       if (batch.opened !== null) handover.put(batch.workflowId, batch.opened, askedAt);
       if (batch.size < fewRows) this.#restsUntil.set(batch.lane, now + restMs);
-      this.#start(batch);
+      this.#start(batch, askedAt);
     }
     return batches.length + joined.length;
   }
@@ -289,10 +303,17 @@ export class Poller {
     return this.#lanes.marks([lane], now)[0] ?? '0';
   }
 
-  #start(batch: ClaimedBatch): void {
+  #start(batch: ClaimedBatch, askedAt: number, claim = traceBatch(batch, askedAt)): void {
     if (batch.size > 0) this.#telemetry.claimed(batch.size);
     if (batch.lastSeq !== null) this.#lanes.advance(batch.lane, batch.lastSeq);
-    this.#starter.start(batch);
+    this.#starter.start(batch, claim);
+  }
+
+  async #startTraced(batch: ClaimedBatch, askedAt: number): Promise<void> {
+    const { batchId, lane, size } = batch;
+    const found = await traceHeadersIn(this.#db, batchId, linksMost).catch(() => []);
+    const rows = found.map((headers) => ({ headers }));
+    this.#start(batch, askedAt, traceClaim({ lane, by: 'claim', rows, more: size - rows.length, askedAt }));
   }
 
   #rests(lane: string, now: number): boolean {
@@ -334,4 +355,10 @@ export class Poller {
     });
     this.#wake = undefined;
   }
+}
+
+/** Which events a batch holds is known here only where a worker of this process is to have them. */
+function traceBatch({ lane, size, opened }: ClaimedBatch, askedAt: number): ReturnType<typeof traceClaim> {
+  const rows = opened?.rows ?? [];
+  return traceClaim({ lane, by: 'claim', rows, more: size - rows.length, askedAt });
 }

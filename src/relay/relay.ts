@@ -3,6 +3,8 @@ import { hostname } from 'node:os';
 import type { Log } from '../../activities/index.ts';
 import { sharedLane } from '../core/sharedLane.ts';
 import { noTelemetry, type Telemetry } from '../core/telemetry.ts';
+import { noteLags } from '../storage/flow.ts';
+import { readLaneStandings } from '../storage/standing.ts';
 import { makePartitions } from '../storage/claims.ts';
 import { healSequences } from '../storage/sequences.ts';
 import type { Pool } from '../storage/connect.ts';
@@ -79,6 +81,7 @@ const lookForAttributesEveryMs = 15_000;
 const forgetEveryMs = 10_000;
 const watchCircuitsEveryMs = 1_000;
 const lookForAlertsEveryMs = 1_000;
+const noteLagEveryMs = 15_000;
 
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
@@ -147,6 +150,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     }),
     always('forget half messages', forgetEveryMs, () => messages.forget()),
     whileBound('look for alerts', lookForAlertsEveryMs, () => alerts.pass()),
+    always('note lag', noteLagEveryMs, async () => noteLags(pool, await readLaneStandings(pool))),
     always('verify the namespace', verifyEveryMs, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');

@@ -3,6 +3,7 @@ import type { ClaimedBatch } from '../storage/claims.ts';
 import type { Queryable } from '../storage/connect.ts';
 import { claimShared, lanesWithWork, type SharedAsk, type SharedClaim } from '../storage/sharedLane.ts';
 import { sharedLane } from '../core/sharedLane.ts';
+import { traceJoined } from '../tracing/claim.ts';
 import type { Handover } from '../worker/handover.ts';
 import { over } from '../worker/intakes.ts';
 import type { Lanes } from './lanes.ts';
@@ -144,8 +145,12 @@ export class SharedClaims {
       intake.answered(over(intake.batch));
       throw error;
     }
-    if ((claim.joined?.rows.length ?? 0) > 0) this.#handover?.intakes.noteTraffic(sharedLane);
-    intake.answered(claim.joined ?? undefined);
+    const { joined } = claim;
+    if (joined !== null && joined.rows.length > 0) {
+      this.#handover?.intakes.noteTraffic(sharedLane);
+      traceJoined(sharedLane, joined, now);
+    }
+    intake.answered(joined ?? undefined);
     return this.#noted(claim);
   }
 

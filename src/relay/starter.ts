@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SpanContext } from '@opentelemetry/api';
 import type { Log, SplitOff } from '../../activities/index.ts';
 import { taskQueueName } from '../core/ids.ts';
 import type { Telemetry } from '../core/telemetry.ts';
@@ -7,8 +8,10 @@ import { releaseBatch, type ClaimedBatch } from '../storage/claims.ts';
 import type { Pool } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted } from '../temporal/ensureStarted.ts';
+import { tracedStart } from '../tracing/start.ts';
 import type { Visibility } from '../temporal/visibility.ts';
 import type { Handover } from '../worker/handover.ts';
+import { aboutDelivery } from '../../workflows/aboutDelivery.ts';
 import { attributesFor } from '../../workflows/attributes.ts';
 import { recheckSignal, type DeliverInput } from '../../workflows/contract.ts';
 import { summaryOf } from '../../workflows/splitOffSummary.ts';
@@ -57,8 +60,11 @@ export class Starter {
     return false;
   }
 
-  start(batch: ClaimedBatch): void {
-    const starting: Promise<void> = this.#startAnyhow(batch).finally(() => this.#underWay.delete(starting));
+  /** `claim`: the span of the claim; undefined where nothing is traced. */
+  start(batch: ClaimedBatch, claim?: SpanContext): void {
+    const starting: Promise<void> = this.#startAnyhow(batch, claim).finally(() =>
+      this.#underWay.delete(starting),
+    );
     this.#underWay.set(starting, { ...batch, since: performance.now() });
   }
 
@@ -72,12 +78,14 @@ export class Starter {
   }
 
   /** Repeats the start under the same id until it is certain: already started means started. */
-  async #startAnyhow(batch: ClaimedBatch): Promise<void> {
+  async #startAnyhow(batch: ClaimedBatch, claim: SpanContext | undefined): Promise<void> {
     const { log, telemetry } = this.#options;
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
       const askedAt = performance.now();
       try {
-        await this.startOnce(batch, batch.slow < slowAtOnce ? 'local' : 'activity');
+        await tracedStart(claim, batch.workflowId, () =>
+          this.startOnce(batch, batch.slow < slowAtOnce ? 'local' : 'activity'),
+        );
         return telemetry.started('started', performance.now() - askedAt);
       } catch (error) {
         telemetry.started('failed', performance.now() - askedAt);
@@ -157,7 +165,16 @@ export class Starter {
         args: [{ ...input, searchAttributes } satisfies DeliverInput],
         requestEagerStart: true,
         ...(onlyWhereNone ? { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const } : {}),
-        ...(batch.eventType === null ? {} : { staticSummary: summaryOf(batch) }),
+        ...(batch.eventType === null
+          ? {}
+          : {
+              staticSummary: summaryOf(batch),
+              staticDetails: aboutDelivery(batch, {
+                namespace: temporal.namespace,
+                taskQueue: taskQueueName(name),
+                searchAttributes,
+              }),
+            }),
         ...(searchAttributes ? { typedSearchAttributes: attributesFor(batch) } : {}),
       }),
     );

@@ -1,15 +1,19 @@
 /** A person's command to a replay: `pause`, `resume` (which begins a previewed one), `cancel`. */
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import type { PacedAction, PacedInput } from '../core/command.ts';
+import { parseCommand, type PacedAction, type PacedInput } from '../core/command.ts';
 import { taskQueueName } from '../core/ids.ts';
 import { explainNoAnswer } from '../deadletter/operator.ts';
+import { announceCommand } from '../storage/audit.ts';
 import type { ReplayStanding } from '../storage/replays.ts';
 import type { ResolutionAnswer } from '../storage/resolutions.ts';
+import type { Queryable } from '../storage/rows.ts';
+import { answered } from '../temporal/answered.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { pacedUpdates, type ReplayWorkflowInput } from '../../workflows/contract.ts';
 
 export interface ReplayCommandOptions {
+  readonly db: Queryable;
   readonly temporal: Temporal;
   /** The configuration's `name`. */
   readonly name: string | null;
@@ -28,20 +32,21 @@ export async function sendReplayCommand(
   action: PacedAction,
   details: Omit<PacedInput, 'commandId'>,
 ): Promise<ResolutionAnswer> {
-  const { temporal, name, replay, waitMs } = options;
+  const { db, temporal, name, replay, waitMs } = options;
+  const command: PacedInput = { ...details, commandId: randomUUID() };
+  await announceCommand(db, replay.workflowId, parseCommand(action, command));
   const input: ReplayWorkflowInput = { id: replay.id };
-  const start = new WithStartWorkflowOperation('replay', {
-    workflowId: replay.workflowId,
-    taskQueue: taskQueueName(name),
-    args: [input],
-    staticSummary: summaryOf(replay),
-    workflowIdConflictPolicy: 'USE_EXISTING',
-  });
   try {
-    return await temporal.client.withDeadline(Date.now() + waitMs, () =>
+    return await answered(temporal, waitMs, () =>
       temporal.client.workflow.executeUpdateWithStart(pacedUpdates[action], {
-        args: [{ ...details, commandId: randomUUID() }],
-        startWorkflowOperation: start,
+        args: [command],
+        startWorkflowOperation: new WithStartWorkflowOperation('replay', {
+          workflowId: replay.workflowId,
+          taskQueue: taskQueueName(name),
+          args: [input],
+          staticSummary: summaryOf(replay),
+          workflowIdConflictPolicy: 'USE_EXISTING',
+        }),
       }),
     );
   } catch (error) {

@@ -65,6 +65,9 @@ export const defaults = {
   },
 } as const;
 
+/** How long what one person said waits for another. */
+export const secondWithinMs = hour;
+
 export const bounds = {
   /** Waits and deadlines may feed setTimeout, which fires at once above this. */
   waitMs: { min: 1, max: timerLimitMs },
@@ -100,6 +103,9 @@ export const bounds = {
   alertMs: { min: second, max: 365 * day },
   alertCount: { min: 0, max: 1_000_000_000 },
   alertFlaps: { min: 2, max: 1_000 },
+  /** A second one who comes later than a week has another matter in hand. */
+  secondWithinMs: { min: second, max: 7 * day },
+  lettersAbove: { min: 1, max: 1_000_000_000 },
   /** Characters; 16 random ones cannot be guessed over a network. */
   apiTokenLength,
 } as const;

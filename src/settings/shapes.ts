@@ -91,6 +91,21 @@ export function secret() {
   return z.string({ error }).regex(/[\s\S]/, { error });
 }
 
+/** For people to follow, so nothing but the web. */
+export function link() {
+  const error = 'expected an address with http:// or https://, without credentials';
+  return z
+    .string({ error })
+    .max(bounds.urlLength.max, { error })
+    .refine((text) => isLink(text), { error });
+}
+
+function isLink(text: string): boolean {
+  if (!/^https?:\/\/[!-~]+$/.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username + password === '';
+}
+
 /**
  * Not `.min` and `.max`: zod runs those on anything with a `length`, and `{ length: { … } }` then throws a TypeError
  * in place of being no list.

@@ -97,6 +97,8 @@ export interface HeldDelivery {
   readonly attempts: number;
   readonly revision: number;
   readonly deadLetterId: number | null;
+  /** Id of its cause; absent in what an earlier version answered. */
+  readonly cause?: string | null;
   readonly reason: string | null;
   readonly parkedAt: string | null;
   readonly status: number | null;
@@ -114,6 +116,13 @@ export interface BatchSummary {
   readonly parked: number;
   /** The first 20 of what is retrying or parked. */
   readonly rows: readonly HeldDelivery[];
+  /** Where a person goes on who finds something parked; null while nothing is. Absent in what an earlier version answered. */
+  readonly links?: {
+    /** How people reach the dashboard. */
+    readonly dashboard: string | null;
+    /** By destination. */
+    readonly runbooks: Readonly<Record<string, string>> | null;
+  } | null;
   readonly singles: readonly SplitOff[];
 }
 

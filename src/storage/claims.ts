@@ -215,3 +215,14 @@ export async function makePartitions(db: Queryable): Promise<number> {
   const row = await firstOf<{ made: number }>(db, 'select outbox.make_partitions() as made');
   return row?.made ?? 0;
 }
+
+/** Headers of events of a batch that are of a trace, `limit` at most: who hands a batch to another process sees nothing else of it. */
+export async function traceHeadersIn(db: Queryable, batchId: string, limit: number): Promise<string[]> {
+  const rows = await rowsOf<{ headers: string }>(
+    db,
+    `select e.headers::text as headers from outbox.deliveries d join outbox.events e on e.id = d.event_id
+     where d.batch_id = $1 and e.headers ? 'traceparent' order by d.seq limit $2`,
+    [batchId, limit],
+  );
+  return rows.map(({ headers }) => headers);
+}

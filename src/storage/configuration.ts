@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ApiConfig } from '../core/api.ts';
 import type { DashboardConfig } from '../core/dashboard.ts';
-import type { DestinationConfig, OutboxConfig } from '../core/destination.ts';
+import type { DestinationConfig, EventTypeConfig, OutboxConfig } from '../core/destination.ts';
 import { likePattern } from '../core/pattern.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { explainDatabaseError } from './errors.ts';
@@ -75,6 +75,22 @@ export async function readMetricsListen(db: Queryable): Promise<string | null> {
   return row?.listen ?? null;
 }
 
+/** Event types that the applied configuration names. */
+export async function readEventTypes(db: Queryable): Promise<Readonly<Record<string, EventTypeConfig>>> {
+  return (await readSection<Readonly<Record<string, EventTypeConfig>>>(db, 'events')) ?? {};
+}
+
+/** A section of the applied configuration; null without one. */
+export async function readSection<Section>(db: Queryable, name: string): Promise<Section | null> {
+  const row = await firstOf<{ section: Section | null }>(
+    db,
+    `select c.config -> $1::text as section
+     from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
+    [name],
+  );
+  return row?.section ?? null;
+}
+
 function storedForm(config: OutboxConfig): string {
   const routes = config.routes.map((route) => ({ ...route, like: likePattern(route.match) }));
   return JSON.stringify({ ...config, routes });
@@ -91,13 +107,8 @@ export async function readApiConfig(db: Queryable): Promise<ApiConfig | null> {
 }
 
 /** The section `dashboard` of the configuration; null without one. */
-export async function readDashboardConfig(db: Queryable): Promise<DashboardConfig | null> {
-  const row = await firstOf<{ dashboard: DashboardConfig | null }>(
-    db,
-    `select c.config -> 'dashboard' as dashboard
-     from outbox.config_revisions c join outbox.settings s on s.config_revision = c.revision`,
-  );
-  return row?.dashboard ?? null;
+export function readDashboardConfig(db: Queryable): Promise<DashboardConfig | null> {
+  return readSection(db, 'dashboard');
 }
 
 export interface StoredDestinations {

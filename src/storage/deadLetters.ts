@@ -1,5 +1,6 @@
 import { base64 } from './base64Column.ts';
 import { likePattern } from '../core/pattern.ts';
+import { auditColumns, type AuditLine } from './audit.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { iso } from './isoColumn.ts';
 
@@ -15,6 +16,8 @@ export interface DeadLetterFilter {
   readonly eventId?: string;
   /** Id of a cause, as `dlq causes` shows it. */
   readonly cause?: string;
+  /** A text within the last error, or the cause's, large or small letters. */
+  readonly text?: string;
 }
 
 /** One park episode of one delivery. Times are ISO 8601 in UTC. */
@@ -72,16 +75,6 @@ export async function listDeadLetters(
   );
 }
 
-export async function countDeadLetters(db: Queryable, filter: DeadLetterFilter): Promise<number> {
-  const { conditions, values } = conditionsOf(filter);
-  const row = await firstOf<{ count: number }>(
-    db,
-    `select count(*)::float8 as count from outbox.dead_letters l where ${conditions.join(' and ')}`,
-    values,
-  );
-  return row?.count ?? 0;
-}
-
 /** Only what the filter asks for becomes SQL: `resolved_at is null` as written is what the partial index answers to. */
 function conditionsOf(filter: DeadLetterFilter): { conditions: string[]; values: unknown[] } {
   const conditions = ['true'];
@@ -97,6 +90,11 @@ function conditionsOf(filter: DeadLetterFilter): { conditions: string[]; values:
   add('l.reason = ?', filter.reason);
   add('l.cause = ?', filter.cause);
   add('l.event_id = ?::uuid', filter.eventId);
+  // As a redrive's `text`, which is to find the same ones.
+  add(
+    'exists (select from (select ?::text as x) t where l.last_error ilike t.x or l.cause in (select c.id from outbox.causes c where c.error ilike t.x))',
+    filter.text === undefined ? undefined : `%${filter.text.replace(/[\\%_]/g, '\\$&')}%`,
+  );
   add('l.event_type like ?', filter.type === undefined ? undefined : likePattern(filter.type));
   return { conditions, values };
 }
@@ -210,16 +208,6 @@ export async function readEpisodes(
   );
 }
 
-export interface AuditLine {
-  readonly at: string;
-  readonly actor: string | null;
-  readonly via: string;
-  readonly action: string;
-  readonly outcome: 'done' | 'refused';
-  readonly message: string;
-  readonly reason: string | null;
-}
-
 /** The latest commands to the workflows that held this delivery, those that named other events left out; oldest first. */
 export async function readAudit(
   db: Queryable,
@@ -228,7 +216,7 @@ export async function readAudit(
 ): Promise<AuditLine[]> {
   const latest = await rowsOf<AuditLine>(
     db,
-    `select ${iso('a.at')} as at, a.actor, a.via, a.action, a.outcome, a.message, a.reason
+    `select ${auditColumns}
      from outbox.audit a
      where a.workflow_id in (select workflow_id from outbox.dead_letters where event_id = $1 and destination = $2)
        and (a.event_id is null or a.event_id = $1)

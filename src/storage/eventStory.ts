@@ -1,5 +1,6 @@
 /** Everything the database knows of one event, for people. Times are ISO 8601 in UTC. */
 import { base64 } from './base64Column.ts';
+import { auditColumns, type AuditLine } from './audit.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { iso } from './isoColumn.ts';
 
@@ -83,15 +84,8 @@ export async function readRevisions(db: Queryable, eventId: string): Promise<Sto
   );
 }
 
-export interface EventAuditLine {
-  readonly at: string;
-  readonly actor: string | null;
-  readonly via: string;
-  readonly action: string;
+export interface EventAuditLine extends AuditLine {
   readonly destination: string | null;
-  readonly outcome: 'done' | 'refused';
-  readonly message: string;
-  readonly reason: string | null;
 }
 
 /** The latest commands about this event, or to workflows that held its dead letters and named no other; oldest first. */
@@ -102,7 +96,7 @@ export async function readEventAudit(
 ): Promise<EventAuditLine[]> {
   const latest = await rowsOf<EventAuditLine>(
     db,
-    `select ${iso('a.at')} as at, a.actor, a.via, a.action, a.destination, a.outcome, a.message, a.reason
+    `select ${auditColumns}, a.destination
      from outbox.audit a
      where a.event_id = $1
         or a.event_id is null and a.workflow_id in (select workflow_id from outbox.dead_letters where event_id = $1)

@@ -32,3 +32,33 @@ export async function readFlow(db: Queryable, minutes: number): Promise<FlowMinu
     [minutes],
   );
 }
+
+/** How late a destination was at worst within a minute. */
+export interface LagMinute {
+  readonly destination: string;
+  /** 0 for the minute that runs, 1 for the one before it. */
+  readonly minutesAgo: number;
+  readonly seconds: number;
+}
+
+/** Of those that are late; the worst of a minute stays. */
+export async function noteLags(
+  db: Queryable,
+  lanes: readonly { readonly destination: string; readonly lagSeconds: number }[],
+): Promise<void> {
+  const late = lanes
+    .filter(({ lagSeconds }) => lagSeconds > 0)
+    .map(({ destination, lagSeconds }) => ({ destination, lagSeconds }));
+  if (late.length > 0) await db.query('select outbox.note_lags($1)', [JSON.stringify(late)]);
+}
+
+/** Minutes in which nothing was seen to wait are absent. */
+export async function readLags(db: Queryable, minutes: number): Promise<LagMinute[]> {
+  return rowsOf<LagMinute>(
+    db,
+    `select destination, seconds::float8 as seconds,
+            (extract(epoch from date_trunc('minute', now()) - minute) / 60)::integer as "minutesAgo"
+     from outbox.lags where minute > now() - $1 * interval '1 minute'`,
+    [minutes],
+  );
+}

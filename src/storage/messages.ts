@@ -4,7 +4,7 @@ import type { CheckBackAnswer, ProducerConfig } from '../core/producer.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { iso } from './isoColumn.ts';
 import { messageColumns } from './messageColumns.ts';
-import type { AuditLine } from './deadLetters.ts';
+import { auditColumns, type AuditLine } from './audit.ts';
 import type { ResolutionAnswer } from './resolutions.ts';
 
 export type MessageStatus = 'open' | 'parked' | 'settled' | 'all';
@@ -76,7 +76,7 @@ export async function readMessageState(db: Queryable, id: string): Promise<Messa
 export async function readMessageAudit(db: Queryable, id: string, limit: number): Promise<AuditLine[]> {
   const latest = await rowsOf<AuditLine>(
     db,
-    `select ${iso('a.at')} as at, a.actor, a.via, a.action, a.outcome, a.message, a.reason
+    `select ${auditColumns}
      from outbox.audit a
      where a.workflow_id = outbox.workflow_prefix() || 'preparedMessage/' || $1
         or a.workflow_id = (select workflow_id from outbox.prepared_messages where id = $1::uuid) and a.event_id = $1::uuid

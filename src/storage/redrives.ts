@@ -1,7 +1,8 @@
 /** Redrives: dead letters that are let go together. Every change of one is one SQL function (0033). */
 import type { CheckedRedrive, RedriveFilter } from '../core/redrive.ts';
-import type { ResolutionAction } from '../core/command.ts';
+import type { ParsedCommand, ResolutionAction } from '../core/command.ts';
 import { firstOf, rowsOf, type Queryable } from './rows.ts';
+import { auditColumns, type AuditLine } from './audit.ts';
 import { iso } from './isoColumn.ts';
 import type { ResolutionAnswer } from './resolutions.ts';
 
@@ -158,19 +159,34 @@ export interface RedriveMember {
   readonly why: string | null;
 }
 
-/** What became of each member; keyset by ordinal. */
+/** What became of each member, or of those in one state; keyset by ordinal. */
 export async function membersOf(
   db: Queryable,
   id: number,
   after: number,
   limit: number,
+  state: RedriveMember['state'] | null = null,
 ): Promise<RedriveMember[]> {
   return rowsOf(
     db,
     `select ordinal, letter_id::float8 as "letterId", event_id as "eventId", destination, state, why
-     from outbox.redrive_members where redrive_id = $1 and ordinal > $2 order by ordinal limit $3`,
-    [id, after, limit],
+     from outbox.redrive_members where redrive_id = $1 and ordinal > $2 and ($4::text is null or state = $4)
+     order by ordinal limit $3`,
+    [id, after, limit, state],
   );
+}
+
+/** Who did what to it, the oldest first; of many lines the latest. */
+export async function readRedriveAudit(db: Queryable, id: number, limit: number): Promise<AuditLine[]> {
+  const latest = await rowsOf<AuditLine>(
+    db,
+    `select ${auditColumns}
+     from outbox.audit a
+     where a.workflow_id = outbox.workflow_prefix() || 'redrive/' || $1::bigint
+     order by a.id desc limit $2`,
+    [id, limit],
+  );
+  return latest.reverse();
 }
 
 /** Goes on as far as it may now; null when there is none of that number. */
@@ -193,6 +209,10 @@ export interface RedriveCommand {
   readonly malformed?: string;
   /** `start`: of the workflow that keeps its time, where that is another than `redrive/<id>`. */
   readonly workflowId?: string;
+  /** As in `ParsedCommand`. */
+  readonly onBehalf?: true;
+  /** As in `ParsedCommand`; counts only from a worker. */
+  readonly sender?: ParsedCommand['sender'];
 }
 
 export async function commandRedrive(

@@ -1,11 +1,26 @@
+import { OutboxError } from '../errors.ts';
 import type { ParsedCommand } from '../core/command.ts';
-import { firstOf, type Queryable } from './connect.ts';
+import { firstOf, type Queryable } from './rows.ts';
 
 export interface ResolutionAnswer {
-  readonly outcome: 'done' | 'refused';
+  /** `waiting`: said by one person, for another to say it, too. */
+  readonly outcome: 'done' | 'refused' | 'waiting';
   readonly message: string;
   /** Deliveries it acted on. */
   readonly events: number;
+  /** Of what the configuration does not let be done, or not yet. */
+  readonly code?: 'OUTBOX_RESOLUTION_DENIED' | 'OUTBOX_SECOND_PERSON_NEEDED';
+}
+
+/** What an answer that is not `done` is to a caller that throws it. */
+export function refusalOf({ code, message }: Pick<ResolutionAnswer, 'code' | 'message'>): OutboxError {
+  if (code === 'OUTBOX_SECOND_PERSON_NEEDED')
+    return new OutboxError('OUTBOX_SECOND_PERSON_NEEDED', `not done: ${message}`, {
+      hint: 'What waits for whom, and until when: temporal-outbox dlq show, redrive status.',
+    });
+  return code === 'OUTBOX_RESOLUTION_DENIED'
+    ? new OutboxError('OUTBOX_RESOLUTION_DENIED', `outbox.yaml does not allow it: ${message}`)
+    : new OutboxError('OUTBOX_COMMAND_REFUSED', message);
 }
 
 /** Carries a command out on what the workflow has parked; every outcome leaves a line in outbox.audit. */

@@ -25,6 +25,11 @@ export function isWithheld(error: unknown): boolean {
   return [permissionDenied, resourceExhausted, unimplemented].includes(grpcCodeOf(error) ?? -1);
 }
 
+/** A workflow task of it failed and was not tried again yet, as around a pause by a person: no update is taken meanwhile. */
+export function isNotReady(error: unknown): boolean {
+  return says(error, /workflow task in failed state/i);
+}
+
 /** The innermost words that say anything: the client's own "Failed to start Workflow" says nothing. */
 export function innermostWords(error: unknown): string {
   const words = causesOf(error).map(({ details, message }) =>
@@ -36,8 +41,12 @@ export function innermostWords(error: unknown): string {
 
 /** The server refuses a search attribute: removed since we looked, or of another type now. */
 export function refusesSearchAttribute(error: unknown): boolean {
+  return says(error, /search ?attribute/i);
+}
+
+function says(error: unknown, words: RegExp): boolean {
   return causesOf(error).some(({ details, message }) =>
-    /search ?attribute/i.test(`${typeof details === 'string' ? details : ''} ${String(message)}`),
+    words.test(`${typeof details === 'string' ? details : ''} ${String(message)}`),
   );
 }
 

@@ -140,7 +140,7 @@ async function requireSame(
       `namespace ${temporal.namespace} at ${temporal.address} serves another database under the name ${name ?? '(none)'}`,
       {
         hint:
-          `Give this database a name of its own (name: … in outbox.yaml) or a namespace of its own. ` +
+          `Give this database a name of its own (temporal-outbox config rename NAME, then name: NAME in outbox.yaml) or a namespace of its own. ` +
           `If the other database is gone for good, terminate the workflow ${workflowId} and start again.`,
       },
     );

@@ -98,6 +98,7 @@ async function deliver(
   { postgres, temporal }: Servers,
   { config, dashboardPort, env, log, destinationTypes }: LocalOutboxOptions,
 ): Promise<Running> {
+  await quietenTemporal();
   return run({
     databaseUrl: postgres.url,
     temporal: { address: temporal.address, namespace: temporal.namespace, ignoreEnvironment: true },
@@ -112,6 +113,16 @@ async function deliver(
         ? { dashboardListen: { host: '127.0.0.1', port: await freePort(dashboardPort) } }
         : {}),
   });
+}
+
+/** Its SDK tells each change of a worker's state on stderr, which every test file would show. Whoever has set it up otherwise keeps that. */
+async function quietenTemporal(): Promise<void> {
+  const { DefaultLogger, Runtime } = await import('@temporalio/worker');
+  try {
+    Runtime.install({ logger: new DefaultLogger('WARN') });
+  } catch {
+    // It is set up already.
+  }
 }
 
 /** Destinations of type temporal without an address mean the Temporal of this process: the one started here. */

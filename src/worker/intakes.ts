@@ -3,6 +3,7 @@ import { sharedLane } from '../core/sharedLane.ts';
 import { chunk, loadClaimed, type OpenedBatch } from '../storage/attempts.ts';
 import { claimInto, type Joined } from '../storage/claims.ts';
 import type { Queryable } from '../storage/connect.ts';
+import { traceJoined } from '../tracing/claim.ts';
 import { Intake } from './intake.ts';
 
 /**
@@ -121,7 +122,10 @@ export class Intakes {
         const joined = await claimInto(db, batch.lane, batch, wanted, againMs, chunk).catch(() =>
           over(batch),
         );
-        if (joined !== undefined && joined.rows.length > 0) this.noteTraffic(batch.lane);
+        if (joined !== undefined && joined.rows.length > 0) {
+          this.noteTraffic(batch.lane);
+          traceJoined(batch.lane, joined, askedAt);
+        }
         intake.answered(joined);
       }
       const tookMs = performance.now() - askedAt;

@@ -29,6 +29,8 @@ import { checkBackProblem } from '../destination/http/checkBack.ts';
 import { liftPauses } from '../storage/circuits.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
+import { ConfiguredKeys } from '../encryption/configured.ts';
+import type { KeyProvider } from '../encryption/keys.ts';
 import { LiveDestinations } from './destinations.ts';
 import type { Handover } from './handover.ts';
 import { SharedLane } from './sharedLane.ts';
@@ -56,6 +58,8 @@ export interface OutboxWorkerOptions {
   readonly checkBacks?: CheckBackHandlers;
   /** Destination types of your own, beside ours, see `temporal-outbox/destination`. */
   readonly destinationTypes?: readonly DestinationType[];
+  /** Where the keys of encrypted payloads come from. Default: `encryption` of the configuration. */
+  readonly encryption?: KeyProvider;
   /** How long what is under way may go on at shutdown. Default 20 s. */
   readonly shutdownGraceMs?: number;
   /** Told what is done. Default: nobody is. */
@@ -182,6 +186,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       onReturned: options.onReturned ?? (() => undefined),
       telemetry,
       outcomes,
+      keys: options.encryption ?? new ConfiguredKeys(pool, env),
     }),
   }).catch(async (error: unknown) => {
     await shares.stop();

@@ -17,6 +17,7 @@ import { routeTemporalLog } from '../temporalRuntime.ts';
 
 export interface DemoOptions {
   readonly exit?: boolean;
+  readonly queue?: 'rabbitmq';
 }
 
 /** A tour with `say` for the story and `out` for everything else. With --json only the last line is on stdout. */
@@ -30,6 +31,8 @@ interface Tour {
 
 /** `demo`: one honest story on real servers. */
 export async function demo(out: Output, options: DemoOptions): Promise<void> {
+  if (options.queue !== undefined)
+    return (await import('./demoQueue.ts')).demoQueue(out, options.exit === true);
   const interruption = listenForInterruption(() => out.note('stopping …'));
   routeTemporalLog(silentLog);
   const stream = out.json ? process.stderr : process.stdout;
@@ -55,6 +58,7 @@ async function play(
   options: DemoOptions,
   interruption: Interruption,
 ): Promise<void> {
+  if (stage.outbox.dashboard !== null) say(facts([['the dashboard', stage.outbox.dashboard]], out.colours));
   say('');
   const placed = await placeOrders(stage, say);
   const parked = await awaitParked(stage, placed);

@@ -2,7 +2,8 @@ import { printable } from '../../core/printable.ts';
 import type { Output } from '../output.ts';
 import { table } from '../table.ts';
 import { checkDatabase } from '../doctor/database.ts';
-import { exitCodeOf, type Finding } from '../doctor/finding.ts';
+import { judge, nodeVersions } from '../../core/supported.ts';
+import { exitCodeOf, ok, warn, type Finding } from '../doctor/finding.ts';
 import { checkTemporal } from '../doctor/temporal.ts';
 import { databaseUrl } from '../database.ts';
 
@@ -14,6 +15,17 @@ export interface DoctorOptions {
   readonly transactionAge: number;
 }
 
+function judgedNode(version: string): Finding {
+  const { oldest, newest } = nodeVersions;
+  const verdict = judge(Number.parseInt(version, 10), nodeVersions);
+  if (verdict === 'tried') return ok('Node', version);
+  return warn(
+    'Node',
+    `${version}: ${oldest} to ${newest} are tried`,
+    `Run it under Node ${newest}, which is recommended.`,
+  );
+}
+
 /** `doctor`: looks at everything, goes on after what fails. Answers the exit code. */
 export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1 | 3> {
   const url = databaseUrl();
@@ -22,7 +34,7 @@ export async function doctor(out: Output, options: DoctorOptions): Promise<0 | 1
     adopt: options.adopt === true,
     restored: options.restored === true,
   });
-  const findings = [...database, ...temporal];
+  const findings = [...database, ...temporal, judgedNode(process.versions.node)];
   const exitCode = exitCodeOf(findings);
   out.result({ ok: exitCode === 0, checks: findings }, (colours) => {
     const marks = { ok: colours.green('ok'), warn: colours.yellow('warn'), fail: colours.red('FAIL') };

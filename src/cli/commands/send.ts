@@ -1,6 +1,9 @@
+import { eventSchemas } from '../../config/eventSchemas.ts';
+import { defineEvents } from '../../produce/defineEvents.ts';
 import { enqueue } from '../../produce/enqueue.ts';
 import type { NewEvent } from '../../produce/event.ts';
 import type { Pool } from '../../storage/connect.ts';
+import { readEventTypes } from '../../storage/configuration.ts';
 import { isUnrouted } from '../../storage/status.ts';
 import { readPayloadGiven, type AnyPayloadSource } from '../payloadGiven.ts';
 import { withDatabase } from '../database.ts';
@@ -42,6 +45,7 @@ export async function send(out: Output, type: string, options: SendOptions): Pro
     async (pool) => {
       // enqueue knows its client only, not where it leads: a server that is away is to be named.
       await pool.query('select 1');
+      await refuseAgainstSchema(pool, event);
       const written = await enqueue(pool, event, { ownTransaction: true });
       const routed = await isRouted(pool, written.id);
       if (routed === false) out.warn(`no route takes ${type}: the event is kept and counted as unrouted`);
@@ -51,6 +55,16 @@ export async function send(out: Output, type: string, options: SendOptions): Pro
     },
     { anySchema: true },
   );
+}
+
+/** By the configuration that is applied; a producer's own role may not see it. */
+async function refuseAgainstSchema(pool: Pool, event: NewEvent): Promise<void> {
+  const events = await readEventTypes(pool).catch((error: unknown) => {
+    if (['42501', '42P01'].includes(String((error as { code?: unknown }).code))) return {};
+    throw error;
+  });
+  const schemas = eventSchemas({ events });
+  if (Object.hasOwn(schemas, event.type)) await defineEvents(schemas).checked(event);
 }
 
 /** Null for a role that may not see it. */

@@ -1,17 +1,14 @@
 import { sendDestinationCommand } from '../../circuit/command.ts';
 import type { DestinationAction } from '../../core/command.ts';
 import { printable } from '../../core/printable.ts';
-import { readDestinations, readSettings } from '../../storage/configuration.ts';
+import { readDestinations } from '../../storage/configuration.ts';
 import { OutboxError } from '../../errors.ts';
-import { inspectNamespace } from '../../temporal/namespace.ts';
-import { withDatabase } from '../database.ts';
-import { whoOf, type WhoOptions } from '../dlq/who.ts';
 import { knownNames } from '../knownDestination.ts';
-import { otherNamespace } from '../namespace.ts';
 import type { Output } from '../output.ts';
-import { connectForCommand } from '../temporal.ts';
+import { withServers } from '../servers.ts';
+import { whoOf, type AnsweredOptions } from '../who.ts';
 
-export interface DestinationCommandLine extends WhoOptions {
+export interface DestinationCommandLine extends AnsweredOptions {
   readonly olderThan?: string;
 }
 
@@ -22,31 +19,15 @@ export async function operate(
   destination: string,
   options: DestinationCommandLine,
 ): Promise<0 | 1> {
-  const { outcome, message, events } = await withDatabase(async (pool) => {
+  const { outcome, message, events } = await withServers(out, async (pool, reach) => {
     const { destinations } = await readDestinations(pool);
     const config = destinations.find(({ name }) => name === destination);
     if (config === undefined) throw unknownDestination(destination, destinations);
-    const temporal = await connectForCommand(out);
-    try {
-      const { name, temporalNamespaceId } = await readSettings(pool);
-      const { id, hasSearchAttributes } = await inspectNamespace(temporal);
-      if (temporalNamespaceId !== null && temporalNamespaceId !== id) throw otherNamespace(temporal.address);
-      const { timeoutMs } = config;
-      return await sendDestinationCommand(
-        {
-          temporal,
-          name,
-          destination,
-          timeoutMs,
-          searchAttributes: hasSearchAttributes,
-          waitMs: options.timeout,
-        },
-        action,
-        { ...whoOf(options), ...(options.olderThan === undefined ? {} : { olderThan: options.olderThan }) },
-      );
-    } finally {
-      await temporal.close();
-    }
+    return sendDestinationCommand(
+      { db: pool, ...(await reach()), destination, timeoutMs: config.timeoutMs, waitMs: options.timeout },
+      action,
+      { ...whoOf(options), ...(options.olderThan === undefined ? {} : { olderThan: options.olderThan }) },
+    );
   });
   out.result({ action, destination, outcome, message, events }, (colours) =>
     outcome === 'done'

@@ -2,41 +2,21 @@ import { openOnes } from '../../deadletter/letters.ts';
 import { createOperator, type Operator, type Resolved } from '../../deadletter/operator.ts';
 import { printable } from '../../core/printable.ts';
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
-import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
 import type { DeadLetterTarget } from '../../storage/deadLetters.ts';
-import { inspectNamespace } from '../../temporal/namespace.ts';
-import { withDatabase } from '../database.ts';
-import { otherNamespace } from '../namespace.ts';
 import type { Colours, Output } from '../output.ts';
 import { shownState } from '../events/states.ts';
 import type { DeliveryOutcome } from '../../storage/outcomes.ts';
-import { connectForCommand } from '../temporal.ts';
+import { withServers } from '../servers.ts';
 
-/** Both servers for one command. @throws OutboxError OUTBOX_TEMPORAL_MISMATCH at the wrong namespace */
+/** For commands to the workflows that hold dead letters. */
 export async function withOperator<T>(
   out: Output,
   timeoutMs: number,
   work: (operator: Operator, pool: Pool) => Promise<T>,
 ): Promise<T> {
-  return withDatabase(
-    async (pool) => {
-      const temporal = await connectForCommand(out);
-      try {
-        const { name, temporalNamespaceId } = await readSettings(pool);
-        const { id, hasSearchAttributes } = await inspectNamespace(temporal);
-        if (temporalNamespaceId !== null && temporalNamespaceId !== id)
-          throw otherNamespace(temporal.address);
-        const operator = await createOperator({
-          ...{ db: pool, temporal, name, timeoutMs },
-          searchAttributes: hasSearchAttributes,
-        });
-        return await work(operator, pool);
-      } finally {
-        await temporal.close();
-      }
-    },
-    { patient: out },
+  return withServers(out, async (pool, reach) =>
+    work(await createOperator({ db: pool, timeoutMs, ...(await reach()) }), pool),
   );
 }
 
@@ -44,9 +24,9 @@ export { openOnes };
 
 type Became = ReadonlyMap<number, DeliveryOutcome | undefined>;
 
-export function resultOf({ target, outcome, message, error }: Resolved) {
+export function resultOf({ target, outcome, message, code, error }: Resolved) {
   const { id, eventId, destination, workflowId } = target;
-  return { id, eventId, destination, workflowId, outcome, message, code: error?.code ?? null };
+  return { id, eventId, destination, workflowId, outcome, message, code: error?.code ?? code ?? null };
 }
 
 /** Says what came of it, and answers the exit code. */
@@ -72,7 +52,8 @@ export function reportResolved(
   out.result(value, (colours) => {
     if (resolved.length === 0) return '';
     const lines = failed.map(
-      ({ target, outcome, message }) => `${colours.red(outcome)} ${idText(target)}: ${printable(message)}\n`,
+      ({ target, outcome, message }) =>
+        `${(outcome === 'waiting' ? colours.yellow : colours.red)(outcome)} ${idText(target)}: ${printable(message)}\n`,
     );
     const [first] = resolved;
     const summary =

@@ -9,12 +9,15 @@ import {
   readEpisodes,
   type DeadLetter,
 } from '../../storage/deadLetters.ts';
+import { auditText, firstWordText } from '../auditText.ts';
+import { readFirstWords } from '../../storage/audit.ts';
 import { attemptTable } from '../attemptTable.ts';
+import { readRevisions } from '../../storage/eventStory.ts';
 import { pauseNoteOf } from '../../storage/paused.ts';
 import { readBlockedKeys } from '../../storage/status.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
-import { payloadShown } from '../payloadShown.ts';
+import { payloadReader, payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
@@ -34,15 +37,19 @@ async function readDetails(pool: Pool, id: number) {
   const [deadLetter] = await findDeadLetters(pool, [id]);
   if (deadLetter === undefined) throw notFound([id]);
   const { eventId, destination } = deadLetter;
-  const [event, attempts, episodes, audit, delivery, [blocked], paused] = await Promise.all([
-    readDeadLetterEvent(pool, id),
-    readAttempts(pool, eventId, destination, linesShown),
-    readEpisodes(pool, eventId, destination),
-    readAudit(pool, deadLetter, linesShown),
-    readDeliveryState(pool, eventId, destination),
-    readBlockedKeys(pool, 1, { eventId, destination }),
-    deadLetter.resolvedAt === null ? pauseNoteOf(pool, deadLetter.workflowId) : null,
-  ]);
+  const [event, attempts, episodes, audit, firstWords, delivery, [blocked], paused, revisions] =
+    await Promise.all([
+      readDeadLetterEvent(pool, id),
+      readAttempts(pool, eventId, destination, linesShown),
+      readEpisodes(pool, eventId, destination),
+      readAudit(pool, deadLetter, linesShown),
+      deadLetter.resolvedAt === null ? readFirstWords(pool, { letter: id }) : [],
+      readDeliveryState(pool, eventId, destination),
+      readBlockedKeys(pool, 1, { eventId, destination }),
+      deadLetter.resolvedAt === null ? pauseNoteOf(pool, deadLetter.workflowId) : null,
+      readRevisions(pool, eventId),
+    ]);
+  const read = payloadReader(pool);
   return {
     ...deadLetter,
     workflowUrl: linkTo(deadLetter),
@@ -50,10 +57,21 @@ async function readDetails(pool: Pool, id: number) {
     /** Who paused its workflow in the Temporal UI, and why; null when nobody was seen to. */
     workflowPaused: paused,
     blocks: blocked === undefined ? null : { key: blocked.key, waiting: blocked.waiting },
-    event: event ?? null,
+    event: await read(deadLetter.eventType, event),
+    /** What it was edited to since, oldest first. */
+    edits: await Promise.all(
+      revisions
+        .filter((each) => each.destination === destination && each.revision > deadLetter.revision)
+        .map(async (each) => ({
+          ...each,
+          ...(await read(deadLetter.eventType, { ...each, contentType: event?.contentType ?? '' })),
+        })),
+    ),
     attemptHistory: attempts,
     otherEpisodes: episodes.filter((episode) => episode.id !== id),
     audit,
+    /** What one person said, and waits for another one to say. */
+    waitingForSecond: firstWords,
   };
 }
 
@@ -69,11 +87,13 @@ function detailsText(details: Details, colours: Colours): string {
   return [
     `${colours.bold(title)}\n${facts(headLines(details, colours), colours)}`,
     eventText(details, colours),
+    ...details.edits.map((edit) => editText(edit, details, colours)),
     details.attemptHistory.length === 0
       ? ''
       : `${colours.bold('attempts')}\n${attemptTable(details.attemptHistory, colours)}`,
     section('other episodes', details.otherEpisodes.map(episodeText), colours),
     section('commands', details.audit.map(auditText), colours),
+    section('waits for a second person', details.waitingForSecond.map(firstWordText), colours),
     details.resolvedAt === null ? whatNext(details.id, colours) : '',
   ]
     .filter(Boolean)
@@ -137,6 +157,17 @@ function eventText({ event }: Details, colours: Colours): string {
   return `${colours.bold('event')}\n${facts(lines, colours)}\n${payloadShown(event, colours)}`;
 }
 
+/** The original stays as it is; this is what was, or will be, sent in its place. */
+function editText(
+  { revision, madeAt, madeBy, ...content }: Details['edits'][number],
+  { event }: Details,
+  colours: Colours,
+): string {
+  const by = madeBy === null ? '' : ` by ${printable(madeBy)}`;
+  const title = `edited ${shortTime(madeAt)}${by}: revision ${revision}`;
+  return `${colours.bold(title)}\n${payloadShown({ ...content, contentType: event?.contentType ?? '' }, colours)}`;
+}
+
 function section(title: string, lines: readonly string[], colours: Colours): string {
   return lines.length === 0
     ? ''
@@ -149,11 +180,6 @@ function episodeText(episode: DeadLetter): string {
       ? 'open'
       : `${episode.resolution} by ${printable(episode.resolvedBy ?? 'somebody')}`;
   return `${episode.id}: parked ${shortTime(episode.parkedAt)}, ${episode.reason}; ${end}`;
-}
-
-function auditText({ at, action, actor, via, outcome, message, reason }: Details['audit'][number]): string {
-  const why = reason === null ? '' : ` (${printable(reason)})`;
-  return `${shortTime(at)}  ${action} by ${printable(actor ?? 'somebody')} via ${via}: ${outcome}, ${printable(message)}${why}`;
 }
 
 function whatNext(id: number, colours: Colours): string {

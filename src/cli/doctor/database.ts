@@ -1,3 +1,4 @@
+import { judge, postgresVersions } from '../../core/supported.ts';
 import { isApplied, readSettings, type Settings } from '../../storage/configuration.ts';
 import { connect, type Pool } from '../../storage/connect.ts';
 import { describeDatabase } from '../../storage/databaseUrl.ts';
@@ -14,6 +15,7 @@ import {
 import { readConfigFile } from '../configFile.ts';
 import type { Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
+import { checkEncryption } from './encryption.ts';
 import { fail, failedBy, ok, warn, type Finding } from './finding.ts';
 import { checkDestinations, checkHalfMessages, checkLacking, checkPaused, checkUnwritten } from './held.ts';
 import {
@@ -83,8 +85,21 @@ function checkServer(where: string): Check[1] {
           `${found}: a primary, and default_transaction_read_only is on`,
           'Take it back: alter role … (or alter database …) reset default_transaction_read_only.',
         )
-      : ok('PostgreSQL', found);
+      : judged(found, Number.parseInt(version, 10));
   };
+}
+
+function judged(found: string, major: number): Finding {
+  const { oldest, newest } = postgresVersions;
+  const verdict = judge(major, postgresVersions);
+  if (verdict === 'tried') return ok('PostgreSQL', found);
+  return warn(
+    'PostgreSQL',
+    `${found}: ${verdict}; ${oldest} to ${newest} are`.replace('too old; ', 'older than what is tried; '),
+    verdict === 'too old'
+      ? `Upgrade PostgreSQL: the schema uses what versions before ${oldest} do not have.`
+      : 'It most likely works. An upgrade of temporal-outbox may know this version.',
+  );
 }
 
 async function checkSchema(db: Pool): Promise<Finding> {
@@ -113,6 +128,7 @@ const schemaChecks: readonly Check[] = [
   ['retention', checkRetention],
   ['last housekeeping', checkLastPass],
   ['secrets', checkSecrets],
+  ['encryption', checkEncryption],
   ['servers', checkServers],
   ['clock', checkClock],
   ['dead rows', checkDeadRows],

@@ -1,5 +1,6 @@
 import { pollersOf } from '../../deadletter/pollers.ts';
 import { describeDuration } from '../../core/duration.ts';
+import { compareVersions, oldestTemporal } from '../../core/supported.ts';
 import { taskQueueName } from '../../core/ids.ts';
 import type { Settings } from '../../storage/configuration.ts';
 import { adoptTemporal, bindTemporal } from '../../storage/recovery.ts';
@@ -39,7 +40,7 @@ export async function checkTemporal(
   }
   try {
     const { id, hasSearchAttributes } = await inspectNamespace(temporal);
-    const findings = [ok('Temporal', `namespace ${temporal.namespace} at ${temporal.address}`)];
+    const findings = [await judgedServer(temporal)];
     if (settings !== null) {
       const binding = await checkBinding(out, url, settings, id, temporal, adopt);
       findings.push(binding);
@@ -67,6 +68,22 @@ export async function checkTemporal(
   } finally {
     await temporal.close();
   }
+}
+
+/** Temporal Cloud, and who keeps it to himself, tells no version that can be compared. */
+async function judgedServer(temporal: Temporal): Promise<Finding> {
+  const { serverVersion = '' } = await temporal.connection.workflowService
+    .getSystemInfo({})
+    .catch(() => ({ serverVersion: '' }));
+  const found = `namespace ${temporal.namespace} at ${temporal.address}`;
+  if (!/^\d+\.\d+/.test(serverVersion)) return ok('Temporal', found);
+  const told = `${found}, server ${printable(serverVersion)}`;
+  if (compareVersions(serverVersion, oldestTemporal) >= 0) return ok('Temporal', told);
+  return warn(
+    'Temporal',
+    `${told}: older than ${oldestTemporal}, the oldest that was tried`,
+    'Upgrade the server. An older one may lack updates, eager starts or schedules as they are used here.',
+  );
 }
 
 /** What Temporal does not let us look at is worth a warning; nothing of ours fails for it. */

@@ -3,10 +3,11 @@ import type { Pool } from '../../storage/connect.ts';
 import { listDeadLetters, readAttempts, type DeadLetter } from '../../storage/deadLetters.ts';
 import { readDeliveries, readEvent, readEventAudit, readRevisions } from '../../storage/eventStory.ts';
 import { isUnrouted } from '../../storage/status.ts';
+import { auditText } from '../auditText.ts';
 import { attemptTable } from '../attemptTable.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
-import { payloadInShort, payloadShown } from '../payloadShown.ts';
+import { payloadInShort, payloadReader, payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, facts, table } from '../table.ts';
@@ -41,7 +42,7 @@ async function readStory(pool: Pool, id: string) {
   );
   return {
     id,
-    event: event ?? null,
+    event: await payloadReader(pool)(event?.type ?? '', event),
     unrouted,
     deliveries,
     attempts: attempts.filter((each) => each.attempts.length > 0),
@@ -149,9 +150,4 @@ function revisionText({
   const why = reason === null ? '' : ` (${printable(reason)})`;
   const who = printable(madeBy ?? 'somebody');
   return `${shortTime(madeAt)}  revision ${revision} for ${destination} by ${who}${why}: ${cut(payloadInShort(payload), 200)}`;
-}
-
-function auditText({ at, action, actor, via, outcome, message, reason }: Story['audit'][number]): string {
-  const why = reason === null ? '' : ` (${printable(reason)})`;
-  return `${shortTime(at)}  ${action} by ${printable(actor ?? 'somebody')} via ${via}: ${outcome}, ${printable(message)}${why}`;
 }

@@ -5,12 +5,7 @@ import { OutboxError } from '../../errors.ts';
 import { readMessageState, resolveMessages } from '../../storage/messages.ts';
 import { withDatabase } from '../database.ts';
 import type { Output } from '../output.ts';
-import { systemUser } from '../../core/systemUser.ts';
-
-export interface SettleOptions {
-  readonly reason?: string;
-  readonly actor?: string;
-}
+import { whoOf, type WhoOptions } from '../who.ts';
 
 /**
  * `messages commit`, `rollback`, `check`: in PostgreSQL, so that it works whether or not the message has a workflow yet, and while
@@ -20,13 +15,12 @@ export async function settle(
   out: Output,
   action: MessageAction,
   id: string,
-  { reason, actor = systemUser() }: SettleOptions,
+  options: WhoOptions,
 ): Promise<0 | 1> {
   const command = {
     action,
     events: [id],
-    actor,
-    ...(reason === undefined ? {} : { reason }),
+    ...whoOf(options),
     commandId: randomUUID(),
   };
   const { answer, state } = await withDatabase(

@@ -1,9 +1,10 @@
 import type { MessageState } from '../../core/messageState.ts';
 import { OutboxError } from '../../errors.ts';
 import { readMessageAudit, readMessageContent, readMessageState } from '../../storage/messages.ts';
+import { auditText } from '../auditText.ts';
 import { withDatabase } from '../database.ts';
 import type { Colours, Output } from '../output.ts';
-import { payloadShown } from '../payloadShown.ts';
+import { payloadReader, payloadShown } from '../payloadShown.ts';
 import { shortTime } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts } from '../table.ts';
@@ -26,7 +27,7 @@ async function readDetails(id: string) {
         hint: 'It was never prepared, or was settled more than a week ago. temporal-outbox messages list --status all',
       });
     }
-    const content = (await readMessageContent(pool, id)) ?? null;
+    const content = await payloadReader(pool)(state.type, await readMessageContent(pool, id));
     return { ...state, content, audit: await readMessageAudit(pool, id, auditLines) };
   });
 }
@@ -36,7 +37,7 @@ function text(details: Details, colours: Colours): string {
   return [
     `${colours.bold(title)}\n${facts(headLines(details, colours), colours)}`,
     contentText(details, colours),
-    auditText(details, colours),
+    commandsText(details, colours),
     isOpen(details) ? colours.dim(`temporal-outbox messages commit ${details.id} | rollback | check\n`) : '',
   ]
     .filter(Boolean)
@@ -78,12 +79,7 @@ function contentText({ content }: Details, colours: Colours): string {
   return `${colours.bold('content')}\n${facts(lines, colours)}\n${payloadShown(content, colours)}`;
 }
 
-function auditText({ audit }: Details, colours: Colours): string {
+function commandsText({ audit }: Details, colours: Colours): string {
   if (audit.length === 0) return '';
-  const lines = audit.map(
-    ({ at, action, actor, via, outcome, message, reason }) =>
-      `  ${shortTime(at)}  ${action} by ${printable(actor ?? 'somebody')} via ${via}: ${outcome}, ${printable(message)}` +
-      (reason === null ? '\n' : ` (${printable(reason)})\n`),
-  );
-  return `${colours.bold('commands')}\n${lines.join('')}`;
+  return `${colours.bold('commands')}\n${audit.map((line) => `  ${auditText(line)}\n`).join('')}`;
 }

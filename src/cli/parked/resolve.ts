@@ -6,12 +6,9 @@ import { withConsumer, type InboxOptions } from '../commands/inbox.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 import { readPayloadGiven, type AnyPayloadSource } from '../payloadGiven.ts';
-import { systemUser } from '../../core/systemUser.ts';
+import { whoOf, type WhoOptions } from '../who.ts';
 
-export interface ParkedResolveOptions extends InboxOptions {
-  readonly reason?: string;
-  readonly actor?: string;
-}
+export interface ParkedResolveOptions extends InboxOptions, WhoOptions {}
 
 export interface ParkedEditOptions extends ParkedResolveOptions, AnyPayloadSource {
   readonly header?: Readonly<Record<string, string>>;
@@ -44,10 +41,6 @@ export async function parkedEdit(out: Output, id: string, options: ParkedEditOpt
       : { body: 'payloadText' in payload ? Buffer.from(payload.payloadText) : payload.payloadBytes };
   const headers = options.header === undefined ? {} : { headers: options.header };
   return resolve(out, [id], { action: 'edit', ...whoOf(options), ...body, ...headers }, options);
-}
-
-function whoOf({ reason, actor }: ParkedResolveOptions): Pick<Resolution, 'actor' | 'reason'> {
-  return { actor: actor ?? systemUser(), ...(reason === undefined ? {} : { reason }) };
 }
 
 async function resolve(

@@ -1,114 +1,83 @@
-import type { RedrivePreview, RedriveRequest } from '../../redrive/index.ts';
-import type { RedriveSample } from '../../redrive/index.ts';
+import type { Redrive, RedrivePreview } from '../../redrive/index.ts';
 import { refuseUsage } from '../failure.ts';
-import type { Colours, Output } from '../output.ts';
-import { systemUser } from '../../core/systemUser.ts';
-import { cut, printable, table } from '../table.ts';
+import { refuseUnknownDestination } from '../knownDestination.ts';
+import type { Output } from '../output.ts';
+import { whoOf } from '../who.ts';
 import { follow } from './follow.ts';
-import { withRedrives, withRedrivesAndTemporal } from './place.ts';
+import { filtersGiven, requestOf, type RequestOptions } from './options.ts';
+import { withRedrives, withRedrivesAndTemporal, type Place } from './place.ts';
+import { previewText } from './preview.ts';
 import { endOf, lettersText } from './text.ts';
 
-/** Options that become a request. */
-export interface AskOptions extends Omit<RedriveRequest, 'letters' | 'steps'> {
-  readonly letter?: readonly number[];
-  readonly steps?: readonly number[];
-  readonly actor?: string;
-}
-
-export interface StartOptions extends AskOptions {
+export interface StartOptions extends RequestOptions {
   readonly yes?: boolean;
+  /** Stay until it is over, `timeout` milliseconds at most. */
   readonly follow?: boolean;
+  readonly timeout?: number;
 }
 
 /** `redrive preview` */
-export async function preview(out: Output, options: AskOptions): Promise<void> {
+export async function preview(out: Output, options: RequestOptions): Promise<void> {
   refuseEmpty('preview', options);
-  const found = await withRedrives(out, (redrives) =>
-    redrives.preview(requestOf(options), { actor: actorOf(options) }),
-  );
+  const found = await withRedrives(out, (place) => freeze(place, options));
   out.result(resultOf(found), (colours) => previewText(found, colours));
 }
 
 /** `redrive start`, of a number or of a filter. Answers the exit code. */
 export async function start(out: Output, id: number | undefined, options: StartOptions): Promise<0 | 1> {
-  if (id !== undefined && !isEmpty(options))
+  if (id !== undefined && filtersGiven(options).length > 0)
     refuseUsage('give the number of a previewed redrive or a filter, not both');
   if (id === undefined) refuseEmpty('start', options);
-  const who = {
-    actor: actorOf(options),
-    ...(options.reason === undefined ? {} : { reason: options.reason }),
-  };
   if (options.yes !== true) await confirm(out, id, options);
-  return withRedrivesAndTemporal(out, async (redrives) => {
-    const frozen = id ?? (await redrives.preview(requestOf(options), who)).redrive.id;
-    const { total } = (await redrives.status(frozen)).redrive;
-    if (total === 0) {
-      out.result({ id: frozen, count: 0 }, () => 'no open dead letters match: nothing was done\n');
+  return withRedrivesAndTemporal(out, async (place) => {
+    const { redrives } = place;
+    const { redrive } = id === undefined ? await freeze(place, options) : await redrives.status(id);
+    if (redrive.total === 0) return nothing(out, redrive);
+    const started = await redrives.start(redrive.id, whoOf(options));
+    if (options.follow !== true) {
+      out.result(startedOf(started), () => startedText(started));
       return 0;
     }
-    const started = await redrives.start(frozen, who);
-    if (options.follow === true) {
-      const end = await follow(out, redrives, frozen);
-      out.result({ ...end, count: total }, (colours) => endOf(end, colours));
-      return end.state === 'done' && end.failed === 0 ? 0 : 1;
-    }
-    out.result(
-      { id: frozen, count: started.total },
-      () =>
-        `redrive ${frozen} started: ${lettersText(started.total)}\n\n  temporal-outbox redrive status ${frozen} --follow\n`,
-    );
-    return 0;
+    const end = await follow(out, redrives, redrive.id, options.timeout);
+    out.result(startedOf(end), (colours) => endOf(end, colours));
+    return end.state === 'done' && end.failed === 0 && end.retrying === 0 ? 0 : 1;
   });
 }
 
+async function freeze({ pool, redrives }: Place, options: RequestOptions): Promise<RedrivePreview> {
+  const found = await redrives.preview(requestOf(options), whoOf(options));
+  if (found.redrive.total === 0) await refuseUnknownDestination(pool, options.destination);
+  return found;
+}
+
 /** Nothing is started: what was frozen is shown, and the command that starts just that. */
-async function confirm(out: Output, id: number | undefined, options: StartOptions): Promise<never> {
-  const { redrive, sample } = await withRedrives(out, async (redrives) =>
+async function confirm(out: Output, id: number | undefined, options: StartOptions): Promise<void> {
+  const { redrive, sample } = await withRedrives(out, async (place) =>
     id === undefined
-      ? redrives.preview(requestOf(options), { actor: actorOf(options) })
-      : { redrive: (await redrives.status(id)).redrive, sample: await redrives.sample(id) },
+      ? freeze(place, options)
+      : {
+          redrive: (await place.redrives.status(id)).redrive,
+          sample: await place.redrives.sample(id),
+        },
   );
   if (!out.json) process.stderr.write(previewText({ redrive, sample }, out.colours));
-  return refuseUsage(
-    `redrive ${redrive.id} would ${redrive.action} ${lettersText(redrive.total)}; nothing was done`,
-    `temporal-outbox redrive start ${redrive.id} --yes`,
+  const { id: frozen, action, total } = redrive;
+  refuseUsage(
+    total === 0
+      ? 'no open dead letters match: nothing was done'
+      : `redrive ${frozen} would ${action} ${lettersText(total)}; nothing was done`,
+    total === 0 ? undefined : `temporal-outbox redrive start ${frozen} --yes`,
   );
 }
 
-export function actorOf({ actor }: { readonly actor?: string }): string {
-  return actor ?? systemUser();
+function nothing(out: Output, redrive: Redrive): 0 {
+  out.note('no open dead letters match: nothing was done');
+  out.result(startedOf(redrive), () => '');
+  return 0;
 }
 
-const otherOptions = ['action', 'patch', 'to', 'steps', 'rate', 'maxFailures', 'reason'] as const;
-
-function requestOf(options: AskOptions): RedriveRequest {
-  const given = [...filterOptions, ...otherOptions].flatMap((name) =>
-    options[name] === undefined ? [] : [[name === 'letter' ? 'letters' : name, options[name]]],
-  );
-  return Object.fromEntries(given) as RedriveRequest;
-}
-
-const filterOptions = [
-  'destination',
-  'cause',
-  'type',
-  'key',
-  'since',
-  'until',
-  'status',
-  'text',
-  'payload',
-  'parkedFor',
-  'letter',
-  'all',
-] as const;
-
-function isEmpty(options: AskOptions): boolean {
-  return filterOptions.every((name) => options[name] === undefined);
-}
-
-function refuseEmpty(command: string, options: AskOptions): void {
-  if (!isEmpty(options)) return;
+function refuseEmpty(command: string, options: RequestOptions): void {
+  if (filtersGiven(options).length > 0) return;
   refuseUsage(
     `${command} what?`,
     `redrive ${command} with a filter: --destination, --cause, --type, --key, --since, --status, …, or --all.`,
@@ -119,28 +88,10 @@ function resultOf({ redrive, sample }: RedrivePreview) {
   return { id: redrive.id, count: redrive.total, leftOut: redrive.leftOut, sample };
 }
 
-const columns = [
-  { title: 'ID', align: 'right' as const, value: ({ letterId }: RedriveSample) => String(letterId) },
-  { title: 'DESTINATION', value: ({ destination }: RedriveSample) => destination },
-  { title: 'TYPE', value: ({ eventType }: RedriveSample) => cut(printable(eventType), 40) },
-  { title: 'LAST ANSWER', value: ({ lastError }: RedriveSample) => cut(printable(lastError ?? ''), 72) },
-];
-
-function previewText({ redrive, sample }: RedrivePreview, colours: Colours): string {
-  const { id, action, total, leftOut, to } = redrive;
-  const what = `${action}${to === null ? '' : ` to ${to}`}`;
-  const lines = [`${colours.bold(`redrive ${id}: ${what} ${lettersText(total)}`)}; nothing was sent\n`];
-  for (const [why, count] of Object.entries(leftOut))
-    lines.push(`  left out: ${lettersText(count)}, ${printable(why)}\n`);
-  if (sample.length > 0) lines.push('\n', table(columns, sample, colours));
-  if (total > sample.length) lines.push(`… and ${total - sample.length} more\n`);
-  if (action === 'edit') lines.push(...sample.map((each) => diffText(each, colours)));
-  if (total > 0) lines.push(`\n  temporal-outbox redrive start ${id} --yes\n`);
-  return lines.join('');
+function startedOf(redrive: Redrive) {
+  return { ...redrive, count: redrive.total };
 }
 
-function diffText({ letterId, before, after, problem }: RedriveSample, colours: Colours): string {
-  const head = `\n${colours.bold(`letter ${letterId}`)}\n`;
-  if (problem !== null) return `${head}  ${colours.yellow('skipped')}: ${printable(problem)}\n`;
-  return `${head}  ${colours.red(`- ${printable(before ?? '')}`)}\n  ${colours.green(`+ ${printable(after ?? '')}`)}\n`;
+function startedText({ id, total }: Redrive): string {
+  return `redrive ${id} started: ${lettersText(total)}\n\n  temporal-outbox redrive status ${id} --follow\n`;
 }

@@ -1,25 +1,16 @@
 import type { PacedAction } from '../../core/command.ts';
 import type { Output } from '../output.ts';
-import { actorOf } from './ask.ts';
+import { whoOf, type WhoOptions } from '../who.ts';
 import { withRedrivesAndTemporal } from './place.ts';
 import { endOf } from './text.ts';
-
-export interface CommandOptions {
-  readonly actor?: string;
-  readonly reason?: string;
-}
 
 /** `redrive pause`, `resume` and `cancel` */
 export async function command(
   out: Output,
   action: PacedAction,
   id: number,
-  options: CommandOptions,
+  options: WhoOptions,
 ): Promise<void> {
-  const who = {
-    actor: actorOf(options),
-    ...(options.reason === undefined ? {} : { reason: options.reason }),
-  };
-  const redrive = await withRedrivesAndTemporal(out, (redrives) => redrives[action](id, who));
+  const redrive = await withRedrivesAndTemporal(out, ({ redrives }) => redrives[action](id, whoOf(options)));
   out.result(redrive, (colours) => endOf(redrive, colours));
 }

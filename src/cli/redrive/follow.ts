@@ -1,27 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redrive, Redrives } from '../../redrive/index.ts';
+import { listenForInterruption } from '../interruption.ts';
 import type { Output } from '../output.ts';
-import { bar, countsText } from './text.ts';
+import { progressBar } from '../progressBar.ts';
+import { countsText, handledOf } from './text.ts';
 
-const everyMs = 500;
-const lineEveryMs = 5_000;
+const lookEveryMs = 500;
 
-/** Shows the progress until it is over: a bar that is painted over on a terminal, a line now and then elsewhere. */
-export async function follow(out: Output, redrives: Redrives, id: number): Promise<Redrive> {
-  const isTerminal = !out.json && process.stderr.isTTY;
-  let saidAt = 0;
+/** Shows the progress until it is over, `timeoutMs` at most. Watching, and leaving off, changes nothing. */
+export async function follow(
+  out: Output,
+  redrives: Redrives,
+  id: number,
+  timeoutMs = Number.POSITIVE_INFINITY,
+): Promise<Redrive> {
+  const until = Date.now() + timeoutMs;
+  const { signal } = listenForInterruption();
+  const bar = progressBar(out);
   for (;;) {
     const { redrive } = await redrives.status(id);
-    const line = `${bar(redrive)} ${redrive.state}: ${countsText(redrive)}`;
-    if (isTerminal) process.stderr.write(`\r\u001b[2K${line}`);
-    else if (Date.now() - saidAt >= lineEveryMs) {
-      saidAt = Date.now();
-      out.note(line);
-    }
-    if (redrive.endedAt !== null || redrive.state === 'previewed') {
-      if (isTerminal) process.stderr.write('\n');
+    bar.show(handledOf(redrive), redrive.total, `${redrive.state}: ${countsText(redrive)}`);
+    const isOver = redrive.endedAt !== null || redrive.state === 'previewed';
+    if (isOver || signal.aborted || Date.now() >= until) {
+      bar.end();
       return redrive;
     }
-    await sleep(everyMs);
+    await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -1,10 +1,12 @@
 import type { Redrive, RedriveMember, RedriveStatus } from '../../redrive/index.ts';
 import type { Colours, Output } from '../output.ts';
+import { auditText, firstWordText } from '../auditText.ts';
+import { barOf } from '../progressBar.ts';
 import { shortTime } from '../spokenTime.ts';
 import { cut, facts, printable, table } from '../table.ts';
 import { follow } from './follow.ts';
 import { withRedrives } from './place.ts';
-import { bar, countsText, endOf, lettersText } from './text.ts';
+import { countsText, endOf, handledOf, lettersText } from './text.ts';
 
 export interface StatusOptions {
   readonly members?: boolean;
@@ -13,7 +15,7 @@ export interface StatusOptions {
 
 /** `redrive status`. Answers the exit code: 1 of one that stopped. */
 export async function status(out: Output, id: number, options: StatusOptions): Promise<0 | 1> {
-  const { found, members } = await withRedrives(out, async (redrives) => {
+  const { found, members } = await withRedrives(out, async ({ redrives }) => {
     if (options.follow === true) await follow(out, redrives, id);
     return {
       found: await redrives.status(id),
@@ -21,8 +23,14 @@ export async function status(out: Output, id: number, options: StatusOptions): P
         options.members === true ? await allMembers((after) => redrives.members(id, after)) : undefined,
     };
   });
-  const { redrive, skipped } = found;
-  const value = { ...redrive, skippedWhy: skipped, ...(members === undefined ? {} : { members }) };
+  const { redrive, skipped, audit, waitingForSecond } = found;
+  const value = {
+    ...redrive,
+    skippedWhy: skipped,
+    waitingForSecond,
+    audit,
+    ...(members === undefined ? {} : { members }),
+  };
   out.result(value, (colours) => statusText(found, members, colours));
   return options.follow === true && redrive.state === 'stopped' ? 1 : 0;
 }
@@ -38,7 +46,7 @@ async function allMembers(page: (after: number) => Promise<RedriveMember[]>): Pr
 
 /** `redrive list` */
 export async function list(out: Output, { limit }: { readonly limit: number }): Promise<void> {
-  const items = await withRedrives(out, (redrives) => redrives.list(limit));
+  const items = await withRedrives(out, ({ redrives }) => redrives.list(limit));
   out.result({ items }, (colours) => (items.length === 0 ? 'no redrives\n' : table(columns, items, colours)));
 }
 
@@ -58,14 +66,14 @@ function filterText({ filter }: Redrive): string {
 }
 
 function statusText(
-  { redrive, skipped }: RedriveStatus,
+  { redrive, skipped, audit, waitingForSecond }: RedriveStatus,
   members: readonly RedriveMember[] | undefined,
   colours: Colours,
 ): string {
   const { action, to, steps, rate, maxFailures, startedAt, startedBy, madeAt, madeBy, reason, leftOut } =
     redrive;
   const lines: [string, string][] = [
-    ['progress', `${bar(redrive)} ${countsText(redrive)}`],
+    ['progress', `${barOf(handledOf(redrive), redrive.total)}, ${countsText(redrive)}`],
     ['action', `${action}${to === null ? '' : ` to ${to}`}`],
     ['which', printable(filterText(redrive))],
     [
@@ -82,8 +90,13 @@ function statusText(
     lines.push(['left out', `${lettersText(count)}, ${printable(why)}`]);
   for (const { why, letters } of skipped)
     lines.push(['skipped', `${lettersText(letters)}, ${printable(why)}`]);
+  for (const word of waitingForSecond) lines.push(['waits', `for a second person: ${firstWordText(word)}`]);
+  const commands =
+    audit.length === 0
+      ? ''
+      : `\n${colours.bold('commands')}\n${audit.map((line) => `  ${auditText(line)}\n`).join('')}`;
   const all = members === undefined ? '' : `\n${table(memberColumns, members, colours)}`;
-  return `${endOf(redrive, colours)}${facts(lines, colours)}${all}`;
+  return `${endOf(redrive, colours)}${facts(lines, colours)}${commands}${all}`;
 }
 
 const memberColumns = [

@@ -19,11 +19,7 @@ export function endOf(redrive: Redrive, colours: Colours): string {
   return `redrive ${id} ${paint(state)}${why === null ? '' : `: ${printable(why)}`}; ${countsText(redrive)}\n`;
 }
 
-const barWidth = 30;
-
-/** `[#######·······] 45%` of what was frozen. */
-export function bar({ total, acted, skipped }: Redrive): string {
-  const share = total === 0 ? 1 : (acted + skipped) / total;
-  const filled = Math.floor(share * barWidth);
-  return `[${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}] ${Math.floor(share * 100)}%`;
+/** Letters that were taken in hand. */
+export function handledOf({ acted, skipped }: Redrive): number {
+  return acted + skipped;
 }

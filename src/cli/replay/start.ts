@@ -4,12 +4,12 @@ import { planReplay, type ReplayRequest } from '../../core/replay.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import { freezeReplay } from '../../storage/replays.ts';
 import { withDatabase } from '../database.ts';
-import { whoOf, type WhoOptions } from '../dlq/who.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
+import { whoOf, type AnsweredOptions } from '../who.ts';
 import { previewText } from './text.ts';
 
-export interface ReplayOptions extends WhoOptions, ReplayRequest {
+export interface ReplayOptions extends AnsweredOptions, ReplayRequest {
   readonly yes?: boolean;
 }
 
@@ -23,7 +23,6 @@ export async function start(
   if (typeof plan === 'string') refuseUsage(plan.replace('"all": true', '--all'));
   const id = randomUUID();
   const who = whoOf({
-    timeout,
     ...(reason === undefined ? {} : { reason }),
     ...(actor === undefined ? {} : { actor }),
   });

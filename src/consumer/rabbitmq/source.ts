@@ -44,8 +44,12 @@ export class RabbitmqSource implements Source {
     return this.#held.start();
   }
 
-  pause(): Promise<void> {
-    this.#paused = true;
+  /**
+   * A consumer that is cancelled may lose what was on its way to it: a quorum queue delivers that again, after what a new one took in the
+   * meantime (seen with 3.10). Where order is kept it therefore stays, and `prefetch` bounds what waits here.
+   */
+  pause(why: 'for-now' | 'for-good'): Promise<void> {
+    this.#paused = why === 'for-good' || this.#host.order !== 'key';
     return this.#settle();
   }
 

@@ -1,31 +1,42 @@
 /** Receives from a queue of SQS. */
 import type * as Sqs from '@aws-sdk/client-sqs';
 import type { Message } from '@aws-sdk/client-sqs';
+import { entriesMax } from '../../destination/sqs/batches.ts';
 import { sqsClient } from '../../destination/sqs/client.ts';
 import { SqsConnection, type Queue } from '../../destination/sqs/connection.ts';
 import { otherHeaders, transferEncoding } from '../../destination/sqs/names.ts';
 import { loadClient } from '../../destination/shared/clients.ts';
 import type { Pull, Pulled } from '../shared/pulling.ts';
 import { textHeaders, textOrNull } from '../shared/text.ts';
+import { Extensions } from './extensions.ts';
 
 type SqsModule = Pick<
   typeof Sqs,
-  'ReceiveMessageCommand' | 'DeleteMessageCommand' | 'ChangeMessageVisibilityCommand'
+  | 'ReceiveMessageCommand'
+  | 'DeleteMessageCommand'
+  | 'ChangeMessageVisibilityCommand'
+  | 'ChangeMessageVisibilityBatchCommand'
 >;
 
 interface Open {
   readonly connection: SqsConnection;
   readonly client: Sqs.SQSClient;
   readonly sqs: SqsModule;
+  readonly extensions: Extensions;
 }
 
-const atOnceMax = 10;
 const visibilitySecondsMax = 12 * 3600;
 
 export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: number): Pull<Open> {
   const QueueUrl = queue.url;
-  const delivery = ({ client, sqs }: Open, message: Message): Pulled => {
-    const { ReceiptHandle, MessageId = '', Body = '', Attributes = {}, MessageAttributes = {} } = message;
+  const delivery = ({ client, sqs, extensions }: Open, message: Message): Pulled => {
+    const {
+      ReceiptHandle = '',
+      MessageId = '',
+      Body = '',
+      Attributes = {},
+      MessageAttributes = {},
+    } = message;
     const visible = (seconds: number) =>
       client.send(
         new sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout: seconds }),
@@ -48,7 +59,7 @@ export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: nu
       acknowledge: () => client.send(new sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle })),
       giveBack: () => visible(0),
       again: (delayMs) => visible(Math.min(Math.ceil(delayMs / 1000), visibilitySecondsMax)),
-      extend: () => visible(visibilitySeconds),
+      extend: () => extensions.add(ReceiptHandle),
     };
   };
   return {
@@ -56,13 +67,20 @@ export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: nu
     async open() {
       const connection = new SqsConnection(queue);
       const { client } = await connection.open();
-      return { connection, client, sqs: await loadClient<SqsModule>(sqsClient, 'sqs') };
+      const sqs = await loadClient<SqsModule>(sqsClient, 'sqs');
+      const extensions = new Extensions((handles) => {
+        const Entries = handles.map((ReceiptHandle, index) => ({
+          ...{ Id: String(index), ReceiptHandle, VisibilityTimeout: visibilitySeconds },
+        }));
+        return client.send(new sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
+      });
+      return { connection, client, sqs, extensions };
     },
     async receive(open, room, deliver, signal) {
       const { Messages = [] } = await open.client.send(
         new open.sqs.ReceiveMessageCommand({
           QueueUrl,
-          MaxNumberOfMessages: Math.min(room, atOnceMax),
+          MaxNumberOfMessages: Math.min(room, entriesMax),
           WaitTimeSeconds: waitSeconds,
           VisibilityTimeout: visibilitySeconds,
           MessageAttributeNames: ['All'],

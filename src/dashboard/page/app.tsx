@@ -1,12 +1,13 @@
 /** The frame around every view: which outbox this is, where one can go, who is here. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
-import { ask, signedOut, spoken } from './api.ts';
+import { useEffect, useRef } from 'preact/hooks';
+import { ask, signedOut } from './api.ts';
 import { Said } from './dialog.tsx';
 import { paused } from './live.ts';
 import { me, meError, readMe } from './me.ts';
-import { Boundary, Button, Foreign } from './parts.tsx';
+import { Boundary, Button, Foreign, Mark } from './parts.tsx';
 import { route, to } from './router.ts';
+import { SignIn } from './signIn.tsx';
 import { CausesView } from './views/causes.tsx';
 import { DestinationsView } from './views/destinations.tsx';
 import { EventView } from './views/event.tsx';
@@ -14,13 +15,17 @@ import { EventsView } from './views/events.tsx';
 import { LetterView } from './views/letter.tsx';
 import { LettersView } from './views/letters.tsx';
 import { MessageView, MessagesView } from './views/messages.tsx';
+import { NewRedriveView } from './views/newRedrive.tsx';
 import { OverviewView } from './views/overview.tsx';
+import { RedriveView } from './views/redrive.tsx';
+import { RedrivesView } from './views/redrives.tsx';
 import { TokensView } from './views/tokens.tsx';
 
 const places = [
   ['', 'Overview'],
   ['causes', 'Causes'],
   ['letters', 'Letters'],
+  ['redrives', 'Redrives'],
   ['destinations', 'Destinations'],
   ['events', 'Events'],
   ['messages', 'Half messages'],
@@ -36,6 +41,14 @@ function view(): ComponentChildren {
       return <CausesView />;
     case 'letters':
       return second === undefined ? <LettersView /> : <LetterView key={second} id={second} />;
+    case 'redrives':
+      return second === undefined ? (
+        <RedrivesView />
+      ) : second === 'new' ? (
+        <NewRedriveView />
+      ) : (
+        <RedriveView key={second} id={second} />
+      );
     case 'destinations':
       return <DestinationsView />;
     case 'events':
@@ -54,8 +67,18 @@ function view(): ComponentChildren {
 }
 
 export function App() {
-  if (signedOut.value) return <SignIn />;
+  const views = useRef<HTMLElement>(null);
   const [first = ''] = route.value.path;
+  const isOut = signedOut.value;
+  // On a narrow screen the list of views scrolls: where one is stays in sight.
+  useEffect(() => {
+    const show = (): void =>
+      views.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    show();
+    addEventListener('resize', show);
+    return () => removeEventListener('resize', show);
+  }, [first, isOut]);
+  if (isOut) return <SignIn />;
   const isAdmin = me.value?.role === 'admin' && me.value.by !== 'machine';
   return (
     <>
@@ -70,7 +93,7 @@ export function App() {
         To the content
       </a>
       <Head />
-      <nav aria-label="Views">
+      <nav aria-label="Views" ref={views}>
         <ul>
           {[...places, ...(isAdmin ? ([['tokens', 'Tokens']] as const) : [])].map(([name, label]) => (
             <li key={name}>
@@ -124,7 +147,7 @@ function Head() {
             <span class="role">{known.by === 'machine' ? 'this machine' : known.role}</span>
           </span>
         )}
-        {known?.by === 'token' && (
+        {(known?.by === 'token' || known?.by === 'oidc') && (
           <Button class="quiet" onClick={() => void signOut()}>
             Sign out
           </Button>
@@ -134,65 +157,8 @@ function Head() {
   );
 }
 
-function Mark() {
-  return (
-    <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
-      <path d="M6 17v8h20v-8" />
-      <path d="M16 20V6m-6 6 6-6 6 6" />
-    </svg>
-  );
-}
-
 async function signOut(): Promise<void> {
   await ask('/session', { method: 'DELETE' }).catch(() => undefined);
   me.value = null;
   signedOut.value = true;
-}
-
-function SignIn() {
-  const [token, setToken] = useState('');
-  const [error, setError] = useState<string | null>(null);
-  const signIn = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    try {
-      await ask('/session', { method: 'POST', body: JSON.stringify({ token: token.trim() }) });
-      setToken('');
-      await readMe();
-    } catch (failure) {
-      setError(spoken(failure));
-    }
-  };
-  return (
-    <main id="main" class="sign-in">
-      <form class="card" onSubmit={(event) => void signIn(event)}>
-        <h1>
-          <Mark /> Sign in
-        </h1>
-        <label class="field">
-          <span>Token</span>
-          <input
-            type="password"
-            autocomplete="current-password"
-            required
-            maxLength={512}
-            value={token}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-        </label>
-        {error !== null && (
-          <p class="refusal" role="alert">
-            <Foreign text={error} />
-          </p>
-        )}
-        <div class="buttons">
-          <button type="submit" class="main">
-            Sign in
-          </button>
-        </div>
-        <p class="note">
-          Whoever runs this outbox makes one: <code>temporal-outbox tokens make NAME --role operator</code>
-        </p>
-      </form>
-    </main>
-  );
 }

@@ -2,7 +2,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { spoken } from './api.ts';
-import { Button, Foreign } from './parts.tsx';
+import { Button, Foreign, Refusal } from './parts.tsx';
 
 /** What the last command came to, for everybody who listens. */
 export const said = signal<{ readonly text: string; readonly tone: 'good' | 'bad' } | null>(null);
@@ -85,11 +85,7 @@ export function Dialog({
       <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{title}</h2>
         {children}
-        {error !== null && (
-          <p class="refusal" role="alert">
-            <Foreign text={error} />
-          </p>
-        )}
+        <Refusal error={error} />
         {notYet !== null && <p class="why">{notYet}</p>}
         <div class="buttons">
           <button

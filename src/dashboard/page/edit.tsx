@@ -66,7 +66,7 @@ export function EditDialog({ letter, payload, onClose, onDone }: EditProps) {
         <span>{isBytes ? 'Payload, bytes in base64' : 'Payload, JSON'}</span>
         <textarea
           class="code"
-          rows={12}
+          rows={Math.min(Math.max(before.split('\n', 21).length + 1, 8), 20)}
           spellcheck={false}
           dir="ltr"
           value={text}

@@ -2,6 +2,7 @@
 import { printable } from '../../core/printable.ts';
 import { span } from './format.ts';
 import { At, Boundary, Empty, Facts, Foreign, State } from './parts.tsx';
+import { whoDid } from '../../core/whoDid.ts';
 import type { AuditLine, EventAuditLine, RecordedAttempt } from './types.ts';
 
 export function Attempts({ attempts }: { readonly attempts: readonly RecordedAttempt[] }) {
@@ -85,6 +86,18 @@ export function Headers({ headers }: { readonly headers: Readonly<Record<string,
   );
 }
 
+/** How it is known who it was: a claim is nobody's proof. */
+function How({ line }: { readonly line: AuditLine }) {
+  const { how } = whoDid(line);
+  if (how === null) return null;
+  return (
+    <span class="note">
+      {' '}
+      (<Foreign text={how} most={200} />)
+    </span>
+  );
+}
+
 export function Audit({ audit }: { readonly audit: readonly (AuditLine | EventAuditLine)[] }) {
   if (audit.length === 0) return <Empty>Nobody has done anything yet.</Empty>;
   return (
@@ -93,7 +106,8 @@ export function Audit({ audit }: { readonly audit: readonly (AuditLine | EventAu
         <li key={`${line.at} ${index}`}>
           <span class="line">
             <strong>{line.action}</strong> <State state={line.outcome} /> by{' '}
-            <Foreign text={line.actor ?? 'somebody'} most={100} />: <Foreign text={line.message} most={400} />
+            <Foreign text={whoDid(line).who} most={100} />
+            <How line={line} />: <Foreign text={line.message} most={400} />
             {line.reason !== null && (
               <>
                 {' '}

@@ -16,6 +16,16 @@ export function Foreign({ text, most = 2000 }: { readonly text: string; readonly
   );
 }
 
+/** What a server refused, told at once to who hears the page; nothing while nothing was. */
+export function Refusal({ error }: { readonly error: string | null }) {
+  if (error === null) return null;
+  return (
+    <p class="refusal" role="alert">
+      <Foreign text={error} />
+    </p>
+  );
+}
+
 /** One that cannot be drawn says so, and takes nothing beside it along. */
 export class Boundary extends Component<
   {
@@ -75,6 +85,10 @@ const toneOf: Readonly<Record<string, Tone>> = {
   refused: 'bad',
   done: 'good',
   committed: 'good',
+  canary: 'warn',
+  running: 'warn',
+  stopped: 'bad',
+  failed: 'bad',
 };
 
 export function State({ state }: { readonly state: string }) {
@@ -152,6 +166,15 @@ function Stale({ live: { at, error, again } }: { readonly live: Live<unknown> })
       <Button onClick={again}>Read it now</Button>
     </div>
   ) : null;
+}
+
+export function Mark() {
+  return (
+    <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
+      <path d="M6 17v8h20v-8" />
+      <path d="M16 20V6m-6 6 6-6 6 6" />
+    </svg>
+  );
 }
 
 export function Empty({ children }: { readonly children: ComponentChildren }) {

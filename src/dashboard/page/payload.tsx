@@ -3,7 +3,7 @@ import { printable } from '../../core/printable.ts';
 import { ask, spoken } from './api.ts';
 import { size } from './format.ts';
 import { bytesOf, jsonProblem, pretty, rows16 } from './json.ts';
-import { Button, Foreign, WhyNot } from './parts.tsx';
+import { Button, Foreign, Refusal, WhyNot } from './parts.tsx';
 import type { ShownPayload } from './types.ts';
 
 interface PayloadProps {
@@ -44,6 +44,16 @@ export function Payload({ path, kind, bytes, contentType, why }: PayloadProps) {
         </>
       ) : (
         <>
+          {shown.encrypted !== undefined && (
+            <p class="note">
+              Encrypted with key <Foreign text={shown.encrypted.kid ?? '?'} most={100} />
+              {shown.encrypted.problem !== null && (
+                <>
+                  : <Foreign text={shown.encrypted.problem} most={300} />
+                </>
+              )}
+            </p>
+          )}
           {shown.payloadBase64 === null ? (
             <JsonText text={shown.payloadText ?? ''} />
           ) : (
@@ -54,11 +64,7 @@ export function Payload({ path, kind, bytes, contentType, why }: PayloadProps) {
           </div>
         </>
       )}
-      {error !== null && (
-        <p class="refusal" role="alert">
-          <Foreign text={error} />
-        </p>
-      )}
+      <Refusal error={error} />
     </section>
   );
 }

@@ -1,6 +1,7 @@
 /** What the server answers, by the types that it is made from. */
 import type { Cause } from '../../storage/causes.ts';
-import type { AuditLine, DeadLetter, DeadLetterEvent, RecordedAttempt } from '../../storage/deadLetters.ts';
+import type { AuditLine, FirstWord } from '../../storage/audit.ts';
+import type { DeadLetter, DeadLetterEvent, RecordedAttempt } from '../../storage/deadLetters.ts';
 import type {
   DeliveryStanding,
   EventAuditLine,
@@ -11,6 +12,7 @@ import type { ListedEvent } from '../../storage/events.ts';
 import type { MessageContent } from '../../storage/messages.ts';
 import type { MessageState } from '../../core/messageState.ts';
 import type { Overview, OverviewDestination } from '../views/overview.ts';
+import type { Redrive as StandingRedrive, RedriveMember, RedriveSample } from '../../storage/redrives.ts';
 import type { StoredToken } from '../../storage/tokens.ts';
 import type { WaitingDelivery } from '../../storage/waiting.ts';
 import type { Need, Who } from '../who.ts';
@@ -24,6 +26,8 @@ export type {
   MessageState,
   Overview,
   RecordedAttempt,
+  RedriveMember,
+  StandingRedrive,
   StoredToken,
 };
 
@@ -64,6 +68,8 @@ export interface Letter extends DeadLetter {
 }
 
 export interface ShownPayload {
+  /** Absent: it is not encrypted. `problem`: why the envelope is shown. */
+  readonly encrypted?: { readonly kid: string | null; readonly problem: string | null };
   readonly payloadText: string | null;
   readonly payloadBase64: string | null;
   readonly contentType: string;
@@ -105,3 +111,16 @@ export interface HalfMessage extends MessageState {
   readonly content: WithoutPayload<MessageContent> | null;
   readonly audit: readonly AuditLine[];
 }
+
+export type SampledLetter = Omit<RedriveSample, 'before' | 'after'> & { readonly isEdited: boolean };
+
+export interface Redrive extends StandingRedrive {
+  readonly workflowId: string;
+  readonly workflowUrl: string | null;
+  readonly skippedWhy: readonly { readonly why: string; readonly letters: number }[];
+  readonly sample: readonly SampledLetter[];
+  readonly audit: readonly AuditLine[];
+  readonly waitingForSecond: readonly FirstWord[];
+}
+
+export type ShownTexts = Pick<RedriveSample, 'letterId' | 'before' | 'after' | 'problem'>;

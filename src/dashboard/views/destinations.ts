@@ -61,7 +61,7 @@ async function command(
   const { temporal, name, searchAttributes } = await operating.get();
   const { timeoutMs } = config;
   const { outcome, message } = await sendDestinationCommand(
-    { temporal, name, destination, timeoutMs, searchAttributes, waitMs: answerWithinMs },
+    { db: pool, temporal, name, destination, timeoutMs, searchAttributes, waitMs: answerWithinMs },
     action,
     { actor, ...(reason === undefined ? {} : { reason }) },
   );

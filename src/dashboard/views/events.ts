@@ -5,6 +5,7 @@ import { listDeadLetters, readAttempts } from '../../storage/deadLetters.ts';
 import { readDeliveries, readEvent, readEventAudit, readRevisions } from '../../storage/eventStory.ts';
 import { noteLook } from '../../storage/looks.ts';
 import { isUnrouted } from '../../storage/status.ts';
+import { readPayload } from '../../encryption/stored.ts';
 import { endpoint, type Services } from '../endpoint.ts';
 import { withoutPayload } from './letters.ts';
 
@@ -57,6 +58,7 @@ export const eventEndpoints = [
     method: 'GET',
     path: '/events/{event}',
     operationId: 'readEvent',
+    audited: true,
     summary:
       'The whole story of an event: where each delivery stands, attempts, park episodes, edits, commands.',
     need: 'look',
@@ -69,7 +71,7 @@ export const eventEndpoints = [
     summary: 'Its payload as it was written. The look stands in the audit.',
     need: 'payloads',
     body: z.strictObject({}),
-    handle: async ({ pool, params, who }) => {
+    handle: async ({ pool, params, who, keys }) => {
       const id = params['event'] ?? '';
       const event = await readEvent(pool, id);
       if (event === undefined) throw noEvent(id);
@@ -79,8 +81,8 @@ export const eventEndpoints = [
         eventId: id,
         destination: null,
       });
-      const { payloadText, payloadBase64, headers, contentType, erasedAt } = event;
-      return { payloadText, payloadBase64, headers, contentType, erasedAt };
+      const { headers, erasedAt } = event;
+      return { ...(await readPayload(event.type, event, keys)), headers, erasedAt };
     },
   }),
 ];

@@ -8,6 +8,7 @@ import { memberText } from '../../core/jsonMember.ts';
 import { OutboxError } from '../../errors.ts';
 import { RequestRefused } from '../../http/problem.ts';
 import { payloadBytesMax } from '../../produce/event.ts';
+import { refusalOf } from '../../storage/resolutions.ts';
 import type { DeadLetter } from '../../storage/deadLetters.ts';
 import { endpoint, type Call } from '../endpoint.ts';
 import { destination, headers, reason, why } from '../inputs.ts';
@@ -27,7 +28,7 @@ async function openLetter({ pool, params, ifMatch }: Call<unknown, unknown>): Pr
 async function send(call: Call<unknown, unknown>, letter: DeadLetter, resolution: Omit<Resolution, 'actor'>) {
   const { operator } = await call.operating.get();
   const answer = await operator.resolveDeadLetter(letter, { ...resolution, actor: call.who.name });
-  if (answer.outcome === 'refused') throw new OutboxError('OUTBOX_COMMAND_REFUSED', answer.message);
+  if (answer.outcome !== 'done') throw refusalOf(answer);
   return { id: letter.id, action: resolution.action, outcome: answer.outcome, message: answer.message };
 }
 
@@ -64,12 +65,8 @@ export const letterActionEndpoints = [
       const letter = await openLetter(call);
       // Before anything is stored: whether the command can be sent at all.
       await call.operating.get();
-      const revision = await prepareEdit(pool, letter, {
-        ...payload,
-        headers: body.headers,
-        actor: who.name,
-        ...because(body.reason),
-      });
+      const edit = { ...payload, headers: body.headers, actor: who.name, ...because(body.reason) };
+      const revision = await prepareEdit(pool, letter, edit, call.keys);
       return send(call, letter, { action: 'edit', revision, ...because(body.reason) });
     },
   }),

@@ -16,8 +16,9 @@ import { noteLook } from '../../storage/looks.ts';
 import { pauseNoteOf } from '../../storage/paused.ts';
 import { readBlockedKeys } from '../../storage/status.ts';
 import { readWaiting } from '../../storage/waiting.ts';
+import { readPayload } from '../../encryption/stored.ts';
 import { endpoint, type Services } from '../endpoint.ts';
-import { cause, cursor, destination, eventType, limit, uuid } from '../inputs.ts';
+import { cause, cursor, destination, eventType, limit, parkedFor, text, uuid } from '../inputs.ts';
 
 const linesShown = 50;
 const waitingShown = 20;
@@ -93,11 +94,9 @@ export const letterEndpoints = [
       status: z.enum(['open', 'resolved', 'all']).default('open'),
       destination: destination.optional(),
       type: eventType.optional(),
-      reason: z
-        .string()
-        .regex(/^[a-z][a-z-]{0,60}$/)
-        .optional(),
+      reason: parkedFor.optional(),
       cause: cause.optional(),
+      text: text(1000).optional(),
       event: uuid.optional(),
       cursor,
       limit: limit(200, 50),
@@ -115,6 +114,7 @@ export const letterEndpoints = [
     method: 'GET',
     path: '/letters/{letter}',
     operationId: 'readLetter',
+    audited: true,
     summary:
       'One dead letter: its event without the payload, its attempts, the queue behind it, what was done.',
     need: 'look',
@@ -127,12 +127,12 @@ export const letterEndpoints = [
     summary: 'The payload, JSON as PostgreSQL prints it or bytes in base64. The look stands in the audit.',
     need: 'payloads',
     body: z.strictObject({}),
-    handle: async ({ pool, params, who }) => {
+    handle: async ({ pool, params, who, keys }) => {
       const letter = await letterOf(pool, params['letter']);
       const event = await readDeadLetterEvent(pool, letter.id);
       if (event === undefined)
         throw new OutboxError('OUTBOX_NOT_FOUND', 'its event is no longer in the database');
-      const { payloadText, payloadBase64, headers, contentType } = event;
+      const { headers } = event;
       // Before it is answered: what cannot be written down is not shown.
       await noteLook(pool, {
         actor: who.name,
@@ -140,7 +140,7 @@ export const letterEndpoints = [
         eventId: letter.eventId,
         destination: letter.destination,
       });
-      return { payloadText, payloadBase64, headers, contentType, version: versionOf(letter) };
+      return { ...(await readPayload(letter.eventType, event, keys)), headers, version: versionOf(letter) };
     },
   }),
 ];

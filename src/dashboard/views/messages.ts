@@ -10,6 +10,7 @@ import {
   readMessageState,
   resolveMessages,
 } from '../../storage/messages.ts';
+import { readPayload } from '../../encryption/stored.ts';
 import { endpoint, type Services } from '../endpoint.ts';
 import { destination as producerName, limit, uuid, why } from '../inputs.ts';
 import { withoutPayload } from './letters.ts';
@@ -53,6 +54,7 @@ export const messageEndpoints = [
     method: 'GET',
     path: '/half-messages/{message}',
     operationId: 'readHalfMessage',
+    audited: true,
     summary: 'One of them, without its payload, and what was done about it.',
     need: 'look',
     handle: async (call) => {
@@ -76,7 +78,7 @@ export const messageEndpoints = [
     body: z.strictObject({}),
     handle: async (call) => {
       const id = call.params['message'] ?? '';
-      await stateOf(call, id);
+      const { type } = await stateOf(call, id);
       const content = await readMessageContent(call.pool, id);
       if (content === undefined)
         throw new OutboxError('OUTBOX_NOT_FOUND', 'its content is no longer in the database');
@@ -86,8 +88,7 @@ export const messageEndpoints = [
         eventId: id,
         destination: null,
       });
-      const { payloadText, payloadBase64, headers, contentType } = content;
-      return { payloadText, payloadBase64, headers, contentType };
+      return { ...(await readPayload(type, content, call.keys)), headers: content.headers };
     },
   }),
   ...messageActions.map((action) =>

@@ -3,7 +3,7 @@ import { secondsOfRequests } from '../../metrics/distribution.ts';
 import { listCauses, type Cause } from '../../storage/causes.ts';
 import { readSettings } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';
-import { readFlow, type FlowMinute } from '../../storage/flow.ts';
+import { readFlow, readLags, type FlowMinute } from '../../storage/flow.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readPausedWorkflows } from '../../storage/paused.ts';
 import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
@@ -36,6 +36,8 @@ export interface OverviewDestination {
   /** Of each of the last 60 minutes, the oldest first. */
   readonly delivered: readonly number[];
   readonly failed: readonly number[];
+  /** How late it was at worst in each of them, seconds. */
+  readonly lag: readonly number[];
   /** Of the answers of the last hour, seconds; null where there were none. */
   readonly p95Seconds: number | null;
 }
@@ -54,12 +56,13 @@ export interface Overview {
 }
 
 export async function readOverview(pool: Pool): Promise<Overview> {
-  const [settings, counts, lanes, standings, flow, standing, causes, unrouted] = await Promise.all([
+  const [settings, counts, lanes, standings, flow, lags, standing, causes, unrouted] = await Promise.all([
     readSettings(pool),
     countDeliveries(pool),
     readLanes(pool),
     readLaneStandings(pool),
     readFlow(pool, minutesShown),
+    readLags(pool, minutesShown),
     readDatabaseStanding(pool),
     listCauses(pool, {}, 5),
     countUnrouted(pool, 5),
@@ -89,6 +92,10 @@ export async function readOverview(pool: Pool): Promise<Overview> {
       counts: countsOf.get(lane.destination) ?? none,
       delivered: perMinute(minutes, ({ delivered }) => delivered),
       failed: perMinute(minutes, ({ retried, parked }) => retried + parked),
+      lag: perMinute(
+        lags.filter(({ destination }) => destination === lane.destination),
+        ({ seconds }) => seconds,
+      ),
       p95Seconds: quantile(minutes, 0.95),
     };
   });
@@ -104,7 +111,10 @@ export async function readOverview(pool: Pool): Promise<Overview> {
 
 const none = { pending: 0, scheduled: 0, blocked: 0, delivering: 0, retrying: 0, parked: 0 };
 
-function perMinute(minutes: readonly FlowMinute[], of: (minute: FlowMinute) => number): number[] {
+function perMinute<Minute extends { readonly minutesAgo: number }>(
+  minutes: readonly Minute[],
+  of: (minute: Minute) => number,
+): number[] {
   const numbers = new Array<number>(minutesShown).fill(0);
   for (const minute of minutes) {
     const at = minutesShown - 1 - minute.minutesAgo;

@@ -5,10 +5,11 @@ import { showUrl } from '../../core/shownUrl.ts';
 import { guardedConnector } from './connector.ts';
 import { answeredOutcome, failedOutcome, timeoutOutcome } from './outcomes.ts';
 import type { HttpTarget } from './target.ts';
+import { requestTarget } from './url.ts';
 
 /** By a connection of its own: those for messages may be what is broken. Carries the destination's own headers, no event. */
 export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSignal): Promise<SendOutcome> {
-  const { timeoutMs, network } = target.config;
+  const { timeoutMs } = target.config;
   const shown = showUrl(url, target.config.circuit.probeUrl ?? '');
   const probed = {
     ...target,
@@ -16,7 +17,7 @@ export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSig
     secrets: [...target.secrets, ...shown.secrets].sort((one, other) => other.length - one.length),
   };
   const client = new Client(url.origin, {
-    connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
+    connect: guardedConnector(target.connect),
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
   });
@@ -25,8 +26,8 @@ export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSig
   try {
     const { statusCode, headers, body } = await client.request({
       method: 'GET',
-      path: `${url.pathname}${url.search}`,
-      headers: [...target.headers],
+      path: requestTarget(target.connect, url),
+      headers: headersOf(target),
       signal: AbortSignal.any([deadline, signal]),
     });
     // Whatever it says beyond its status is of no interest.
@@ -52,4 +53,8 @@ export async function checkTarget(target: HttpTarget, url: URL, signal: AbortSig
   } finally {
     await client.destroy();
   }
+}
+
+function headersOf({ headers, tokens }: HttpTarget): string[] {
+  return tokens === null ? [...headers] : [...headers, 'authorization', tokens.authorization];
 }

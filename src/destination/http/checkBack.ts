@@ -6,6 +6,7 @@ import {
   type CheckBackQuestion,
   type HttpCheckBackConfig,
 } from '../../core/producer.ts';
+import { readBounded } from './boundedBody.ts';
 import { classifyError } from './classify.ts';
 import { connectionAgeMs, guardedConnector } from './connector.ts';
 import { printable } from '../../core/printable.ts';
@@ -41,9 +42,9 @@ export function createHttpCheckBack(config: HttpCheckBackConfig, dependencies: T
     return { ask: async () => ({ answer: 'unknown', detail: problem }), close: async () => undefined };
   }
   const { endpoint } = prepared;
-  const { timeoutMs, network } = config;
+  const { timeoutMs } = config;
   const agent = new Agent({
-    connect: guardedConnector({ allowPrivate: network.allowPrivate, timeoutMs }),
+    connect: guardedConnector(endpoint.connect),
     connections,
     pipelining: 1,
     clientTtl: connectionAgeMs,
@@ -75,16 +76,23 @@ async function ask(
 ): ReturnType<HttpCheckBack['ask']> {
   const deadline = AbortSignal.timeout(timeoutMs);
   const body = JSON.stringify(question);
+  const { tokens } = endpoint;
   try {
+    const lacking = await tokens?.ready(signal);
+    if (lacking != null) return { answer: 'unknown', detail: lacking.message };
+    const carried = tokens?.authorization ?? '';
     const { statusCode, body: answered } = await agent.request({
       origin: endpoint.origin,
-      path: endpoint.path,
+      path: endpoint.requestTarget,
       method: 'POST',
       headers: headersOf(endpoint, question, body),
       body,
       signal: AbortSignal.any([deadline, signal]),
     });
-    const bytes = await readBounded(answered);
+    const bytes = await readBounded(answered, answerBytesMax);
+    // The next check-back has another token.
+    if (statusCode === 401) await tokens?.renew(carried, signal);
+    else tokens?.prove(carried);
     return understood(endpoint, statusCode, bytes);
   } catch (error) {
     if (signal.aborted) return null;
@@ -98,22 +106,11 @@ function headersOf(endpoint: Endpoint, { id, check }: CheckBackQuestion, body: s
   const timestamp = String(Math.floor(endpoint.now() / 1000));
   const webhookId = `${id}:check-${check}`;
   const headers = [...endpoint.headers, 'content-type', 'application/json', 'accept', 'application/json'];
+  if (endpoint.tokens !== null) headers.push('authorization', endpoint.tokens.authorization);
   headers.push('webhook-id', webhookId, 'webhook-timestamp', timestamp);
   if (endpoint.signingKeys.length > 0)
     headers.push('webhook-signature', signatures(endpoint.signingKeys, webhookId, timestamp, body));
   return headers;
-}
-
-async function readBounded(body: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    // Leaving the loop ends the connection.
-    if (bytes > answerBytesMax) throw new Error(`the answer is larger than ${answerBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 function understood(

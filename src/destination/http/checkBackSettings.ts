@@ -18,7 +18,7 @@ export const httpCheckBackKeys = {
   ...requestKeys,
 };
 
-const onlyWithUrl = ['signing', 'auth', 'network'];
+const onlyWithUrl = ['signing', 'auth', 'network', 'tls', 'proxy'];
 
 export function checkHttpCheckBack(path: KeyPath, checkBack: Mapping, context: RuleContext): void {
   const { url, handler } = checkBack;

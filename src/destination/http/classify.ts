@@ -46,6 +46,7 @@ export type NetworkErrorClass =
   | 'tls-certificate'
   | 'tls-failure'
   | 'too-many-open-files'
+  | 'proxy-failure'
   | 'network-error';
 
 /** The receiver answered, and nobody can read what: charged to the event, like any other refusal. */
@@ -82,6 +83,7 @@ const classByCode: ReadonlyMap<string, NetworkErrorClass> = new Map<string, Netw
   ['EMFILE', 'too-many-open-files'],
   ['ENFILE', 'too-many-open-files'],
   ['EPROTO', 'tls-failure'],
+  ['OUTBOX_PROXY_FAILED', 'proxy-failure'],
   ['HOSTNAME_MISMATCH', 'tls-certificate'],
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls-certificate'],
 ]);

@@ -1,5 +1,6 @@
 import type { CircuitConfig, DestinationConfig, RetryPolicy } from '../../core/destination.ts';
 import type { CredentialsConfig, SigningConfig } from '../../core/httpCredentials.ts';
+import type { TlsCredentials } from '../../core/tls.ts';
 
 /** How a destination is reached over HTTP, as it is stored. */
 export interface HttpSettings {
@@ -13,6 +14,10 @@ export interface HttpSettings {
   readonly idempotencyKey: { readonly quoted: boolean };
   readonly cloudEvents: 'none' | 'binary' | 'structured';
   readonly network: { readonly allowPrivate: boolean };
+  /** For https; absent for the authorities of Node and no certificate of ours. */
+  readonly tls?: TlsCredentials;
+  /** As written: an address, `env:NAME`, or `none`; absent for none. */
+  readonly proxy?: string;
   /** Characters of the response kept with a failed attempt; 0 keeps none. */
   readonly responseExcerpt: number;
   readonly retry: { readonly nonRetryableStatusCodes: readonly number[] };

@@ -7,6 +7,9 @@ import { OutboxError } from '../../errors.ts';
 import { skipInterimAnswers } from './answerStart.ts';
 import { blockedAddressCode } from './classify.ts';
 import { names } from './names.ts';
+import type { Proxy } from './proxy/address.ts';
+import { openTunnel, proxyFailure } from './proxy/tunnel.ts';
+import type { ReadTls, TlsFiles } from './tlsFiles.ts';
 
 export interface ConnectorOptions {
   readonly allowPrivate: boolean;
@@ -14,6 +17,10 @@ export interface ConnectorOptions {
   readonly timeoutMs: number;
   /** In place of the system's resolver, for tests. */
   readonly resolve?: Resolve;
+  /** Null or absent: the authorities of Node, and no certificate of ours. */
+  readonly tls?: TlsFiles | null;
+  /** Null or absent: straight to the target. */
+  readonly proxy?: Proxy | null;
 }
 
 export type Resolve = (
@@ -31,15 +38,13 @@ const familyAttemptTimeoutMs = 1_000;
 /**
  * A connector for undici. The name is resolved once, every address is checked, and the connection goes to one of
  * those checked: there is no second look-up to rebind. `net.connect` asks no look-up for literal addresses, so those
- * are checked here first.
+ * are checked here first. Through a proxy it is the proxy that resolves the name: what is written is checked, and the proxy's own
+ * addresses are.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const connect = buildConnector({
-    timeout: options.timeoutMs,
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: familyAttemptTimeoutMs,
-    lookup: guardedLookup(options),
-  });
+  const { proxy = null } = options;
+  const straight = renewed(options);
+  const connect = proxy === null ? straight : throughProxy(proxy, options, straight);
   return (target, callback) => {
     const refusal = blockedBeforeLookup(target.hostname, options.allowPrivate);
     // Later, since undici does not expect an answer before its call has returned.
@@ -47,6 +52,58 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
     connect(target, (...[error, socket]) => {
       if (error !== null) callback(error, null);
       else callback(null, skipInterimAnswers(socket));
+    });
+  };
+}
+
+/** Straight to the target, with the certificates that there are now. Sessions of TLS are not resumed under another certificate. */
+function renewed(options: ConnectorOptions): buildConnector.connector {
+  const { timeoutMs: timeout, tls = null } = options;
+  const lookup = guardedLookup(options);
+  const make = (read: ReadTls | null): buildConnector.connector =>
+    buildConnector({
+      timeout,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: familyAttemptTimeoutMs,
+      lookup,
+      ...read,
+    });
+  let read = tls?.current() ?? null;
+  let connect = make(read);
+  return (target, callback) => {
+    const now = tls?.current() ?? null;
+    if (now !== read) [read, connect] = [now, make(now)];
+    connect(target, callback);
+  };
+}
+
+/** To an https target by CONNECT; requests to an http target go to the proxy itself, which undici is told by their target. */
+function throughProxy(
+  proxy: Proxy,
+  { timeoutMs, resolve }: ConnectorOptions,
+  straight: buildConnector.connector,
+): buildConnector.connector {
+  const { protocol, hostname, port } = proxy.url;
+  // Where a proxy stands says nothing of where it leads.
+  const toProxy = guardedConnector({
+    allowPrivate: true,
+    timeoutMs,
+    ...(resolve === undefined ? {} : { resolve }),
+  });
+  const place = { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port };
+  return (target, callback) => {
+    toProxy(place, (...[error, socket]) => {
+      if (error !== null) {
+        const { code } = error as NodeJS.ErrnoException;
+        return callback(proxyFailure(proxy, error.message, code), null);
+      }
+      if (target.protocol !== 'https:') return callback(null, socket);
+      const { hostname: host, port: written } = target;
+      openTunnel(socket, proxy, { hostname: host, port: written || '443', timeoutMs }, (refusal) => {
+        if (refusal === null) return straight({ ...target, httpSocket: socket }, callback);
+        socket.destroy();
+        callback(refusal, null);
+      });
     });
   };
 }

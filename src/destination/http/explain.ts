@@ -2,11 +2,14 @@
 import { expandEnvironment } from '../../core/environment.ts';
 import { secretName, type Environment } from '../../core/secrets.ts';
 import { showUrl, showWritten } from '../../core/shownUrl.ts';
-import type { CredentialsConfig, SigningConfig } from '../../core/httpCredentials.ts';
+import type { CredentialsConfig } from '../../core/httpCredentials.ts';
+import type { TlsCredentials } from '../../core/tls.ts';
 import type { Row } from '../../settings/printedRows.ts';
 import { describeDuration } from '../../core/duration.ts';
+import { pemFile } from '../shared/pem.ts';
 import type { ExplainContext, Explanation } from '../type.ts';
-import type { HttpDestinationConfig } from './config.ts';
+import type { HttpDestinationConfig, HttpSettings } from './config.ts';
+import { direct, readProxy } from './proxy/address.ts';
 
 export interface RequestExplanation {
   /** With the environment filled in, query values and parts of the path that look like a secret masked; null if one is missing. */
@@ -17,6 +20,12 @@ export interface RequestExplanation {
   /** `env:NAME` as written; `inline` for a secret that stands in the file. Null when messages are not signed. */
   readonly signedWith: readonly string[] | null;
   readonly auth: CredentialsConfig['kind'] | null;
+  /** Where tokens are fetched; absent where none are. */
+  readonly tokenUrl?: string;
+  /** As written: what the server is trusted by, and the certificate it is shown. Absent where the file says nothing. */
+  readonly tls?: { readonly ca: string | null; readonly cert: string | null; readonly insecure: boolean };
+  /** Without user and password; `none` for a destination that is reached directly whatever the environment says. */
+  readonly proxy?: string;
 }
 
 export function explainHttp(config: HttpDestinationConfig, { env }: ExplainContext): Explanation {
@@ -37,29 +46,49 @@ export function explainHttp(config: HttpDestinationConfig, { env }: ExplainConte
 }
 
 export function explainRequest(
-  {
-    url,
-    signing,
-    auth,
-  }: {
-    readonly url: string;
-    readonly signing: SigningConfig | null;
-    readonly auth: CredentialsConfig | null;
-  },
+  { url, signing, auth, tls, proxy }: Pick<HttpSettings, 'url' | 'signing' | 'auth' | 'tls' | 'proxy'>,
   env: Environment,
 ): RequestExplanation {
   return {
     ...explainAddress(url, env),
     signedWith: signing === null ? null : withoutInline(signing.secrets),
     auth: auth?.kind ?? null,
+    ...(auth?.kind === 'oauth2' ? { tokenUrl: showWritten(auth.tokenUrl) } : {}),
+    ...(tls === undefined ? {} : { tls: explainTls(tls) }),
+    ...(proxy === undefined ? {} : { proxy: explainProxy(proxy, env) }),
   };
 }
 
-export function requestRows({ signedWith, auth }: RequestExplanation): Row[] {
-  return [
+function explainTls({ ca, cert, insecure }: TlsCredentials) {
+  return { ca: shownPem(ca), cert: shownPem(cert), insecure };
+}
+
+function shownPem(reference: string | null): string | null {
+  if (reference === null || pemFile(reference) !== null || secretName(reference) !== null) return reference;
+  return 'inline';
+}
+
+function explainProxy(written: string, env: Environment): string {
+  try {
+    return readProxy(written, { env })?.label ?? direct;
+  } catch (error) {
+    return `${secretName(written) === null ? 'proxy' : written} (${(error as Error).message})`;
+  }
+}
+
+export function requestRows({ signedWith, auth, tokenUrl, tls, proxy }: RequestExplanation): Row[] {
+  const rows: Row[] = [
     ['signed', signedWith === null ? 'no' : `yes, with ${signedWith.join(', ')}`],
-    ['login', auth ?? 'none'],
+    ['login', tokenUrl === undefined ? (auth ?? 'none') : `${auth}, tokens from ${tokenUrl}`],
   ];
+  if (tls !== undefined) rows.push(['tls', tlsText(tls)]);
+  if (proxy !== undefined) rows.push(['proxy', proxy]);
+  return rows;
+}
+
+function tlsText({ ca, cert, insecure }: NonNullable<RequestExplanation['tls']>): string {
+  const trusted = insecure ? 'takes any certificate' : `trusts ${ca ?? 'the authorities of Node'}`;
+  return `${trusted}, shows ${cert ?? 'no certificate'}`;
 }
 
 export function addressText(method: string, { address, url, missingVariables }: RequestExplanation): string {

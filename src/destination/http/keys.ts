@@ -2,7 +2,10 @@
 import * as z from 'zod';
 import { bounds } from '../../settings/limits.ts';
 import { flag, list, oneOf, secret, section, text, whole, type InputOf } from '../../settings/shapes.ts';
+import { credentialKeys } from '../shared/tls.ts';
 import { httpBounds, httpDefaults } from './limits.ts';
+
+const address = text(bounds.urlLength, 'an http:// or https:// address');
 
 const authSchema = section({
   bearer: secret().optional().describe('env:NAME of a bearer token.'),
@@ -10,6 +13,19 @@ const authSchema = section({
     username: text({ min: 1, max: 255 }, 'a user name'),
     password: secret().describe('env:NAME of the password.'),
   }).optional(),
+  oauth2: section({
+    tokenUrl: address.describe('Where tokens are fetched. ${NAME} is filled in.'),
+    clientId: text({ min: 1, max: 1024 }, 'the id of a client, or env:NAME'),
+    clientSecret: secret().describe('env:NAME of its secret.'),
+    scope: text({ min: 1, max: 1024 }, 'scopes, apart by spaces').optional(),
+    audience: text({ min: 1, max: 1024 }, 'an audience').optional(),
+    sendAs: oneOf(['basic', 'body'])
+      .optional()
+      .describe('How id and secret are sent: HTTP Basic, or in the form. Default basic.'),
+    tls: section(credentialKeys).optional().describe('Of the token endpoint.'),
+  })
+    .optional()
+    .describe('A token by client credentials, fetched when it is needed.'),
 });
 
 const signingSchema = section({
@@ -30,9 +46,11 @@ export const requestKeys = {
   signing: signingSchema.optional(),
   auth: authSchema.optional(),
   network: networkSchema.optional(),
+  tls: section(credentialKeys).optional().describe('For https:// addresses.'),
+  proxy: text(bounds.urlLength, 'http://proxy:3128, env:NAME, ${NAME} or none')
+    .optional()
+    .describe('An HTTP proxy on the way. none: there is none, and HTTPS_PROXY is of no interest.'),
 };
-
-const address = text(bounds.urlLength, 'an http:// or https:// address');
 
 export const httpKeys = {
   url: address.describe('${NAME} is filled in from the environment.'),

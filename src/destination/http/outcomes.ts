@@ -46,6 +46,8 @@ export function answeredOutcome(target: HttpTarget, answer: Answer): SendOutcome
     excerpt: excerptOf(source, target.secrets, target.config.responseExcerpt),
     durationMs,
   };
+  // Only a proxy answers so: the destination was not asked.
+  if (status === 407 && target.connect.proxy != null) return { kind: 'unreachable', ...details };
   return { ...verdict, ...details };
 }
 

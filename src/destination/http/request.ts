@@ -35,11 +35,12 @@ export function buildRequest(
   if (target.signingKeys.length > 0) {
     headers.push('webhook-signature', signatures(target.signingKeys, id, timestamp, body));
   }
+  if (target.tokens !== null) headers.push('authorization', target.tokens.authorization);
   pushOwnHeaders(headers, target, message, id);
   if (config.cloudEvents === 'binary') pushBinaryAttributes(headers, message);
   const rules = { destinationNames: target.headerNames, cloudEvents: config.cloudEvents !== 'none' };
   const problem = pushEventHeaders(headers, message.headers, rules);
-  return problem ?? { path: target.path, method: config.method, headers, body };
+  return problem ?? { path: target.requestTarget, method: config.method, headers, body };
 }
 
 function pushOwnHeaders(headers: string[], target: HttpTarget, message: OutgoingMessage, id: string): void {

@@ -1,5 +1,6 @@
 /** What an http destination may not say: addresses, headers and secrets. No message here shows a value of them. */
 import { classifyHost, neverReached } from '../../core/address.ts';
+import { expandEnvironment } from '../../core/environment.ts';
 import { secretName, signingSecretProblem } from '../../core/secrets.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import { bounds } from '../../settings/limits.ts';
@@ -7,13 +8,17 @@ import { isMapping, type Mapping } from '../../settings/mapping.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import {
   checkCredential,
+  checkSecret,
   expandWritten,
   headerValueProblem,
   refusePlaceholder,
   resolveWritten,
   warnInline,
 } from '../../settings/values.ts';
+import { checkTls } from '../shared/tls.ts';
 import { httpBounds } from './limits.ts';
+import { checkProxy } from './proxy/address.ts';
+import { unusedProxy, unusedProxyText } from './proxy/environment.ts';
 
 export function checkHttp(path: KeyPath, destination: Mapping, context: RuleContext): void {
   const network = destination['network'];
@@ -23,8 +28,13 @@ export function checkHttp(path: KeyPath, destination: Mapping, context: RuleCont
   const { circuit } = destination;
   if (isMapping(circuit) && typeof circuit['probeUrl'] === 'string')
     checkUrl([...path, 'circuit', 'probeUrl'], circuit['probeUrl'], allowPrivate, context);
+  checkTls([...path, 'tls'], destination['tls'], context);
+  const { proxy, url } = destination;
+  if (typeof proxy === 'string') checkProxy([...path, 'proxy'], proxy, context);
+  else if (typeof url === 'string') adviseProxy(path, url, context);
   if (isMapping(destination['headers'])) checkHeaders([...path, 'headers'], destination, context);
-  if (destination['auth'] !== undefined) checkAuth([...path, 'auth'], destination['auth'], context);
+  if (destination['auth'] !== undefined)
+    checkAuth([...path, 'auth'], destination['auth'], allowPrivate, context);
   if (isMapping(destination['signing'])) checkSigning([...path, 'signing'], destination['signing'], context);
 }
 
@@ -34,6 +44,11 @@ function checkUrl(path: KeyPath, written: string, allowPrivate: boolean, context
   const problem = urlProblem(text, allowPrivate);
   const from = text === written ? '' : ' (after filling in the environment)';
   if (problem !== null) context.findings.problem(path, `${problem}${from}`);
+}
+
+function adviseProxy(path: KeyPath, url: string, { env, findings }: RuleContext): void {
+  const name = unusedProxy(expandEnvironment(url, env).text, env);
+  if (name !== null) findings.warning(path, unusedProxyText(name));
 }
 
 function urlProblem(text: string, allowPrivate: boolean): string | null {
@@ -119,11 +134,12 @@ function checkHeaderValue(path: KeyPath, name: string, written: string, context:
   refusePlaceholder(path, written, context);
 }
 
-function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
+function checkAuth(path: KeyPath, auth: unknown, allowPrivate: boolean, context: RuleContext): void {
   if (!isMapping(auth)) return;
-  if (('bearer' in auth ? 1 : 0) + ('basic' in auth ? 1 : 0) !== 1) {
-    context.findings.problem(path, 'expected exactly one of bearer and basic');
+  if (['bearer', 'basic', 'oauth2'].filter((way) => way in auth).length !== 1) {
+    context.findings.problem(path, 'expected exactly one of bearer, basic and oauth2');
   }
+  if (isMapping(auth['oauth2'])) checkOauth2([...path, 'oauth2'], auth['oauth2'], allowPrivate, context);
   if (typeof auth['bearer'] === 'string') checkCredential([...path, 'bearer'], auth['bearer'], context);
   const basic = auth['basic'];
   if (!isMapping(basic)) return;
@@ -131,6 +147,24 @@ function checkAuth(path: KeyPath, auth: unknown, context: RuleContext): void {
     checkCredential([...path, 'basic', 'password'], basic['password'], context);
   if (typeof basic['username'] === 'string')
     checkUsername([...path, 'basic', 'username'], basic['username'], context);
+}
+
+function checkOauth2(path: KeyPath, oauth2: Mapping, allowPrivate: boolean, context: RuleContext): void {
+  const { tokenUrl, clientId, clientSecret, tls } = oauth2;
+  if (typeof tokenUrl === 'string') {
+    checkUrl([...path, 'tokenUrl'], tokenUrl, allowPrivate, context);
+    if (/^http:/i.test(tokenUrl))
+      context.findings.warning(
+        [...path, 'tokenUrl'],
+        'without https the client secret and tokens travel as they are',
+      );
+  }
+  if (typeof clientId === 'string') {
+    resolveWritten([...path, 'clientId'], clientId, context);
+    refusePlaceholder([...path, 'clientId'], clientId, context);
+  }
+  if (typeof clientSecret === 'string') checkSecret([...path, 'clientSecret'], clientSecret, context);
+  checkTls([...path, 'tls'], tls, context);
 }
 
 function checkUsername(path: KeyPath, written: string, context: RuleContext): void {

@@ -7,9 +7,10 @@ import { answerStartOf } from './answerStart.ts';
 import { Attempt, type AttemptOwner, type Slot } from './attempt.ts';
 import { Cancellations } from '../shared/cancellations.ts';
 import { checkTarget } from './check.ts';
-import { connectionAgeMs, guardedConnector, type Resolve } from './connector.ts';
+import { connectionAgeMs, guardedConnector } from './connector.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { describeRequest } from './describe.ts';
+import { withAccessToken } from './oauth/sender.ts';
 import { impossibleOutcome } from './outcomes.ts';
 import { buildRequest, type HttpRequest } from './request.ts';
 import { WaitingLine } from '../shared/waitingLine.ts';
@@ -25,8 +26,6 @@ export interface HttpServices extends TargetSource {
   readonly share: Share;
   /** After so long a connection is renewed, between two requests. Default {@link connectionAgeMs}. */
   readonly connectionAgeMs?: number;
-  /** In place of the system's resolver, for tests. */
-  readonly resolve?: Resolve;
 }
 
 /**
@@ -38,9 +37,10 @@ export interface HttpServices extends TargetSource {
  */
 export function createHttpSender(config: HttpDestinationConfig, services: HttpServices): Sender {
   const prepared = prepareTarget(config, services);
-  return 'target' in prepared
-    ? new HttpSender(prepared.target, services)
-    : unusableSender(config, prepared.problem);
+  if ('problem' in prepared) return unusableSender(config, prepared.problem);
+  const { tokens } = prepared.target;
+  const sender = new HttpSender(prepared.target, services);
+  return tokens === null ? sender : withAccessToken(sender, tokens);
 }
 
 function unusableSender(config: HttpDestinationConfig, problem: string): Sender {
@@ -70,10 +70,7 @@ class HttpSender implements Sender, AttemptOwner {
   /** While others are told that they may begin, their lists are not yet in order. */
   private readonly pumpSoon = (): void => queueMicrotask(() => this.pump());
 
-  constructor(
-    target: HttpTarget,
-    { share, resolve, connectionAgeMs: ageMs = connectionAgeMs }: HttpServices,
-  ) {
+  constructor(target: HttpTarget, { share, connectionAgeMs: ageMs = connectionAgeMs }: HttpServices) {
     const { config } = target;
     this.target = target;
     this.share = share;
@@ -81,11 +78,7 @@ class HttpSender implements Sender, AttemptOwner {
     const { probeUrl } = target;
     this.check = probeUrl === null ? null : (signal) => checkTarget(target, probeUrl, signal);
     this.deadlines = new Deadlines<Attempt>(config.timeoutMs);
-    const connect = guardedConnector({
-      allowPrivate: config.network.allowPrivate,
-      timeoutMs: config.timeoutMs,
-      ...(resolve === undefined ? {} : { resolve }),
-    });
+    const connect = guardedConnector(target.connect);
     this.newClient = (slot) =>
       new Client(target.origin, {
         connect: (options, callback) =>

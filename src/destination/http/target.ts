@@ -1,22 +1,25 @@
 /** A destination made ready to send to: address expanded, secrets read, whatever is the same for every message. */
 import type { KeyObject } from 'node:crypto';
-import type { CredentialsConfig } from '../../core/httpCredentials.ts';
-import { expandEnvironment } from '../../core/environment.ts';
-import {
-  closedHint,
-  resolveSecret as resolveFromEnvironment,
-  signingSecretProblem,
-  type Environment,
-} from '../../core/secrets.ts';
-import { showUrl } from '../../core/shownUrl.ts';
-import { isOutboxError, OutboxError } from '../../errors.ts';
+import type { ClientCredentialsConfig, CredentialsConfig } from '../../core/httpCredentials.ts';
+import { resolveSecret as resolveFromEnvironment, signingSecretProblem } from '../../core/secrets.ts';
 import type { SecretSource } from '../../core/secrets.ts';
-import type { HttpDestinationConfig } from './config.ts';
+import { showUrl } from '../../core/shownUrl.ts';
+import { isOutboxError } from '../../errors.ts';
 import { isHeaderName, isClosedToDestinations, isHeaderValue } from '../shared/eventHeaders.ts';
+import type { HttpDestinationConfig } from './config.ts';
+import type { ConnectorOptions, Resolve } from './connector.ts';
+import { basicOf, KnownSecrets } from './knownSecrets.ts';
+import { AccessTokens } from './oauth/accessTokens.ts';
+import { readTokenEndpoint } from './oauth/endpoint.ts';
+import { readProxy } from './proxy/address.ts';
 import { signingKey } from './signature.ts';
+import { TlsFiles } from './tlsFiles.ts';
+import { destinationUrl, invalid, requestTarget } from './url.ts';
 
 /** What a target reads, and the clock its requests carry. */
 export interface TargetSource extends SecretSource {
+  /** In place of the system's resolver, for tests. */
+  readonly resolve?: Resolve;
   /** Wall clock for `webhook-timestamp` and dates in Retry-After, in milliseconds. Default: `Date.now`. */
   readonly now?: () => number;
 }
@@ -24,13 +27,26 @@ export interface TargetSource extends SecretSource {
 /** What of a destination decides where requests go and what every one of them carries. */
 export type EndpointConfig = Pick<
   HttpDestinationConfig,
-  'url' | 'method' | 'headers' | 'cloudEvents' | 'auth' | 'signing'
+  | 'url'
+  | 'method'
+  | 'headers'
+  | 'cloudEvents'
+  | 'auth'
+  | 'signing'
+  | 'network'
+  | 'tls'
+  | 'proxy'
+  | 'timeoutMs'
 >;
 
 export interface Endpoint {
   readonly origin: string;
   /** Path and query, as requested. */
   readonly path: string;
+  /** What stands in a request's first line: `path`, or all of the address where a proxy takes the request itself. */
+  readonly requestTarget: string;
+  /** How connections are opened. */
+  readonly connect: ConnectorOptions;
   /** `POST https://host/path`, without query and credentials, parts of the path that look like a secret hidden: for messages. */
   readonly label: string;
   /** Name, value, name, value: what every request carries. */
@@ -38,7 +54,9 @@ export interface Endpoint {
   /** Lower-case names of those headers. */
   readonly headerNames: ReadonlySet<string>;
   readonly signingKeys: readonly KeyObject[];
-  /** Texts that no message or excerpt may show. */
+  /** What requests carry as `authorization`; null where that is none, or always the same. */
+  readonly tokens: AccessTokens | null;
+  /** Texts that no message or excerpt may show, longest first. A token that is fetched later joins them. */
   readonly secrets: readonly string[];
   readonly now: () => number;
 }
@@ -50,11 +68,6 @@ export interface HttpTarget extends Endpoint {
 }
 
 export type PreparedTarget = { readonly target: HttpTarget } | { readonly problem: string };
-
-/** What is wrong with a destination, for people: no secret in it. */
-function invalid(problem: string): OutboxError {
-  return new OutboxError('OUTBOX_CONFIG_INVALID', problem);
-}
 
 /** Reads everything once. Never throws: a destination that cannot work is a problem in words, without secrets. */
 export function prepareTarget(config: HttpDestinationConfig, dependencies: TargetSource): PreparedTarget {
@@ -86,7 +99,7 @@ function problemIn(error: unknown): string {
 function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endpoint {
   const { env } = dependencies;
   const url = destinationUrl(config.url, env);
-  const secrets = new Secrets((reference) =>
+  const secrets = new KnownSecrets((reference) =>
     (dependencies.resolveSecret ?? resolveFromEnvironment)(reference, env),
   );
   const shown = showUrl(url, config.url);
@@ -95,45 +108,59 @@ function buildEndpoint(config: EndpointConfig, dependencies: TargetSource): Endp
   pushStaticHeaders(headers, config.headers, secrets);
   // The envelope of structured mode has a type of its own.
   if (config.cloudEvents === 'structured') removeHeader(headers, 'content-type');
-  if (config.auth !== null) replaceHeader(headers, 'authorization', authorization(config.auth, secrets));
+  const { auth } = config;
+  if (auth !== null && auth.kind !== 'oauth2')
+    replaceHeader(headers, 'authorization', authorization(auth, secrets));
+  const connect = connectorOptions(config, dependencies);
+  const { proxy = null } = connect;
+  for (const secret of proxy?.secrets ?? []) secrets.remember(secret);
+  if (proxy !== null && proxy.authorization !== null && url.protocol === 'http:')
+    headers.push('proxy-authorization', proxy.authorization);
+  const headerNames = new Set(
+    headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()),
+  );
+  // An event that was copied from a request may bring its own.
+  if (auth?.kind === 'oauth2') headerNames.add('authorization');
+  const now = dependencies.now ?? Date.now;
+  const signingKeys = (config.signing?.secrets ?? []).map((reference) => readSigningKey(reference, secrets));
+  const tokenEndpoint =
+    auth?.kind === 'oauth2' ? readTokenEndpoint(auth, connect, dependencies, secrets, now) : null;
+  const hidden = secrets.known();
   return {
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
+    requestTarget: requestTarget(connect, url),
+    connect,
     label: `${config.method} ${shown.withoutQuery}`,
     headers,
-    headerNames: new Set(headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())),
-    signingKeys: (config.signing?.secrets ?? []).map((reference) => readSigningKey(reference, secrets)),
-    secrets: secrets.known(),
-    now: dependencies.now ?? Date.now,
+    headerNames,
+    signingKeys,
+    tokens: tokenEndpoint === null ? null : new AccessTokens(tokenEndpoint, hidden),
+    secrets: hidden,
+    now,
   };
 }
 
-function destinationUrl(written: string, env: Environment, key = 'url'): URL {
-  const { text, missing, closed = [], malformed } = expandEnvironment(written, env);
-  if (closed[0] !== undefined)
-    throw new OutboxError('OUTBOX_VARIABLE_CLOSED', `${key}: ${closed[0]}`, { hint: closedHint });
-  if (missing.length > 0)
-    throw invalid(`${key} needs ${missing.join(', ')}, missing or empty in the environment`);
-  if (malformed) throw invalid(`${key} holds a \${ that is not followed by a name and }`);
-  // The text itself stays out of the message: it may hold what the environment keeps.
-  if (!URL.canParse(text)) throw invalid(`${key} is not a URL once the environment is filled in`);
-  const url = new URL(text);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(`${key} has the scheme ${url.protocol}, expected http: or https:`);
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw invalid(`${key} has credentials inside; expected them under auth`);
-  }
-  return url;
+function connectorOptions(
+  { network, timeoutMs, tls, proxy }: EndpointConfig,
+  source: TargetSource,
+): ConnectorOptions {
+  return {
+    allowPrivate: network.allowPrivate,
+    timeoutMs,
+    tls: tls === undefined ? null : new TlsFiles(tls, source),
+    proxy: readProxy(proxy ?? null, source),
+    ...(source.resolve === undefined ? {} : { resolve: source.resolve }),
+  };
 }
 
 /** Headers whose value is a secret even where it is written in the file. */
-export const confidentialName = /^(authorization|cookie)$|token|secret|api-?key|password/;
+export const confidentialName = /^((proxy-)?authorization|cookie)$|token|secret|api-?key|password/;
 
 function pushStaticHeaders(
   headers: string[],
   written: Readonly<Record<string, string>>,
-  secrets: Secrets,
+  secrets: KnownSecrets,
 ): void {
   for (const [name, reference] of Object.entries(written)) {
     const lowerName = name.toLowerCase();
@@ -165,7 +192,10 @@ function removeHeader(headers: string[], name: string): void {
   if (index !== -1) headers.splice(index, 2);
 }
 
-function authorization(auth: CredentialsConfig, secrets: Secrets): string {
+function authorization(
+  auth: Exclude<CredentialsConfig, ClientCredentialsConfig>,
+  secrets: KnownSecrets,
+): string {
   const value =
     auth.kind === 'bearer' ? `Bearer ${secrets.read(auth.token)}` : basicCredentials(auth, secrets);
   if (isHeaderValue(value)) return value;
@@ -173,51 +203,22 @@ function authorization(auth: CredentialsConfig, secrets: Secrets): string {
 }
 
 /** RFC 7617, in UTF-8. The user's name is no secret, yet may be kept in the environment too. */
-function basicCredentials(auth: Extract<CredentialsConfig, { kind: 'basic' }>, secrets: Secrets): string {
+function basicCredentials(
+  auth: Extract<CredentialsConfig, { kind: 'basic' }>,
+  secrets: KnownSecrets,
+): string {
   const username = secrets.resolve(auth.username);
   if (username.includes(':')) throw invalid('auth: a basic username cannot hold a colon');
-  const encoded = Buffer.from(`${username}:${secrets.read(auth.password)}`).toString('base64');
+  const encoded = basicOf(username, secrets.read(auth.password));
   secrets.remember(encoded);
   return `Basic ${encoded}`;
 }
 
-function readSigningKey(reference: string, secrets: Secrets): KeyObject {
+function readSigningKey(reference: string, secrets: KnownSecrets): KeyObject {
   const secret = secrets.read(reference);
   const problem = signingSecretProblem(secret);
   if (problem !== null)
     throw invalid(`signing: ${reference.startsWith('env:') ? reference : 'a secret'}: ${problem}`);
   secrets.remember(secret.slice('whsec_'.length));
   return signingKey(secret);
-}
-
-/** Resolves references and remembers what must not be shown. */
-class Secrets {
-  readonly resolve: (reference: string) => string;
-  private readonly values = new Set<string>();
-
-  constructor(resolve: (reference: string) => string) {
-    this.resolve = resolve;
-  }
-
-  read(reference: string): string {
-    const value = this.resolve(reference);
-    this.remember(value);
-    return value;
-  }
-
-  /** Very short values would blank out half of every excerpt, and are no secrets. */
-  remember(value: string): void {
-    if (value.length >= 6) this.values.add(value);
-  }
-
-  /** `Bearer abc`: a receiver may echo the second word alone. */
-  rememberWords(value: string): void {
-    this.remember(value);
-    for (const word of value.split(' ')) this.remember(word);
-  }
-
-  /** Longest first, so that one which contains another is taken out whole. */
-  known(): string[] {
-    return [...this.values].sort((one, other) => other.length - one.length);
-  }
 }

@@ -75,7 +75,7 @@ interface KafkaError extends Error {
 }
 
 /** The error and all it was made of, the innermost last. */
-function inside(error: unknown, depth = 0): KafkaError[] {
+export function inside(error: unknown, depth = 0): KafkaError[] {
   if (!(error instanceof Error) || depth > 6) return [];
   const members = error instanceof AggregateError ? (error.errors as unknown[]) : [];
   return [error, ...[...members, error.cause].flatMap((each) => inside(each, depth + 1))];

@@ -2,7 +2,7 @@
 import type * as Kafka from '@platformatic/kafka';
 import type { Admin, Producer } from '@platformatic/kafka';
 import { loadClient } from '../shared/clients.ts';
-import { readHostPorts } from '../shared/hostPorts.ts';
+import type { ReadHostPorts } from '../shared/hostPortList.ts';
 import { hidden, readSecret } from '../shared/secretValues.ts';
 import { labelOf } from '../shared/plainAddress.ts';
 import { readTls } from '../shared/tlsOptions.ts';
@@ -23,9 +23,16 @@ export interface Cluster {
   readonly key: string;
 }
 
-/** @throws OutboxError naming what is missing or malformed */
-export function prepareCluster({ brokers, sasl, tls }: KafkaSettings, source: SecretSource): Cluster {
-  const addresses = brokers.flatMap((written, index) => readHostPorts(`brokers[${index}]`, written, source));
+/**
+ * `readAddresses`: `readHostPorts` for destinations, `readHostPortList` for consumers.
+ * @throws OutboxError naming what is missing or malformed
+ */
+export function prepareCluster(
+  { brokers, sasl, tls }: Pick<KafkaSettings, 'brokers' | 'sasl' | 'tls'>,
+  source: SecretSource,
+  readAddresses: ReadHostPorts,
+): Cluster {
+  const addresses = brokers.flatMap((written, index) => readAddresses(`brokers[${index}]`, written, source));
   const login = sasl === null ? undefined : readSasl(sasl, source);
   const options = readTls(tls, source);
   return {
@@ -57,6 +64,21 @@ const requestTimeoutMs = 30_000;
 const topicMsMax = 5_000;
 const limitMsMax = 300_000;
 const limitTimeoutMs = 5_000;
+
+/** Nothing is tried again by the client itself. */
+export function clientOptions({ brokers, sasl, tls }: Cluster) {
+  return {
+    clientId: 'temporal-outbox',
+    bootstrapBrokers: [...brokers],
+    connectTimeout: connectTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    timeout: requestTimeoutMs - 5_000,
+    retries: 0,
+    repeatOnStaleMetadata: false,
+    ...(sasl === undefined ? {} : { sasl }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
 
 export interface Topic {
   readonly partitions: number;
@@ -101,7 +123,7 @@ export class KafkaLink {
    */
   async within<Result>(timeoutMs: number, work: (producer: Producer) => Promise<Result>): Promise<Result> {
     const opening = (this.#producer ??= this.#open((client) =>
-      this.#observed(new client.Producer(this.#options())),
+      this.#observed(new client.Producer(clientOptions(this.#cluster))),
     ));
     const producer = await opening;
     const startedAtMs = performance.now();
@@ -129,7 +151,7 @@ export class KafkaLink {
   /** With a client that is there as long as somebody uses it. */
   async administer<Result>(work: (admin: Admin) => Promise<Result>): Promise<Result> {
     this.#administering++;
-    const opening = (this.#admin ??= this.#open((client) => new client.Admin(this.#options())));
+    const opening = (this.#admin ??= this.#open((client) => new client.Admin(clientOptions(this.#cluster))));
     try {
       return await work(await opening);
     } finally {
@@ -182,21 +204,6 @@ export class KafkaLink {
 
   async #open<Client>(make: (client: typeof Kafka) => Client): Promise<Client> {
     return make(await loadClient<typeof Kafka>(kafkaClient, 'kafka'));
-  }
-
-  #options() {
-    const { brokers, sasl, tls } = this.#cluster;
-    return {
-      clientId: 'temporal-outbox',
-      bootstrapBrokers: [...brokers],
-      connectTimeout: connectTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      timeout: requestTimeoutMs - 5_000,
-      retries: 0,
-      repeatOnStaleMetadata: false,
-      ...(sasl === undefined ? {} : { sasl }),
-      ...(tls === undefined ? {} : { tls }),
-    };
   }
 }
 

@@ -1,10 +1,10 @@
 import { describeDuration } from '../../core/duration.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { explainedHostPorts } from '../shared/hostPorts.ts';
+import { explainedHostPorts, readHostPorts } from '../shared/hostPorts.ts';
 import { preparedBy } from '../shared/prepared.ts';
 import type { DestinationType } from '../type.ts';
 import { kafkaClient } from './client.ts';
-import { prepareCluster } from './cluster.ts';
+import { prepareCluster, type Cluster } from './cluster.ts';
 import { kafkaKeys, normaliseKafka, type KafkaInput, type KafkaSettings } from './keys.ts';
 import { KafkaPublisher } from './publisher.ts';
 import { checkKafka } from './rules.ts';
@@ -45,8 +45,8 @@ export const kafka: DestinationType<KafkaSettings> = {
       ],
     };
   },
-  ...preparedBy(
-    prepareCluster,
+  ...preparedBy<KafkaSettings, Cluster>(
+    (config, services) => prepareCluster(config, services, readHostPorts),
     (config, cluster, { connections }) => new KafkaPublisher(config, cluster, connections),
   ),
   inspect: inspectKafka,

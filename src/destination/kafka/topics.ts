@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Template } from '../shared/template.ts';
 import type { Inspection, Services } from '../type.ts';
 import { kafkaFailure } from './answers.ts';
+import { readHostPorts } from '../shared/hostPorts.ts';
 import { configsOf, KafkaLink, prepareCluster } from './cluster.ts';
 import type { KafkaSettings } from './keys.ts';
 
@@ -59,7 +60,7 @@ export async function inspectKafka(
   settings: KafkaSettings,
   services: Services,
 ): Promise<readonly Inspection[]> {
-  const cluster = prepareCluster(settings, services);
+  const cluster = prepareCluster(settings, services, readHostPorts);
   const { label } = cluster;
   const link = new KafkaLink(cluster);
   const template = new Template(settings.topic);

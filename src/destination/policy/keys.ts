@@ -1,8 +1,25 @@
 /** The keys every destination has: how deliveries are treated, however they travel. */
-import type { CircuitConfig, DeliveryPolicy, RetryPolicy } from '../../core/destination.ts';
+import {
+  resolvers,
+  type CircuitConfig,
+  type DeliveryPolicy,
+  type RetryPolicy,
+} from '../../core/destination.ts';
+import { resolutionActions } from '../../core/command.ts';
 import { formatDuration } from '../../core/duration.ts';
-import { bounds, defaults } from '../../settings/limits.ts';
-import { decimal, duration, flag, list, oneOf, section, whole, type Keys } from '../../settings/shapes.ts';
+import { bounds, defaults, secondWithinMs } from '../../settings/limits.ts';
+import {
+  decimal,
+  duration,
+  flag,
+  link,
+  list,
+  name,
+  oneOf,
+  section,
+  whole,
+  type Keys,
+} from '../../settings/shapes.ts';
 
 /** What a destination's policy is when the file says nothing. */
 export type PolicyDefaults = Pick<
@@ -73,6 +90,40 @@ const circuitKeys = {
     .describe('But never longer than this. Default 5m.'),
 };
 
+const from = (what: string) =>
+  oneOf(resolvers)
+    .optional()
+    .describe(
+      `Whom ${what} is taken from; cli: the command line, the dashboard and SQL, no signal. Default anyone.`,
+    );
+
+const resolutionsSchema = section({
+  retry: from('retry'),
+  edit: from('edit'),
+  redirect: from('redirect'),
+  discard: from('discard'),
+  redirectTo: list(name(), { min: 1, max: 1000 }, 'destination names such as [audit]')
+    .optional()
+    .describe('Where its events may be redirected to, and nowhere else.'),
+  twoPersons: section({
+    for: list(
+      oneOf(resolutionActions),
+      { min: 1, max: resolutionActions.length },
+      'actions such as [edit, discard]',
+    )
+      .optional()
+      .describe('What two persons have to say, both proved, before it is done.'),
+    lettersAbove: whole(bounds.lettersAbove)
+      .optional()
+      .describe('And whatever acts on more of its letters at once than this, a redrive above all.'),
+    within: duration(bounds.secondWithinMs)
+      .optional()
+      .describe(`So long after the first one. Default ${formatDuration(secondWithinMs)}.`),
+  })
+    .optional()
+    .describe('What one person alone cannot do.'),
+});
+
 /** Policy keys for a type: its own in `retry` and `circuit` beside the common ones, and its own defaults in the descriptions. */
 export function policyKeys(
   { concurrency, timeoutMs }: PolicyDefaults,
@@ -102,6 +153,12 @@ export function policyKeys(
     }).optional(),
     batch: batchSchema.optional(),
     circuit: section({ ...circuitKeys, ...extra.circuit }).optional(),
+    resolutions: resolutionsSchema
+      .optional()
+      .describe('Which resolutions of what is parked it takes, and from whom.'),
+    runbook: link()
+      .optional()
+      .describe('What a person is to read who finds something parked; linked on its pages.'),
   };
 }
 

@@ -1,6 +1,7 @@
 /** A destination's policy as written → with every default filled in and every duration in milliseconds. */
-import type { CircuitConfig, DeliveryPolicy } from '../../core/destination.ts';
+import type { CircuitConfig, DeliveryPolicy, ResolutionRules, TwoPersons } from '../../core/destination.ts';
 import { ms } from '../../settings/durations.ts';
+import { secondWithinMs } from '../../settings/limits.ts';
 import { normaliseRetry, type RetryInput } from '../../settings/retry.ts';
 import type { Mapping } from '../../settings/mapping.ts';
 import type { PolicyDefaults } from './keys.ts';
@@ -15,6 +16,16 @@ interface PolicyInput {
   readonly retry?: RetryInput;
   readonly batch?: Partial<DeliveryPolicy['batch']>;
   readonly circuit?: CircuitInput;
+  readonly resolutions?: ResolutionsInput;
+  readonly runbook?: string;
+}
+
+interface ResolutionsInput extends Partial<Omit<ResolutionRules, 'twoPersons'>> {
+  readonly twoPersons?: {
+    readonly for?: TwoPersons['for'];
+    readonly lettersAbove?: number;
+    readonly within?: string;
+  };
 }
 
 interface CircuitInput {
@@ -39,6 +50,9 @@ export function normalisePolicy(written: Mapping, defaults: PolicyDefaults): Del
     rateLimit: rateLimit === undefined ? null : { limit: rateLimit.limit, perMs: ms(rateLimit.per, 0) },
     batch: { ...defaults.batch, ...withoutUndefined(input.batch ?? {}) },
     circuit: normaliseCircuit(input.circuit ?? {}, defaults.circuit),
+    // Absent where the file has none, so that what was applied before stays what it was.
+    ...(input.resolutions === undefined ? {} : { resolutions: normaliseResolutions(input.resolutions) }),
+    ...(input.runbook === undefined ? {} : { runbook: input.runbook }),
   };
 }
 
@@ -51,6 +65,22 @@ function normaliseCircuit(input: CircuitInput, defaults: CircuitConfig): Circuit
     unreachableInARow: input.unreachableInARow ?? defaults.unreachableInARow,
     probeAfterMs: ms(input.probeAfter, defaults.probeAfterMs),
     maximumProbeIntervalMs: ms(input.maximumProbeInterval, defaults.maximumProbeIntervalMs),
+  };
+}
+
+function normaliseResolutions(input: ResolutionsInput): ResolutionRules {
+  const { retry = 'anyone', edit = 'anyone', redirect = 'anyone', discard = 'anyone', twoPersons } = input;
+  return {
+    ...{ retry, edit, redirect, discard, redirectTo: input.redirectTo ?? null },
+    ...(twoPersons === undefined
+      ? {}
+      : {
+          twoPersons: {
+            for: twoPersons.for ?? [],
+            lettersAbove: twoPersons.lettersAbove ?? null,
+            withinMs: ms(twoPersons.within, secondWithinMs),
+          },
+        }),
   };
 }
 

@@ -15,6 +15,19 @@ export function checkPolicy(
   checkBudget(path, destination, retry, defaults, findings);
   if (isMapping(destination['circuit']))
     checkProbes([...path, 'circuit'], destination['circuit'], defaults, findings);
+  if (isMapping(destination['resolutions']))
+    checkResolutions([...path, 'resolutions'], destination['resolutions'], findings);
+}
+
+function checkResolutions(path: KeyPath, resolutions: Mapping, findings: Findings): void {
+  if (resolutions['redirectTo'] !== undefined && resolutions['redirect'] === 'nobody')
+    findings.keyProblem([...path, 'redirectTo'], 'has no effect with redirect: nobody; remove one');
+  const { twoPersons } = resolutions;
+  if (isMapping(twoPersons) && twoPersons['for'] === undefined && twoPersons['lettersAbove'] === undefined)
+    findings.problem(
+      [...path, 'twoPersons'],
+      'expected for, lettersAbove or both: what two persons have to say',
+    );
 }
 
 function checkIntervals(path: KeyPath, retry: Mapping, defaults: PolicyDefaults, findings: Findings): void {

@@ -1,7 +1,9 @@
 /** The keys of outbox.yaml for `type: rabbitmq`. */
 import * as z from 'zod';
 import { bounds } from '../../settings/limits.ts';
-import { flag, oneOf, secret, section, text, type InputOf } from '../../settings/shapes.ts';
+import { oneOf, section, text, type InputOf } from '../../settings/shapes.ts';
+import { credentialKeys, normaliseCredentials } from '../shared/tls.ts';
+import type { TlsCredentials } from '../shared/tlsOptions.ts';
 
 const template = (what: string) => text({ min: 1, max: 1024 }, what);
 
@@ -29,14 +31,7 @@ export const rabbitmqKeys = {
     )
     .optional()
     .describe('What is made where it is not there. Default: nothing is.'),
-  tls: section({
-    ca: secret().optional().describe('PEM of the authority, env:NAME.'),
-    cert: secret().optional().describe('PEM of our certificate, env:NAME.'),
-    key: secret().optional().describe('PEM of its key, env:NAME.'),
-    insecure: flag().optional().describe('Take any certificate. For development. Default false.'),
-  })
-    .optional()
-    .describe('For amqps://.'),
+  tls: section(credentialKeys).optional().describe('For amqps://.'),
 };
 
 export type RabbitmqInput = InputOf<typeof rabbitmqKeys>;
@@ -48,12 +43,7 @@ export interface RabbitmqSettings {
   readonly routingKey: string;
   readonly cloudEvents: 'none' | 'binary' | 'structured';
   readonly declare: { readonly exchange: string | null; readonly queue: 'quorum' | 'classic' | null };
-  readonly tls: {
-    readonly ca: string | null;
-    readonly cert: string | null;
-    readonly key: string | null;
-    readonly insecure: boolean;
-  };
+  readonly tls: TlsCredentials;
 }
 
 export function normaliseRabbitmq({
@@ -71,11 +61,6 @@ export function normaliseRabbitmq({
     routingKey: routingKey ?? '{type}',
     cloudEvents: cloudEvents ?? 'none',
     declare: { exchange: made.exchange ?? null, queue: made.queue ?? null },
-    tls: {
-      ca: tls?.ca ?? null,
-      cert: tls?.cert ?? null,
-      key: tls?.key ?? null,
-      insecure: tls?.insecure ?? false,
-    },
+    tls: normaliseCredentials(tls ?? {}),
   };
 }

@@ -1,6 +1,6 @@
 import { describeDuration } from '../../core/duration.ts';
 import { explainedTemplate } from '../shared/explainedTemplate.ts';
-import { explainedHostPorts } from '../shared/hostPorts.ts';
+import { explainedHostPorts, readHostPorts } from '../shared/hostPorts.ts';
 import { preparedBy } from '../shared/prepared.ts';
 import type { DestinationType } from '../type.ts';
 import { rocketmqClient } from './client.ts';
@@ -45,7 +45,7 @@ export const rocketmq: DestinationType<RocketmqSettings> = {
     };
   },
   ...preparedBy(
-    prepareProxy,
+    (config: RocketmqSettings, services) => prepareProxy(config, services, readHostPorts),
     (config, proxy, { connections }) => new RocketmqPublisher(config, proxy, connections),
   ),
   inspect: inspectRocketmq,

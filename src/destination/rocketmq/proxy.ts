@@ -1,15 +1,15 @@
 /** The proxy a destination names, and the client that all of its destinations share. */
-import { Duplex } from 'node:stream';
 import type * as Rocketmq from 'rocketmq-client-nodejs';
 import type { Producer } from 'rocketmq-client-nodejs';
 import { loadClient } from '../shared/clients.ts';
-import { readHostPorts } from '../shared/hostPorts.ts';
+import type { ReadHostPorts } from '../shared/hostPortList.ts';
 import { hidden, readSecret } from '../shared/secretValues.ts';
 import { labelOf } from '../shared/plainAddress.ts';
 import { untilDeadline } from '../shared/untilDeadline.ts';
 import type { SecretSource } from '../../core/secrets.ts';
 import { rocketmqClient } from './client.ts';
 import type { RocketmqSettings } from './keys.ts';
+import { end, guardStreams, silent } from './streams.ts';
 
 export interface Proxy {
   /** As the client takes them. */
@@ -26,10 +26,17 @@ export interface Proxy {
   readonly key: string;
 }
 
-/** @throws OutboxError naming what is missing or malformed */
-export function prepareProxy(settings: RocketmqSettings, source: SecretSource): Proxy {
+/**
+ * `readAddresses`: `readHostPorts` for destinations, `readHostPortList` for consumers.
+ * @throws OutboxError naming what is missing or malformed
+ */
+export function prepareProxy(
+  settings: Pick<RocketmqSettings, 'endpoints' | 'auth' | 'namespace' | 'tls'>,
+  source: SecretSource,
+  readAddresses: ReadHostPorts,
+): Proxy {
   const { auth, namespace, tls } = settings;
-  const addresses = readHostPorts('endpoints', settings.endpoints, source);
+  const addresses = readAddresses('endpoints', settings.endpoints, source);
   const read = (reference: string) => readSecret(reference, source);
   const credentials =
     auth === null
@@ -51,17 +58,19 @@ export function prepareProxy(settings: RocketmqSettings, source: SecretSource): 
   };
 }
 
+/** What every kind of client is told. */
+export function clientOptions({ endpoints, namespace, credentials, tls }: Proxy) {
+  return {
+    endpoints,
+    namespace,
+    sslEnabled: tls,
+    logger: silent,
+    ...(credentials === undefined ? {} : { sessionCredentials: credentials }),
+  };
+}
+
 /** Of the client's own; a delivery's deadline is mostly shorter. */
 const requestTimeoutMs = 30_000;
-
-/** The client would write a file under HOME, and to the console. */
-const silent = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  close: () => undefined,
-};
 
 /** One producer for all topics. It tries nothing again by itself: what failed is sent again by us, in its key's order. */
 export class RocketmqLink {
@@ -104,15 +113,10 @@ export class RocketmqLink {
 
   async #open(): Promise<Producer> {
     const client = await loadClient<typeof Rocketmq>(rocketmqClient, 'rocketmq');
-    const { endpoints, namespace, credentials, tls } = this.#proxy;
     const producer = new client.Producer({
-      endpoints,
-      namespace,
-      sslEnabled: tls,
+      ...clientOptions(this.#proxy),
       maxAttempts: 1,
       requestTimeout: requestTimeoutMs,
-      logger: silent,
-      ...(credentials === undefined ? {} : { sessionCredentials: credentials }),
     });
     guardStreams(producer);
     // Without topics it asks nobody for anything yet.
@@ -120,53 +124,3 @@ export class RocketmqLink {
     return producer;
   }
 }
-
-const ended = new WeakSet<Producer>();
-
-/**
- * The client takes its listeners off a stream before the stream ends, so that its last error would end the process; and it opens
- * streams again after it was shut down.
- */
-function guardStreams(producer: Producer): void {
-  const open = producer.createTelemetryStream.bind(producer);
-  producer.createTelemetryStream = (endpoints) => {
-    if (ended.has(producer)) return sink() as unknown as ReturnType<typeof open>;
-    const stream = open(endpoints);
-    const takeOff = stream.removeAllListeners.bind(stream);
-    stream.removeAllListeners = (event) => {
-      takeOff(event);
-      stream.on('error', () => undefined);
-      return stream;
-    };
-    return stream;
-  };
-}
-
-/** Takes all and says nothing. */
-function sink(): Duplex {
-  return new Duplex({
-    objectMode: true,
-    read: () => undefined,
-    write: (_chunk, _encoding, done) => done(),
-  });
-}
-
-/** Where the proxy does not answer, the client's own shutdown stops half-way and leaves connections. */
-async function end(producer: Producer): Promise<void> {
-  ended.add(producer);
-  const { topicRouteCache } = producer as unknown as {
-    readonly topicRouteCache: ReadonlyMap<
-      string,
-      { getTotalEndpoints(): Parameters<Producer['getTelemetrySession']>[0][] }
-    >;
-  };
-  const endpoints = [...topicRouteCache.values()].flatMap((route) => route.getTotalEndpoints());
-  try {
-    await untilDeadline(producer.shutdown(), shutdownMsMax, { said: 'shutdown' });
-  } catch {
-    for (const each of endpoints) producer.getTelemetrySession(each).release();
-    producer.getRpcClientManager().close();
-  }
-}
-
-const shutdownMsMax = 2_000;

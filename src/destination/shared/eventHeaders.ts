@@ -6,6 +6,7 @@
  * - What HTTP cannot carry (a name that is no token, a value with CR, LF, NUL or beyond ISO 8859-1) refuses the
  *   message for good: sending without it would change what the producer said, and an edit can mend it.
  */
+import { traceContext } from '../../core/traceContext.ts';
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const illegalInValue = /[^\t\x20-\x7e\x80-\xff]/;
@@ -100,32 +101,6 @@ export function pushEventHeaders(
   return null;
 }
 
-const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
-const tracestateMember = /^(?:[a-z0-9][_0-9a-z\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256})?$/;
-
-/** W3C Trace Context: a malformed traceparent is ignored, and tracestate with it. */
-export function traceContext(eventHeaders: Readonly<Record<string, unknown>>): [string, string][] {
-  const parent = eventHeaders.traceparent;
-  if (typeof parent !== 'string' || !isTraceparent(parent)) return [];
-  const state = eventHeaders.tracestate;
-  return typeof state === 'string' && isTracestate(state)
-    ? [
-        ['traceparent', parent],
-        ['tracestate', state],
-      ]
-    : [['traceparent', parent]];
-}
-
 export function pushTraceContext(headers: string[], eventHeaders: Readonly<Record<string, unknown>>): void {
   for (const header of traceContext(eventHeaders)) headers.push(...header);
-}
-
-function isTraceparent(value: string): boolean {
-  if (!traceparent.test(value) || !isHeaderValue(value)) return false;
-  return value.length === 55 || !value.startsWith('00');
-}
-
-function isTracestate(value: string): boolean {
-  const members = value.split(',');
-  return members.length <= 32 && members.every((member) => tracestateMember.test(member.trim()));
 }

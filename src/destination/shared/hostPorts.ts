@@ -1,22 +1,19 @@
 /** Servers as `host:port`: a list of the file, each written out, with `${NAME}` inside, or `env:NAME`; commas part several in one text. */
 import { classifyHost, neverReached } from '../../core/address.ts';
-import { secretName } from '../../core/secrets.ts';
-import { OutboxError } from '../../errors.ts';
 import type { KeyPath } from '../../settings/findings.ts';
 import type { RuleContext } from '../../settings/ruleContext.ts';
 import { expandWritten, resolveWritten } from '../../settings/values.ts';
 import type { SecretSource } from '../../core/secrets.ts';
-import { filledIn } from './filledIn.ts';
-import { readSecret } from './secretValues.ts';
+import { problemOfHostPorts, readHostPortList, type HostRefusal } from './hostPortList.ts';
 
-const expected = 'expected host:port';
+const refusal: HostRefusal = (host) => (classifyHost(host) === 'forbidden' ? neverReached : null);
 
 export function checkHostPorts(path: KeyPath, written: string, context: RuleContext): void {
   const text = written.startsWith('env:') ? resolveWritten(path, written, context) : written;
   if (text === undefined) return;
   const expanded = expandWritten(path, text, context);
   if (expanded === undefined) return;
-  const problem = problemOf(expanded);
+  const problem = problemOfHostPorts(expanded, refusal);
   if (problem !== null)
     context.findings.problem(
       path,
@@ -24,13 +21,9 @@ export function checkHostPorts(path: KeyPath, written: string, context: RuleCont
     );
 }
 
-/** @throws OutboxError in words: a variable missing, no `host:port` */
+/** @throws OutboxError in words: a variable missing, no `host:port`, a host that is never reached */
 export function readHostPorts(key: string, written: string, source: SecretSource): string[] {
-  const resolved = secretName(written) === null ? written : readSecret(written, source);
-  const text = filledIn(key, resolved, source.env);
-  const problem = problemOf(text);
-  if (problem !== null) throw new OutboxError('OUTBOX_CONFIG_INVALID', `${key}: ${problem}`);
-  return split(text);
+  return readHostPortList(key, written, source, refusal);
 }
 
 /** For `config explain`: as written where a variable is missing. Never throws. */
@@ -44,24 +37,4 @@ export function explainedHostPorts(written: readonly string[], source: SecretSou
       }
     })
     .join(', ');
-}
-
-function split(text: string): string[] {
-  return text
-    .split(/[,;]/)
-    .map((each) => each.trim())
-    .filter((each) => each !== '');
-}
-
-function problemOf(text: string): string | null {
-  const each = split(text);
-  if (each.length === 0) return expected;
-  for (const one of each) {
-    const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(one)?.[1];
-    if (scheme !== undefined) return `${expected}, without the scheme ${scheme.slice(0, 20)}://`;
-    const [, host, port] = /^(\[[0-9a-f:.]+\]|[^\s:/@?#\\]+):(\d{1,5})$/i.exec(one) ?? [];
-    if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return expected;
-    if (classifyHost(host) === 'forbidden') return neverReached;
-  }
-  return null;
 }

@@ -1,7 +1,8 @@
 /** The headers of a message to a broker: the same names as over HTTP, so that consumers know one set. */
 import { messageId } from '../../core/messageId.ts';
 import type { OutgoingMessage } from '../../core/outcome.ts';
-import { isReservedName, traceContext } from './eventHeaders.ts';
+import { traceContext } from '../../core/traceContext.ts';
+import { isReservedName } from './eventHeaders.ts';
 
 export interface MessageHeaderRules {
   /** Names, in lower case, that the type sets itself in another way, `content-type` and the like; an event's own do not replace them. */

@@ -1,15 +1,9 @@
 /** What the section `tls` means to a client; without what reads outbox.yaml, so that both ends have it. */
 import type { SecretSource } from '../../core/secrets.ts';
-import { readSecret } from './secretValues.ts';
+import type { TlsCredentials, TlsSettings } from '../../core/tls.ts';
+import { readPem } from './pem.ts';
 
-/** As written: nothing in it is read yet. Null: no TLS, unless the address asks for it. */
-export interface TlsSettings {
-  readonly enabled: boolean;
-  readonly ca: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-  readonly insecure: boolean;
-}
+export type { TlsCredentials, TlsSettings };
 
 /** What `node:tls` takes; undefined for no TLS. `asked`: the address itself asks for it. */
 export function readTls(
@@ -24,12 +18,12 @@ export function readTls(
 
 /** The same where the section switches nothing on or off. */
 export function tlsOptions(
-  { ca, cert, key, insecure }: Omit<TlsSettings, 'enabled'>,
+  { ca, cert, key, insecure }: TlsCredentials,
   source: SecretSource,
 ): Readonly<Record<string, unknown>> {
   const files = Object.entries({ ca, cert, key }).filter(([, reference]) => reference !== null);
   return {
-    ...Object.fromEntries(files.map(([name, reference]) => [name, readSecret(reference!, source)])),
+    ...Object.fromEntries(files.map(([name, reference]) => [name, readPem(reference!, source)])),
     ...(insecure ? { rejectUnauthorized: false } : {}),
   };
 }

@@ -8,7 +8,8 @@ export interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-const entriesMax = 10;
+/** Of SQS: so many a request, of any kind. */
+export const entriesMax = 10;
 
 /** Hands over what came within one turn of the event loop, in its order, as many at once as a request takes. */
 export class Batches {

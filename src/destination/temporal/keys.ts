@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { bounds } from '../../settings/limits.ts';
 import { duration, flag, oneOf, secret, section, text, type InputOf } from '../../settings/shapes.ts';
 import { ms } from '../../settings/durations.ts';
+import { credentialKeys } from '../shared/tls.ts';
 
 const template = (what: string) => text({ min: 1, max: 1000 }, what);
 
@@ -40,9 +41,9 @@ export const temporalKeys = {
       [
         flag(),
         section({
-          ca: secret().optional().describe('PEM of the authority, env:NAME.'),
-          cert: secret().optional().describe('PEM of our certificate, env:NAME.'),
-          key: secret().optional().describe('PEM of its key, env:NAME.'),
+          ca: credentialKeys.ca,
+          cert: credentialKeys.cert,
+          key: credentialKeys.key,
           serverName: text({ min: 1, max: 255 }, 'a host name').optional(),
         }),
       ],

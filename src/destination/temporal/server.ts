@@ -4,6 +4,7 @@ import { classifyHost, neverReached } from '../../core/address.ts';
 import { expandEnvironment } from '../../core/environment.ts';
 import { OutboxError } from '../../errors.ts';
 import { OnDemand } from '../shared/onDemand.ts';
+import { readPem } from '../shared/pem.ts';
 import { readSecret } from '../shared/secretValues.ts';
 import type { SecretSource } from '../../core/secrets.ts';
 import type { TemporalSettings } from './keys.ts';
@@ -42,8 +43,8 @@ export function prepareServer(settings: TemporalSettings, source: SecretSource):
   }
   const address = readAddress(settings.address, source);
   const read = (reference: string | null): string | null =>
-    reference === null ? null : readSecret(reference, source);
-  const apiKey = read(settings.apiKey);
+    reference === null ? null : readPem(reference, source);
+  const apiKey = settings.apiKey === null ? null : readSecret(settings.apiKey, source);
   const { tls } = settings;
   const [ca, cert, key] = [read(tls?.ca ?? null), read(tls?.cert ?? null), read(tls?.key ?? null)];
   const options: ConnectionOptions = {

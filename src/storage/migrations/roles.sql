@@ -71,13 +71,13 @@ begin
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'days_ahead',
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
       'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause',
-      'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token',
-      'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive']),
+      'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token', 'announce_command',
+      'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive', 'waiting_for_second']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'claim', 'claim_shared', 'shared_lane', 'lanes_with_work', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
-      'claim_messages', 'look_for_alerts', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
+      'claim_messages', 'look_for_alerts', 'note_lags', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
       'part_off', 'hand_back', 'sort_out', 'sift_shared', 'know_mixed', 'open_batch', 'begin_alone', 'give_back', 'forgive_run', 'park_unwritten', 'note_unwritten', 'note_lacking', 'ration_retries', 'is_held', 'acknowledge', 'acknowledge_late', 'record_failures', 'finish_attempt', 'split_off',
       'children_of', 'batch_summary', 'break_up', 'give_share', 'take_share', 'renew_worker', 'leave_worker',
@@ -86,10 +86,10 @@ begin
       'open_messages', 'settle_checks', 'finish_checks',
       'freeze_replay', 'replay_standing', 'release_replay', 'command_replay',
       -- the dashboard, where `run` serves it
-      'note_flow', 'note_look', 'note_cause', 'revoke_token',
+      'note_flow', 'note_look', 'note_cause', 'revoke_token', 'redrive_sample', 'announce_command',
       -- commands
       'freeze_redrive', 'redrive_standing', 'redrive_now', 'advance_redrive', 'command_redrive', 'end_redrive', 'silent_redrives', 'redrive_untold',
-      'resolve', 'why_refused', 'note_command', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
+      'resolve', 'why_refused', 'note_command', 'sender_of', 'why_not_allowed', 'meaning_of', 'second_person', 'second_said', 'waiting_for_second', 'deliveries_for_audit', 'standing_for_audit', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
       -- which database this is
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'latest_mark',

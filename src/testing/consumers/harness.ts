@@ -52,6 +52,8 @@ export const consumerRows = {
   order:
     'those of one key go in order through failures and parking, and one that is parked holds up its key only',
   'killed-in-order': 'those of one key go in order while consumers are killed',
+  'cut-in-order':
+    'those of one key go in order, each once, while the connections to the consumer’s database are cut again and again',
   stopping: 'a consumer that stops finishes what is at work and gives the rest back',
   sharing: 'consumers that come and go share the messages, and each has its effect once',
   long: 'a handler that takes longer than the broker waits is not called a second time',

@@ -10,6 +10,9 @@ import { migrateInbox } from '../../inbox/index.ts';
 import { schema, startTestConsumer, type Asked } from './handler.ts';
 import type { ConsumerServer, PutMessage, TestQueue } from './harness.ts';
 
+/** Of a consumer's connections in this process. */
+export const consumerApplication = 'consumer of the suite';
+
 export type TestOptions = Omit<ConsumerOptions, 'pool' | 'handler' | 'from' | 'consumer'>;
 
 export interface ConsumerProcess {
@@ -41,7 +44,12 @@ export class ConsumerPlay {
 
   /** In this process. */
   async consume(options: TestOptions = {}): Promise<Consumer> {
-    const pool = new pg.Pool({ connectionString: this.databaseUrl, max: 12, connectionTimeoutMillis: 5_000 });
+    const pool = new pg.Pool({
+      connectionString: this.databaseUrl,
+      max: 12,
+      connectionTimeoutMillis: 5_000,
+      application_name: consumerApplication,
+    });
     const consumer = startTestConsumer(pool, this.pool, {
       from: this.queue.from,
       consumer: 'test',

@@ -106,6 +106,13 @@ function OneCause({ cause, onEdit }: { readonly cause: Cause; readonly onEdit: (
           <a class="button" href={to('/letters', { cause: id })} aria-label={`Letters of cause ${id}`}>
             Letters
           </a>
+          <a
+            class="button"
+            href={to('/redrives/new', { cause: id, destination })}
+            aria-label={`Redrive the letters of cause ${id}`}
+          >
+            Redrive
+          </a>
         </div>
       )}
     </article>

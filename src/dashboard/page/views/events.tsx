@@ -23,7 +23,7 @@ export function EventsView() {
         {({ items, next }) => (
           <>
             {items.length === 0 ? (
-              <Empty>No event is like that.</Empty>
+              <Empty>{asQuery(given) === '' ? 'No event is here.' : 'No event is like that.'}</Empty>
             ) : (
               <ul class="rows">
                 {items.map((event) => (

@@ -5,7 +5,7 @@ import { asQuery, go, route, to, type Query } from '../router.ts';
 import type { DeadLetter, Destination, Page } from '../types.ts';
 import { isUuid } from '../../../core/uuid.ts';
 
-const filters = ['status', 'destination', 'type', 'reason', 'cause', 'event'] as const;
+const filters = ['status', 'destination', 'type', 'reason', 'cause', 'event', 'text'] as const;
 
 export function LettersView() {
   const { query } = route.value;
@@ -54,11 +54,25 @@ export function LettersView() {
                 </table>
               </div>
             )}
+            {items.length > 0 && <RedriveLink given={given} />}
             <Pager path="/letters" given={given} cursor={cursor} next={next} />
           </>
         )}
       </Loaded>
     </>
+  );
+}
+
+/** What is listed, as a redrive asks for it: open ones, of everything but one event. */
+function RedriveLink({ given }: { readonly given: Readonly<Record<string, string | null>> }) {
+  const { status = null, event, destination, type, reason, cause, text } = given;
+  if (event != null || (status !== null && status !== 'open')) return null;
+  return (
+    <p>
+      <a class="button" href={to('/redrives/new', { destination, type, cause, text, parkedFor: reason })}>
+        Redrive these
+      </a>
+    </p>
   );
 }
 
@@ -88,17 +102,17 @@ function Row({ letter }: { readonly letter: DeadLetter }) {
   );
 }
 
-/** What the field in front takes: a letter's number, an event's or a cause's id, a type. */
+/** What the field in front takes: a letter's number, an event's or a cause's id, a type such as `order.*`; else a text of the error. */
 export function searched(text: string): { readonly path: string; readonly query: Query } {
   const term = text.trim();
   if (/^[1-9]\d{0,14}$/.test(term)) return { path: `/letters/${term}`, query: {} };
   if (isUuid(term)) return { path: '/letters', query: { event: term.toLowerCase(), status: 'all' } };
   if (/^[0-9a-f]{12}$/i.test(term)) return { path: '/letters', query: { cause: term.toLowerCase() } };
-  return { path: '/letters', query: { type: term } };
+  return { path: '/letters', query: /^[\w-]*[.*][\w.*-]*$/.test(term) ? { type: term } : { text: term } };
 }
 
 function Filters({ given }: { readonly given: Readonly<Record<string, string | null>> }) {
-  const [text, setText] = useState(given['event'] ?? given['cause'] ?? given['type'] ?? '');
+  const [text, setText] = useState(given['event'] ?? given['cause'] ?? given['type'] ?? given['text'] ?? '');
   const destinations = useLive<{ items: readonly Destination[] }>('/destinations', 60_000).data?.items ?? [];
   const set = (name: string, value: string): void => go('/letters', { ...given, [name]: value });
   const { destination = null, status = null } = given;
@@ -117,7 +131,7 @@ function Filters({ given }: { readonly given: Readonly<Record<string, string | n
         <input
           type="search"
           value={text}
-          placeholder="number, event id, cause or type: order.*"
+          placeholder="number, id, type (order.*) or a text of the error"
           onInput={(event) => setText(event.currentTarget.value)}
         />
       </label>

@@ -1,5 +1,6 @@
 import { count, seconds, span, things } from '../format.ts';
 import { useLive } from '../live.ts';
+import { LagLine } from '../lagLine.tsx';
 import { Ago, Badge, Bars, Boundary, Empty, Foreign, Loaded, State } from '../parts.tsx';
 import { to } from '../router.ts';
 import type { Overview } from '../types.ts';
@@ -100,6 +101,7 @@ function Flow({ one }: { readonly one: Overview['destinations'][number] }) {
     counts,
     delivered,
     failed,
+    lag,
     lagSeconds,
     p95Seconds,
     since,
@@ -113,6 +115,7 @@ function Flow({ one }: { readonly one: Overview['destinations'][number] }) {
         <a href={to('/destinations', { name: destination })}>{destination}</a> <State state={state} />
       </h3>
       <Bars good={delivered} bad={failed} unit="minute" />
+      <LagLine lag={lag} />
       <dl class="numbers">
         <Number label="delivered" value={count(total)} />
         <Number

@@ -45,7 +45,7 @@ export async function poison(play: ConsumerPlay): Promise<void> {
     const consumer = await play.spawn({ retry });
     await Promise.race([
       consumer.ended,
-      until(async () => assert.equal((await listParked(play.pool)).length, 1), 20_000),
+      until(async () => assert.equal((await listParked(play.pool)).length, 1), 60_000),
     ]);
     if ((await listParked(play.pool)).length > 0) await eachOnce(play, 30);
     await consumer.stop();

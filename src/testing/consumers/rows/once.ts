@@ -23,6 +23,9 @@ export async function once(play: ConsumerPlay): Promise<void> {
   const [row] = await play.rows<{ body: Buffer }>('select body from effects where n = -1');
   assert.deepEqual(row?.body, bytes);
   assert.equal(consumer.counters.processed, 201);
+  // What only looked acknowledged comes back once nobody has it.
+  await consumer.stop();
+  await until(async () => assert.equal(await play.queue.left(), 0));
 }
 
 export async function retries(play: ConsumerPlay): Promise<void> {

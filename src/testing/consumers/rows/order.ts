@@ -1,7 +1,8 @@
 /** Order of keys, through failures, parking, and the death of consumers. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { listParked, resolveParked } from '../../../inbox/parked.ts';
-import { message, range, until, type ConsumerPlay } from '../stage.ts';
+import { consumerApplication, message, range, until, type ConsumerPlay } from '../stage.ts';
 import { killTwice } from './ends.ts';
 
 const retry = { initialInterval: '100ms', backoffCoefficient: 1, maximumAttempts: 2, jitter: 0 };
@@ -48,4 +49,28 @@ export async function killedInOrder(play: ConsumerPlay): Promise<void> {
     assert.deepEqual(await effectsByKey(play), Object.fromEntries(keys.map((key) => [key, range(1, 60)])));
     assert.equal(await play.queue.left(), 0);
   }, 90_000);
+}
+
+/** Whatever a connection was needed for at that moment: a count, a claim, the handler's work, a commit. */
+export async function cutInOrder(play: ConsumerPlay): Promise<void> {
+  const keys = ['a', 'b', 'c', 'd'];
+  const count = 100;
+  const messages = range(1, count).flatMap((n) => keys.map((key) => message({ n, takes: 2 }, { key })));
+  await play.queue.put(messages);
+  await play.consume({ order: 'key', retry: { ...retry, maximumAttempts: 1_000 } });
+  const done = async (): Promise<number> => (await play.effects()).length;
+  for (const deadline = Date.now() + 60_000; (await done()) < keys.length * count - 40;) {
+    assert.ok(Date.now() < deadline, `${await done()} effects in a minute`);
+    await play.rows(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name = $1`,
+      [consumerApplication],
+    );
+    await sleep(200);
+  }
+  await until(async () => {
+    const expected = Object.fromEntries(keys.map((key) => [key, range(1, count)]));
+    assert.deepEqual(await effectsByKey(play), expected);
+    assert.equal(await play.queue.left(), 0);
+  }, 60_000);
 }
