@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpus } from 'node:os';
 import { quantile } from './figures.mjs';
+import { steadily } from './steadily.mjs';
 
 /**
  * At steady rates (events a second): milliseconds from the producer's commit (its insert, auto-committed, about to return) to the receipt, and
@@ -38,15 +39,4 @@ export async function measureLatency(stage, contestants, { rates, seconds, load,
     }
   }
   return rows;
-}
-
-/** Inserts by the clock, whatever the answers take: a slow system must not slow its own load down. */
-async function steadily(player, perSecond, forSeconds) {
-  const startedAt = performance.now();
-  for (let index = 0; index < forSeconds * perSecond; index++) {
-    const waitMs = startedAt + (index * 1000) / perSecond - performance.now();
-    if (waitMs > 0) await sleep(waitMs);
-    const at = (performance.timeOrigin + performance.now()).toFixed(3);
-    void player.tell({ insert: `{"at": ${at}}` }, 'inserted');
-  }
 }

@@ -1,25 +1,35 @@
 /**
- * npm run bench [-- drain|latency|slow|quiet|memory|inbox|order|outage|half-messages] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|cost|slow|quiet|memory|inbox|order|outage|dashboard|half-messages|queues] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
- * latency runs for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
+ * --quick: drain, latency and cost in ten minutes. --out FOLDER: figures.json and figures.svg are written there.
+ * plan: no measurement; the tables of docs/scaling.md from measured.json, which `cost --json` makes.
+ * latency and cost run for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
+ * queues [--only rabbitmq,kafka,nats,rocketmq]: needs those brokers, as the tests do (see .ci/run).
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.
  */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
 import { contestants } from './contestants/index.mjs';
+import { measureCost } from './cost.mjs';
+import { measureDashboard } from './dashboard.mjs';
 import { measureDrain } from './drain.mjs';
 import { measureHalfMessages } from './halfMessages.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
 import { measureOrder } from './order.mjs';
+import { measureQueues } from './queues.mjs';
 import { measureOutage } from './outage.mjs';
 import { measureQuiet } from './quiet.mjs';
 import { measureSlow } from './slow.mjs';
+import { pictureOf } from './picture.mjs';
+import { cloudTable, machineTable } from './plan.mjs';
 import { openStage } from './stage.mjs';
 
 const { values, positionals } = parseArgs({
@@ -36,9 +46,23 @@ const { values, positionals } = parseArgs({
     slow: { type: 'string', default: '0' },
     load: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    out: { type: 'string' },
   },
 });
-const parts = positionals.length > 0 ? positionals : ['drain', 'latency', 'memory', 'inbox'];
+if (positionals.includes('plan')) {
+  console.log(`${machineTable()}\n\n${cloudTable()}`);
+  process.exit(0);
+}
+if (values.quick)
+  Object.assign(values, {
+    events: '20000',
+    rounds: '1',
+    rates: '10,100,1000',
+    seconds: values.seconds ?? '8',
+  });
+const usual = values.quick ? ['drain', 'latency', 'cost'] : ['drain', 'latency', 'memory', 'inbox'];
+const parts = positionals.length > 0 ? positionals : usual;
 const chosen =
   values.only === undefined
     ? contestants
@@ -70,6 +94,12 @@ try {
       load: values.load,
       say,
     });
+  if (parts.includes('cost'))
+    report.parts.cost = await measureCost(stage, contestants[0], {
+      rates: values.rates.split(',').map(Number),
+      seconds: Number(values.seconds ?? 60),
+      say,
+    });
   if (parts.includes('slow'))
     report.parts.slow = await measureSlow(stage, chosen, { events: Number(values.events), say });
   if (parts.includes('quiet'))
@@ -83,6 +113,8 @@ try {
     });
   if (parts.includes('outage'))
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
+  if (parts.includes('dashboard'))
+    report.parts.dashboard = await measureDashboard(stage, { letters: Number(values.waiting), say });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
   if (parts.includes('inbox'))
     report.parts.inbox = await measureInbox(stage, {
@@ -97,8 +129,20 @@ try {
       seconds: Number(values.seconds ?? 5),
       say,
     });
+  if (parts.includes('queues'))
+    report.parts.queues = await measureQueues(stage, {
+      only: values.only?.split(','),
+      events: Number(values.events),
+      rounds: Number(values.rounds),
+      say,
+    });
 } finally {
   await stage.close();
+}
+if (values.out !== undefined) {
+  await mkdir(values.out, { recursive: true });
+  await writeFile(join(values.out, 'figures.json'), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(join(values.out, 'figures.svg'), pictureOf(report));
 }
 if (values.json) console.log(JSON.stringify(report));
 else print(report);

@@ -31,13 +31,9 @@ export async function measureQuiet(stage, ours, { destinations, rates, seconds, 
   await sleep(5_000);
   rows.push(await idle('idle before'));
   for (const perSecond of rates) {
-    // Connections are opened, circuits of the dead ones too.
-    await steadily(
-      producer,
-      named,
-      perSecond,
-      Math.max(10, Math.ceil((dead > 0 ? 8 : 1) * (destinations / perSecond))),
-    );
+    // Connections are opened, and circuits of the dead ones: what many cost that die at one moment is over after a minute.
+    const warmS = Math.max(dead > 0 ? 80 : 10, Math.ceil(destinations / perSecond));
+    await steadily(producer, named, perSecond, warmS);
     await sleep(1_000);
     await stage.received(true);
     const before = await stage.workflows();

@@ -1,14 +1,15 @@
 /** What every contestant plays on: PostgreSQL, Temporal, a receiver, and a Node recent enough for all of them. */
 import { execFileSync, fork, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { startServers } from '../../dist/src/embedded/index.js';
+import { historiesSince } from './histories.mjs';
 
 const peersFolder = join(homedir(), '.cache', 'temporal-outbox', 'bench');
-export const peers = { 'graphile-worker': '0.18.0' };
+export const peers = { 'graphile-worker': '0.18.0', 'pg-boss': '12.38.0', '@dbos-inc/dbos-sdk': '5.3.0' };
 
 export async function openStage(say) {
   const node = recentNode(say);
@@ -40,6 +41,8 @@ export async function openStage(say) {
     },
     /** Of ours that deliver, as many as Temporal knows of. */
     workflows: async () => (await workflow.count(`WorkflowType = 'deliver'`)).count,
+    /** Of all workflows started since then: see histories.mjs. */
+    histories: (since) => historiesSince(workflow, since),
     newDatabase: async () => {
       const name = `bench_${++databases}`;
       await admin.query(`create database ${name}`);
@@ -127,22 +130,15 @@ function recentNode(say) {
   return { path, version };
 }
 
+/** All in one command: an install of one removes those that nothing asks for. */
 function fetchPeers(say) {
-  for (const [name, version] of Object.entries(peers)) {
-    if (existsSync(join(peersFolder, 'node_modules', name))) continue;
-    say(`fetching ${name} ${version}`);
-    execFileSync(
-      'npm',
-      [
-        'install',
-        '--silent',
-        '--no-save',
-        '--no-package-lock',
-        '--prefix',
-        peersFolder,
-        `${name}@${version}`,
-      ],
-      { stdio: 'ignore' },
-    );
-  }
+  const missing = ([name, version]) => {
+    const file = join(peersFolder, 'node_modules', name, 'package.json');
+    return !existsSync(file) || JSON.parse(readFileSync(file, 'utf8')).version !== version;
+  };
+  if (!Object.entries(peers).some(missing)) return;
+  const wanted = Object.entries(peers).map(([name, version]) => `${name}@${version}`);
+  say(`fetching ${wanted.join(', ')}`);
+  const quietly = ['--silent', '--no-save', '--no-package-lock', '--prefix', peersFolder];
+  execFileSync('npm', ['install', ...quietly, ...wanted], { stdio: 'ignore' });
 }

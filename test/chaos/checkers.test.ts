@@ -112,7 +112,15 @@ function request(destination: string, event: string, other: Partial<Request> = {
 }
 
 function letter(id: number, event: string, resolution: string) {
-  return { id, event, destination: 'picky', resolution, resolvedAt: 30_000, redirectedTo: null };
+  return {
+    id,
+    event,
+    destination: 'picky',
+    resolution,
+    resolvedAt: 30_000,
+    redirectedTo: null,
+    commandId: null,
+  };
 }
 
 function line(commandId: string | null, action: string) {
@@ -293,6 +301,11 @@ test.each<readonly [what: string, check: string, history: () => readonly News[]]
         ...audit,
         lines: audit.lines.slice(1),
       })),
+  ],
+  [
+    'a redrive that let more go than it says',
+    'commands act once',
+    () => [...good, { what: 'redrives', redrives: [{ id: 1, state: 'done', total: 2, acted: 1 }] }],
   ],
   [
     'an edit that made two revisions',

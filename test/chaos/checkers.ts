@@ -193,9 +193,19 @@ export function commandsActOnce(entries: readonly Entry[]): Check {
     const done = lines.filter((line) => line.commandId === commandId && line.outcome === 'done');
     if (done.length > 1) violations.push(`command ${commandId} acted ${done.length} times`);
   }
-  const resolved = letters.filter(({ resolution }) => resolution !== null).length;
+  const byRedrive = countBy(
+    letters.flatMap(({ commandId }) => (commandId?.startsWith('redrive/') ? [commandId] : [])),
+  );
+  for (const { id, acted } of all(entries, 'redrives').flatMap((entry) => entry.redrives)) {
+    const said = byRedrive.get(`redrive/${id}`) ?? 0;
+    if (said !== acted) violations.push(`redrive ${id} let ${acted} letters go, and ${said} say so`);
+  }
+  // A redrive's start says how many it is about; what it did is counted above.
+  const resolved = letters.filter(
+    ({ resolution, commandId }) => resolution !== null && !commandId?.startsWith('redrive/'),
+  ).length;
   const acted = lines
-    .filter(({ outcome }) => outcome === 'done')
+    .filter(({ outcome, action }) => outcome === 'done' && action !== 'start')
     .reduce((sum, { events }) => sum + events, 0);
   if (resolved !== acted)
     violations.push(`${resolved} dead letters are resolved, commands acted on ${acted}`);

@@ -1,6 +1,6 @@
 /** What the rig asks the databases itself, past all wires. */
 import type { Pool } from '../../src/storage/connect.ts';
-import type { AuditLine, FailedAttempts, Letter } from './history.ts';
+import type { AuditLine, FailedAttempts, Letter, RedriveSums } from './history.ts';
 
 export interface OpenLetter {
   readonly id: number;
@@ -40,8 +40,12 @@ export async function letters(outbox: Pool): Promise<Letter[]> {
   return rows(
     outbox,
     `select id::int, event_id as event, destination, resolution, (extract(epoch from resolved_at) * 1000)::float8 as "resolvedAt",
-            redirected_to as "redirectedTo" from outbox.dead_letters order by id`,
+            redirected_to as "redirectedTo", command_id as "commandId" from outbox.dead_letters order by id`,
   );
+}
+
+export async function redrives(outbox: Pool): Promise<RedriveSums[]> {
+  return rows(outbox, 'select id::int, state, total, acted from outbox.redrives order by id');
 }
 
 export async function auditLines(outbox: Pool): Promise<AuditLine[]> {

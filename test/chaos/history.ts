@@ -76,6 +76,7 @@ export type Entry = { readonly at: number } & (
   | { readonly what: 'effects'; readonly booked: readonly string[]; readonly balance: number }
   | { readonly what: 'letters'; readonly letters: readonly Letter[] }
   | { readonly what: 'audit'; readonly lines: readonly AuditLine[] }
+  | { readonly what: 'redrives'; readonly redrives: readonly RedriveSums[] }
   | {
       readonly what: 'left';
       readonly deliveries: Readonly<Record<string, number>>;
@@ -112,6 +113,15 @@ export interface Letter {
   readonly resolution: string | null;
   readonly resolvedAt: number | null;
   readonly redirectedTo: string | null;
+  readonly commandId: string | null;
+}
+
+export interface RedriveSums {
+  readonly id: number;
+  readonly state: string;
+  readonly total: number;
+  /** Letters it let go. */
+  readonly acted: number;
 }
 
 export interface FailedAttempts {

@@ -11,9 +11,10 @@ const options = {
   busy: { type: 'boolean', default: false },
   wipe: { type: 'boolean', default: false },
   restore: { type: 'boolean', default: false },
+  queue: { type: 'string' },
 };
 const usage =
-  'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND] [--busy] [--wipe | --restore]';
+  'Usage: npm run chaos -- [--seed S] [--minutes M] [--rate EVENTS_PER_SECOND] [--busy] [--wipe | --restore | --queue rabbitmq]';
 
 let values;
 try {
@@ -21,10 +22,12 @@ try {
 } catch (error) {
   refuse(error.message);
 }
-const { seed, minutes, rate, busy, ...others } = values;
+const { seed, minutes, rate, busy, queue, ...others } = values;
 for (const [name, value] of Object.entries({ seed, minutes, rate }))
   if (!(Number(value) > 0)) refuse(`--${name} is a number above 0, not ${value}`);
-if (values.wipe && values.restore) refuse('--wipe and --restore are each tried alone');
+if ([values.wipe, values.restore, queue].filter(Boolean).length > 1)
+  refuse('--wipe, --restore and --queue are each tried alone');
+if (queue !== undefined && queue !== 'rabbitmq') refuse(`--queue is rabbitmq, not ${queue}`);
 
 const directory = fileURLToPath(new URL(`../../.outbox/chaos/${seed}-${Date.now()}/`, import.meta.url));
 mkdirSync(directory, { recursive: true });
@@ -38,8 +41,9 @@ Object.assign(process.env, {
     .join(' '),
   CHAOS_DIRECTORY: directory,
 });
+const file = queue === undefined ? 'test/chaos/chaos.test.ts' : 'test/chaos/queue/queue.test.ts';
 const config = fileURLToPath(new URL('../vitest.config.ts', import.meta.url));
-const vitest = await startVitest('test', ['test/chaos/chaos.test.ts'], { config, run: true, watch: false });
+const vitest = await startVitest('test', [file], { config, run: true, watch: false });
 await vitest.close();
 process.exit(process.exitCode ?? 0);
 

@@ -1,4 +1,4 @@
-/** A person who resolves dead letters, in a hurry: every command is sent more than once, some by signal, some by the CLI. */
+/** A person who resolves dead letters, in a hurry: every command is sent more than once, some by signal, some by the CLI, some as redrives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import type { ResolutionAction } from '../../src/core/command.ts';
@@ -7,6 +7,7 @@ import { openDeadLetters, type OpenLetter } from './database.ts';
 import { connectTemporal } from '../../src/temporal/connect.ts';
 import type { History } from './history.ts';
 import type { Random } from './random.ts';
+import { endRedrives, startRedrive } from './redriver.ts';
 import type { World } from './world.ts';
 
 export interface Person {
@@ -17,14 +18,21 @@ export interface Person {
 const everyMs = 1_000;
 const atOnce = 10;
 const answerMs = 8_000;
+/** One redrive for so many looks; the last of them before it leave what is parked to it. */
+const redriveEvery = 8;
+const leftToIt = 4;
 
 export function startPerson(world: World, history: History, random: Random): Person {
   let stopping = false;
   let commands = 0;
+  let looks = 0;
   const tried = new Map<number, number>();
   const working = (async () => {
     while (!stopping) {
       await sleep(everyMs);
+      if (++looks % redriveEvery === 0)
+        await startRedrive(world, history, random, `chaos-redrive-${commands++}`).catch(() => undefined);
+      if (looks % redriveEvery === 0 || looks % redriveEvery > redriveEvery - leftToIt) continue;
       const letters = await openDeadLetters(world.databases.outbox).catch(() => []);
       // One whose command got lost on its way is tried again after a while.
       const due = letters.filter(({ id }) => Date.now() - (tried.get(id) ?? 0) > 15_000).slice(0, atOnce);
@@ -40,6 +48,7 @@ export function startPerson(world: World, history: History, random: Random): Per
     stop: async () => {
       stopping = true;
       await working;
+      await endRedrives(world);
     },
   };
 }

@@ -79,10 +79,14 @@ export function keepProcess({ name, args, env, log }: Program, history: History)
   };
 }
 
-/** For a listener that comes and goes: below those that the system gives to anybody meanwhile. */
+const given = new Set<number>();
+
+/** For a listener that comes and goes: below those that the system gives to anybody meanwhile, and given once. */
 export async function steadyPort(): Promise<number> {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 18_000);
+    if (given.has(port)) continue;
+    given.add(port);
     if (!(await answers(port))) return port;
   }
 }

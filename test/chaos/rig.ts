@@ -14,6 +14,7 @@ import {
   left,
   letters,
   ourConnections,
+  redrives,
   unsettledBefore,
 } from './database.ts';
 import { storm } from './faults.ts';
@@ -170,6 +171,7 @@ async function sumUp({ databases, ours }: World, history: History): Promise<void
   history.note({ what: 'rows', events: await eventIds(outbox), facts: await facts(databases) });
   history.note({ what: 'letters', letters: await letters(outbox) });
   history.note({ what: 'audit', lines: await auditLines(outbox) });
+  history.note({ what: 'redrives', redrives: await redrives(outbox) });
   history.note({ what: 'attempts', failed: await failedAttempts(outbox) });
   history.note({ what: 'effects', ...(await effects(bank)) });
   const repeated = repeatsOf(history.entries).map(({ event }) => event);

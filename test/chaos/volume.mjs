@@ -129,7 +129,7 @@ async function finish(pool, env, receiver) {
   expect('parked', await countOf(pool, 'deliveries'), parked);
   expect('events whose day was not dropped', await countOf(pool, 'events'), 0);
   receiver.repair();
-  if (parked > 0) await command(['dlq', 'retry', '--all', '--yes', '--json', '--timeout', '5m'], env);
+  if (parked > 0) await command(['dlq', 'retry', '--all', '--rate', '5000', '--yes', '--json'], env);
   await eventually(async () => (await countOf(pool, 'deliveries')) === 0);
   await command(['housekeeping', 'run', '--json'], env);
   expect('events kept at the end', await countOf(pool, 'events_kept'), 0);

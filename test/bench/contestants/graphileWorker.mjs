@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import pg from 'pg';
 import { Pool as HttpPool } from 'undici';
+import { post } from './post.mjs';
 import { payloadSql, play } from './role.mjs';
 
 const require = createRequire(`${process.env.BENCH_PEERS}/node_modules/`);
@@ -56,13 +57,6 @@ await play({
   },
 });
 
-async function deliver(payload, helpers) {
-  const { statusCode, body } = await http.request({
-    path: '/',
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': `"receiver/${helpers.job.id}"` },
-    body: JSON.stringify(payload),
-  });
-  await body.dump();
-  if (statusCode >= 300) throw new Error(`HTTP ${statusCode}`);
+function deliver(payload, helpers) {
+  return post(http, helpers.job.id, payload);
 }

@@ -30,8 +30,7 @@ await play({
         name: given.databaseUrl.split('/').pop().replace('_', '-'),
         destinations: {
           receiver: {
-            type: 'http',
-            url: given.receiverUrl,
+            ...(given.destination ?? { type: 'http', url: given.receiverUrl }),
             batch: {
               maximum: given.batchMaximum,
               inFlight: given.batchMaximum === 1 ? 16 : Number(process.env.BENCH_IN_FLIGHT ?? 2),

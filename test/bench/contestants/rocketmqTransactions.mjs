@@ -17,17 +17,19 @@ import { play } from './role.mjs';
 
 let pool;
 let producer;
+let topic;
 const resolution = { commit: 1, rollback: 2 };
 
 await play({
-  prepare: async ({ producerDatabaseUrl, rocketmqEndpoints, rocketmqModules }) => {
+  prepare: async ({ producerDatabaseUrl, rocketmqEndpoints, rocketmqModules, topicName = rocketmqTopic }) => {
+    topic = topicName;
     pool = await openProducerDatabase(producerDatabaseUrl);
     const { Producer } = createRequire(`${rocketmqModules}/`)('rocketmq-client-nodejs');
     const quiet = { debug() {}, info() {}, warn: console.error, error: console.error };
     producer = new Producer({
       endpoints: rocketmqEndpoints,
       namespace: '',
-      topics: [rocketmqTopic],
+      topics: [topic],
       logger: quiet,
       checker: {
         check: async (message) =>
@@ -49,10 +51,7 @@ async function placeOrder() {
   const order = newOrder(randomUUID());
   const took = stopwatch();
   const transaction = producer.beginTransaction();
-  await producer.send(
-    { topic: rocketmqTopic, keys: [order.id], body: Buffer.from(JSON.stringify(order)) },
-    transaction,
-  );
+  await producer.send({ topic, keys: [order.id], body: Buffer.from(JSON.stringify(order)) }, transaction);
   const prepare = took();
   const client = await pool.connect();
   try {
