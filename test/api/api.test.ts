@@ -14,7 +14,7 @@ import { uuid7 } from '../../src/halfMessages/message.ts';
 import { guardFor } from '../../src/http/access.ts';
 import { connect } from '../../src/storage/connect.ts';
 import { databaseWithProducer } from '../halfMessages/support.ts';
-import { atEnd, type TestDatabase } from '../support/index.ts';
+import { atEnd, startReceiver, type TestDatabase } from '../support/index.ts';
 import { ask, startApi, token } from './support.ts';
 
 let database: TestDatabase;
@@ -94,8 +94,14 @@ test('an API that is away, or is none, is an error of its own, and nothing was b
   await expect(prepareMessage(away, { producer: 'shop', type: 't', payload: 1 })).rejects.toMatchObject({
     code: 'OUTBOX_API_UNREACHABLE',
   });
+  const other = await startReceiver({ answer: 404 });
+  const none = outboxApi({ url: other.url, token });
+  await expect(commitMessage(none, uuid7())).rejects.toMatchObject({ code: 'OUTBOX_API_UNREACHABLE' });
   const elsewhere = outboxApi({ url: `${url}/elsewhere`, token });
-  await expect(commitMessage(elsewhere, uuid7())).rejects.toMatchObject({ code: 'OUTBOX_API_UNREACHABLE' });
+  await expect(commitMessage(elsewhere, uuid7())).rejects.toMatchObject({
+    code: 'OUTBOX_API_REQUEST',
+    message: expect.stringContaining('there is nothing at this address') as string,
+  });
   await expect(commitMessage(outboxApi({ url }), uuid7())).rejects.toMatchObject({
     code: 'OUTBOX_API_REQUEST',
   });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, runCli, spawnRun, type Answer } from '../support/index.ts';
 import { allDelivered, auditOf, charged, command, deadLetters, openStage, stands } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const perSecond = 20;
 
@@ -38,7 +39,8 @@ test('200 events for a receiver that takes 20 a second: all delivered, nothing c
   expect(stage.billing.requests).toHaveLength(200 + limit.refused());
 }, 120_000);
 
-test('the same with two processes, and with the circuit off', async () => {
+test('the same with two processes, and with the circuit off', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const limit = limitedReceiver();
   const stage = await openStage({ answer: limit.answer, circuit: 'enabled: false', run: false });
   const ids = await stage.send(100);

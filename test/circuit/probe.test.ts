@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { atEnd, eventually, startReceiver, type Script } from '../support/index.ts';
 import { allDelivered, auditOf, charged, openStage, openWorkflows, stands } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const poisoned: Script = ({ body }) => (body.toString().includes('poison') ? 500 : 204);
 
@@ -21,14 +22,15 @@ test('Retry-After is waited for before the next probe, and clamped', async () =>
   expect((stage.billing.requests[count]?.receivedAtMs ?? 0) - lastBefore).toBeGreaterThanOrEqual(3_000);
 });
 
-test('a destination that flaps charges nobody, and everything arrives in the end', async () => {
+test('a destination that flaps charges nobody, and everything arrives in the end', async (context) => {
+  onlyWithEverything(context, 'it takes a minute of a busy machine');
   let up = false;
   const stage = await openStage({ answer: () => (up ? 204 : 503) });
   const flapping = setInterval(() => (up = !up), 1_000);
   atEnd(() => clearInterval(flapping));
   const ids = await stage.send(700);
   await stands(stage, 'open');
-  await allDelivered(stage.database, ids, { timeout: 40_000 });
+  await allDelivered(stage.database, ids, { timeout: 90_000 });
   expect(await charged(stage.database)).toBe(0);
 });
 

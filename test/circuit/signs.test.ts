@@ -1,6 +1,7 @@
 /** Answers that may mean that the endpoint is gone: redirects and 410. */
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { enqueue } from '../../src/produce/enqueue.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { eventually, type Answer, type Script } from '../support/index.ts';
 import { allDelivered, charged, command, deadLetters, openStage, stands, type Stage } from './stage.ts';
 
@@ -23,6 +24,10 @@ async function letters({
 }
 
 describe.each([301, 302, 303, 307, 308, 410])('%i', (status) => {
+  beforeEach((context) => {
+    if (status !== 308 && status !== 410) onlyWithEverything(context, 'variants');
+  });
+
   test('for every event, one at a time, pauses the destination after three; nothing is parked or charged', async () => {
     const stage = await openStage({ answer: sign(status), billing: 'batch: { maximum: 1, inFlight: 1 }' });
     const ids: string[] = [];

@@ -12,8 +12,10 @@ import {
   openWorkflows,
   stands,
 } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
-test('kill -9 of the only process while the circuit is open: the next one goes on probing, and nothing is charged', async () => {
+test('kill -9 of the only process while the circuit is open: the next one goes on probing, and nothing is charged', async (context) => {
+  onlyWithEverything(context, 'kills');
   const stage = await openStage({ answer: 503, run: false });
   const { url } = stage.database;
   const first = spawnRun({ databaseUrl: url });
@@ -33,7 +35,8 @@ test('kill -9 of the only process while the circuit is open: the next one goes o
   expect([await charged(stage.database), await deadLetters(stage.database)]).toEqual([0, 0]);
 }, 180_000);
 
-test('kill -9 in the middle of a probe: the next probe returns what it held, keys and all', async () => {
+test('kill -9 in the middle of a probe: the next probe returns what it held, keys and all', async (context) => {
+  onlyWithEverything(context, 'kills');
   const stage = await openStage({ answer: 503, run: false, billing: 'ordering: key, timeout: 30s' });
   const { url, pool } = stage.database;
   const first = spawnRun({ databaseUrl: url });

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { enqueue } from '../../src/produce/enqueue.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import type { Script } from '../support/index.ts';
 import { allDelivered, deadLetters, openStage, type Stage } from './stage.ts';
 
@@ -29,27 +30,34 @@ async function sendKeyed({ database }: Stage, keys: number, each: number): Promi
   return (await enqueue(database.pool, events, { ownTransaction: true })).map(({ id }) => id);
 }
 
-test('a hundred keys whose heads each fail twice with 500 are through in under a minute', async () => {
-  const stage = await openStage({
-    ...byDefault,
-    answer: atTheThirdTry((body) => (JSON.parse(body) as { nth: number }).nth === 7),
-    billing: 'ordering: key',
-  });
-  await allDelivered(stage.database, await sendKeyed(stage, 100, 50), withinAMinute);
-  expect(await deadLetters(stage.database)).toBe(0);
-}, 90_000);
-
-test.each([100, 2_000])(
-  '%i events without a key that each fail twice with 500 are through in under a minute',
-  async () => {
-    const stage = await openStage({ ...byDefault, answer: atTheThirdTry(() => true) });
-    await allDelivered(stage.database, await stage.send(2_000), withinAMinute);
+test(
+  'a hundred keys whose heads each fail twice with 500 are through in under a minute',
+  { timeout: 90_000 },
+  async (context) => {
+    onlyWithEverything(context, 'it takes half a minute');
+    const stage = await openStage({
+      ...byDefault,
+      answer: atTheThirdTry((body) => (JSON.parse(body) as { nth: number }).nth === 7),
+      billing: 'ordering: key',
+    });
+    await allDelivered(stage.database, await sendKeyed(stage, 100, 50), withinAMinute);
     expect(await deadLetters(stage.database)).toBe(0);
   },
-  90_000,
 );
 
-test('an event type that always gets 500 does not hold up the others of its destination, and none of these waits for a probe', async () => {
+test.for([100, 2_000])(
+  '%i events without a key that each fail twice with 500 are through in under a minute',
+  { timeout: 90_000 },
+  async (count, context) => {
+    onlyWithEverything(context, 'a sibling is shown');
+    const stage = await openStage({ ...byDefault, answer: atTheThirdTry(() => true) });
+    await allDelivered(stage.database, await stage.send(count), withinAMinute);
+    expect(await deadLetters(stage.database)).toBe(0);
+  },
+);
+
+test('an event type that always gets 500 does not hold up the others of its destination, and none of these waits for a probe', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const stage = await openStage({
     ...byDefault,
     answer: ({ body }) => (body.toString().includes('sick') ? 500 : 204),
@@ -68,7 +76,8 @@ test('an event type that always gets 500 does not hold up the others of its dest
   expect((await stage.standing()).state).toBe('closed');
 }, 90_000);
 
-test('a sick event type at the head of the line does not keep a circuit open for the others', async () => {
+test('a sick event type at the head of the line does not keep a circuit open for the others', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const stage = await openStage({
     ...byDefault,
     answer: ({ body }) => (body.toString().includes('sick') ? 500 : 204),

@@ -85,10 +85,11 @@ test('letters are listed by cause, a note stays with it, and a retry by cause ta
   expect(json<{ items: unknown[] }>(await dlq('list', '--cause', id, '--json')).items).toHaveLength(6);
 
   stock = true;
-  const retried = json<{ matched: number; done: number }>(
-    await dlq('retry', '--cause', id, '--yes', '--json'),
-  );
-  expect(retried).toMatchObject({ matched: 6, done: 6 });
+  expect(json(await dlq('retry', '--cause', id, '--yes', '--wait', '--json'))).toMatchObject({
+    state: 'done',
+    count: 6,
+    done: 6,
+  });
   expect((await causes()).items.map(({ status }) => status)).toEqual([422]);
   expect(json<Listed>(await dlq('causes', '--all', '--json')).items.map(({ open }) => open)).toEqual([3, 0]);
 });

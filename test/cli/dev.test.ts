@@ -6,6 +6,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { atEnd, eventually, startReceiver } from '../support/index.ts';
 import { folderWith, offline } from './commands.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
@@ -102,7 +103,8 @@ test(
 test(
   'dev without a file shows a receiver of its own; a wrong file stops it before anything starts',
   { timeout: 120_000 },
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'it starts both servers again');
     const cwd = await folderWith();
     const dev = await startDev(cwd, []);
     const { databaseUrl } = dev.ready;

@@ -73,8 +73,12 @@ async function park(
     const items = json<{ items: Item[] }>(
       await dlq(['list', '--json', '--limit', '1000', '--type', type]),
     ).items;
-    expect(items.filter(({ eventId }) => ids.includes(eventId))).toHaveLength(count);
-    return items.filter(({ eventId }) => ids.includes(eventId)).reverse();
+    const parked = items.filter(({ eventId }) => ids.includes(eventId));
+    expect(parked).toHaveLength(count);
+    // Up to five leave their batch for a workflow each, a moment after they are parked.
+    if (count <= 5)
+      for (const { eventId, workflowId } of parked) expect(workflowId).toContain(`/billing/${eventId}`);
+    return parked.reverse();
   });
 }
 
@@ -194,33 +198,52 @@ test('redirect sends it elsewhere; to nowhere, or where it is, it is refused', a
   await eventually(() => expect(audit.of(item?.eventId ?? '')).toHaveLength(1));
 });
 
-test('bulk needs a filter and a yes, acts on what matches, and says when nothing does', async () => {
+test('a filter makes a redrive: frozen, confirmed, waited for; it says when nothing matches', async () => {
   await startRun({ databaseUrl: database.url });
   await park(3);
   await park(40, 'order.many');
   const unconfirmed = await dlq(['retry', '--destination', 'billing']);
   expect(unconfirmed).toMatchObject({ code: 2, stdout: '' });
-  expect(unconfirmed.stderr).toMatch(/would retry 43 dead letters; nothing was done/);
+  expect(unconfirmed.stderr).toMatch(/redrive 1 would retry 43 dead letters; nothing was done/);
+  expect(unconfirmed.stderr).toContain('temporal-outbox redrive start 1 --yes');
+  expect(await database.rows('select from outbox.dead_letters where resolved_at is not null')).toEqual([]);
   const mistyped = await dlq(['retry', '--destination', 'biling', '--yes']);
   expect(mistyped).toMatchObject({ code: 2, stdout: '' });
   expect(mistyped.stderr).toContain('There are: audit, billing');
   const nothing = await dlq(['retry', '--type', 'no.such', '--yes', '--json']);
-  expect(json<Answer>(nothing)).toMatchObject({ matched: 0, done: 0, items: [] });
+  expect(json(nothing)).toMatchObject({ count: 0, done: 0 });
   expect(nothing.stderr).toContain('no open dead letters match');
-  const discarded = await dlq([
-    'discard',
-    '--type',
-    'order.many',
-    '--reason',
-    'test data',
-    '--yes',
-    '--json',
-  ]);
-  expect(json<Answer>(discarded)).toMatchObject({ matched: 40, done: 40, failed: 0 });
+  const many = ['--type', 'order.many', '--reason', 'test data', '--yes', '--wait', '--json'];
+  const discarded = json(await dlq(['discard', ...many]));
+  expect(discarded).toMatchObject({ action: 'discard', state: 'done', count: 40, done: 40, failed: 0 });
   billing.answer(204);
-  expect((await dlq(['retry', '--all', '--yes'])).stdout).toBe('3 of 3 done\n');
+  const retried = await dlq(['retry', '--all', '--yes', '--wait', '--actor', 'ann']);
+  expect(retried.stdout).toMatch(/redrive \d+ done; done 3 of 3/);
+  expect(retried.stderr).toMatch(/█+ 100 % · 3 of 3/);
   await eventually(async () => expect(await database.rows('select from outbox.deliveries')).toHaveLength(0));
   expect(await database.rows('select from outbox.delivered')).toHaveLength(3);
+});
+
+test('edit by a patch and redirect take filters, too', async () => {
+  await startRun({ databaseUrl: database.url });
+  await park(2);
+  const patch = '[{"op": "add", "path": "/paid", "value": 9007199254740995}]';
+  const shown = await dlq(['edit', '--all', '--patch', patch]);
+  expect(shown.code).toBe(2);
+  expect(shown.stderr).toContain('"paid": 9007199254740995');
+  billing.answer(204);
+  expect(json(await dlq(['edit', '--all', '--patch', patch, '--yes', '--wait', '--json']))).toMatchObject({
+    action: 'edit',
+    done: 2,
+  });
+  expect(billing.requests.at(-1)?.body.toString()).toBe(
+    '{"paid": 9007199254740995, "total": 9007199254740993}',
+  );
+  billing.answer(422);
+  await park(2, 'order.two');
+  const elsewhere = ['redirect', '--type', 'order.*', '--to', 'audit', '--yes', '--wait', '--json'];
+  expect(json(await dlq(elsewhere))).toMatchObject({ action: 'redirect', to: 'audit', done: 2 });
+  expect(audit.requests).toHaveLength(2);
 });
 
 test('of several ids the good ones are done and the others listed, exit code 1; an unknown id stops all', async () => {
@@ -238,7 +261,9 @@ test('a workflow that somebody terminated is started again by the command', asyn
   await startRun({ databaseUrl: database.url });
   const [item] = await park(1);
   billing.answer(204);
-  await (await temporalClient()).workflow.getHandle(item?.workflowId ?? '').terminate('a slip of the mouse');
+  const workflow = (await temporalClient()).workflow.getHandle(item?.workflowId ?? '');
+  // Its row names the workflow a moment before it is started.
+  await eventually(() => workflow.terminate('a slip of the mouse'));
   expect(json<Answer>(await dlq(['retry', String(item?.id), '--json'])).done).toBe(1);
   await eventually(() => expect(billing.of(item?.eventId ?? '')).toHaveLength(2));
 });

@@ -49,7 +49,7 @@ test('a redrive from preview to its end', async () => {
     startedBy: 'ada',
   });
   expect(status['members']).toHaveLength(12);
-  expect((await redrive('status', String(previewed.id))).stdout).toContain('100% done 12 of 12');
+  expect((await redrive('status', String(previewed.id))).stdout).toContain('100 %, done 12 of 12');
 
   // What was taken by one is not in another that was previewed before.
   const other = json(await redrive('start', String(previewed.id + 1), '--yes', '--follow', '--json'));
@@ -67,7 +67,7 @@ test.each([
   [['preview'], 'preview what?'],
   [['start', '12', '--all'], 'not both'],
   [['preview', '--all', '--steps', '1,x'], 'list of sizes'],
-  [['preview', '--all', '--rate', '0'], 'letters a second'],
+  [['preview', '--all', '--rate', '0'], 'a number a second'],
 ])('redrive %j is refused: %s', async (args, message) => {
   const ended = await offline(['redrive', ...args]);
   expect(ended.code).toBe(2);

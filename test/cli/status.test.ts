@@ -10,6 +10,7 @@ import {
   type TestDatabase,
 } from '../support/index.ts';
 import { folderWith, json } from './commands.ts';
+import { partitionDaysAhead } from '../support/everything.ts';
 
 interface Check {
   readonly check: string;
@@ -87,7 +88,7 @@ test('doctor warns of what nobody works on, and is content once somebody does', 
   expect(before.get('lanes')?.found).toContain('nobody owns audit, billing');
   expect(before.get('workers')?.level).toBe('warn');
   expect(before.get('routing')?.found).toContain('log.x (1)');
-  expect(before.get('partitions')).toMatchObject({ level: 'ok', found: '30 days ahead' });
+  expect(before.get('partitions')).toMatchObject({ level: 'ok', found: `${partitionDaysAhead} days ahead` });
   await startRun({ databaseUrl: database.url });
   await eventually(async () => {
     const after = await checksOf(database, cwd);

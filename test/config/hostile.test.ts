@@ -4,6 +4,7 @@ import { ConfigError } from '../../src/settings/findings.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { contractExample, environment, withLines } from './fixtures.ts';
 import { problemsOf } from './refusals.ts';
+import { everything } from '../support/everything.ts';
 
 /** Milliseconds; ten times what it takes on a slow machine, a hundredth of what an unbounded reader takes. */
 const patience = 10_000;
@@ -168,7 +169,7 @@ describe('any change to a valid file', () => {
           }
         }
       }),
-      { numRuns: 800 },
+      { numRuns: everything ? 800 : 200 },
     );
   });
 
@@ -201,7 +202,7 @@ describe('any change to a valid file', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: everything ? 500 : 150 },
     );
   });
 });

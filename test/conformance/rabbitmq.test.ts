@@ -40,9 +40,16 @@ async function start(): Promise<HarnessServer> {
     (more: object, login = 'guest:guest') =>
     (address: string) => ({ url: `amqp://${login}@${address}`, ...more });
 
+  const declare = (names: readonly string[]): Promise<void> =>
+    withChannel(async (channel) => {
+      for (const name of names) await channel.assertQueue(name, { durable: true });
+    });
+  const declared = Array.from({ length: 40 }, () => uniqueName('queue'));
+  await declare(declared);
+  await server.syncDefinitions();
   const topic = async (): Promise<Topic & { readonly queue: string }> => {
-    const queue = uniqueName('queue');
-    await withChannel((channel) => channel.assertQueue(queue, { durable: true }));
+    let queue = declared.pop();
+    if (queue === undefined) await declare([(queue = uniqueName('queue'))]);
     const received: Received[] = [];
     return {
       queue,

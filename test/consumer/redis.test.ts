@@ -41,6 +41,7 @@ conform(
       'no-id': 'every entry has an id of the server',
       order: noOrder,
       'killed-in-order': noOrder,
+      'cut-in-order': noOrder,
     },
   },
   {

@@ -1,9 +1,7 @@
-import { everything } from '../support/everything.ts';
-
 /** The kinds of half messages that are run side by side: the one place that says what each must come to. */
 
 /** Of each kind. */
-export const each = everything ? 1_000 : 100;
+export const each = Number(process.env['HALF_MESSAGES'] ?? 300);
 
 /** Calls a producer has under way. */
 export const atOnce = 10;

@@ -1,7 +1,7 @@
 /**
- * Half messages of each kind, side by side, a hundred or (OUTBOX_TEST_ALL=1) a thousand, from real producer processes that are killed,
- * while `run` is killed and Temporal is stopped in between. What is delivered is what the producer's own database says, and people where
- * nobody else knows.
+ * Half messages of each kind, side by side, from real producer processes that are killed, while `run` is killed and Temporal is stopped
+ * in between. What is delivered is what the producer's own database says, and people where nobody else knows. Three hundred of each,
+ * or what HALF_MESSAGES says: a thousand take six minutes of a machine of their own.
  */
 import type { Client } from '@temporalio/client';
 import { expect, test } from 'vitest';
@@ -10,13 +10,15 @@ import { statesOf } from '../halfMessages/support.ts';
 import { eventually, runCli, type ReceivedRequest } from '../support/index.ts';
 import { each, kinds, kindsThat, person } from './halfMessageKinds.ts';
 import { checks, graceMs, openStage, type Fault, type Stage } from './halfMessageStage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
-const patience = { timeout: 300_000, interval: 250 };
+const patience = { timeout: 600_000, interval: 250 };
 
 test(
   `${each} of each kind, run killed and Temporal away in between: delivered is what the producer committed, or people did`,
-  { timeout: 900_000 },
-  async () => {
+  { timeout: 1_500_000 },
+  async (context) => {
+    onlyWithEverything(context, 'kills');
     const stage = await openStage();
     const { shop, answering, database, receiver } = stage;
     const producing = Promise.all(kindsThat(false).map((kind) => produceAsTold(stage, kind)));
@@ -57,8 +59,8 @@ test(
     );
     expect(repeats).toBeLessThanOrEqual(stage.mayRepeat());
     expect(receiver.requests.every(({ id, key }) => key === `billing/${id}`)).toBe(true);
-    expect(repeatsWithoutCause(receiver.requests, stage.faults)).toEqual([]);
-    expect(repeatsWithoutCause(answering.requests, stage.faults)).toEqual([]);
+    expect(await withoutUnanswered(stage, repeatsWithoutCause(receiver.requests, stage.faults))).toEqual([]);
+    expect(repeatsWithoutCause(answering.requests, stage.faults).map(({ text }) => text)).toEqual([]);
   },
 );
 
@@ -214,14 +216,36 @@ const messageOf = (question: string): string => question.replace(/:check-\d+$/, 
 /** What was in the sockets of a killed process arrives when a busy receiver comes to it. */
 const underWayMs = 5_000;
 
+interface Repeat {
+  readonly id: string;
+  readonly text: string;
+}
+
 /** Requests that came again although nothing was lost between the two. */
-function repeatsWithoutCause(requests: readonly ReceivedRequest[], faults: readonly Fault[]): string[] {
+function repeatsWithoutCause(requests: readonly ReceivedRequest[], faults: readonly Fault[]): Repeat[] {
   const last = new Map<string, number>();
   return requests.flatMap(({ id, receivedAtMs }) => {
     const before = last.get(id);
     last.set(id, receivedAtMs);
     const hasCause = (at: number) =>
       faults.some(({ fromMs, toMs }) => at <= toMs + underWayMs && fromMs <= receivedAtMs);
-    return before === undefined || hasCause(before) ? [] : [`${id}: ${before} and ${receivedAtMs}`];
+    return before === undefined || hasCause(before)
+      ? []
+      : [{ id, text: `${id}: ${before} and ${receivedAtMs}` }];
   });
+}
+
+/**
+ * This process is the receiver too: on a crowded machine it reads a request so late that its sender has stopped waiting,
+ * and says so in its attempts. What the sender did get an answer to must not come again.
+ */
+async function withoutUnanswered({ database }: Stage, repeats: readonly Repeat[]): Promise<string[]> {
+  const unanswered = await database.rows<{ event_id: string; attempts: string }>(
+    `select event_id::text, string_agg(concat_ws(' ', at, duration_ms || ' ms', error_class, message), '; ') as attempts
+     from outbox.attempts where event_id = any ($1) and status is null and error_class is not null group by 1`,
+    [repeats.map(({ id }) => id)],
+  );
+  const attempts = new Map(unanswered.map((row) => [row.event_id, row.attempts]));
+  for (const { id, text } of repeats) console.log(`repeated: ${text}: ${attempts.get(id) ?? 'answered'}`);
+  return repeats.flatMap(({ id, text }) => (attempts.has(id) ? [] : [text]));
 }

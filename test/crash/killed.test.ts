@@ -3,13 +3,15 @@ import { expect, test } from 'vitest';
 import { flushRows } from '../chaos/bounds.ts';
 import { applyTestConfig, createTestDatabase, spawnRun, startReceiver } from '../support/index.ts';
 import { connectionsGone, drained, received, unacknowledged, writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const events = 20_000;
 const processes = 2;
 const concurrency = 50;
 const inFlight = 2;
 
-test('killed with SIGKILL in the middle of a drain and started again, every event arrives; repeats are bounded', async () => {
+test('killed with SIGKILL in the middle of a drain and started again, every event arrives; repeats are bounded', async (context) => {
+  onlyWithEverything(context, 'kills');
   const database = await createTestDatabase();
   const receiver = await startReceiver();
   await applyTestConfig(

@@ -13,6 +13,7 @@ import {
   startRun,
 } from '../support/index.ts';
 import { writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 /** A Temporal of the test's own, whose store is lost when it is wiped; its address stays. */
 async function startOwnTemporal() {
@@ -41,7 +42,8 @@ const parked = 120;
 /** As the reconciler looks: so many workflows in a pass, a pass every five seconds. */
 const perPass = 50;
 
-test('wiped while `run` runs: nothing is claimed until it is adopted; then all is delivered, parked workflows are made again, not all at once', async () => {
+test('wiped while `run` runs: nothing is claimed until it is adopted; then all is delivered, parked workflows are made again, not all at once', async (context) => {
+  onlyWithEverything(context, 'a fresh Temporal');
   const database = await createTestDatabase();
   const receiver = await startReceiver({ answer: 422 });
   await applyTestConfig(
@@ -102,7 +104,8 @@ test('wiped while `run` runs: nothing is claimed until it is adopted; then all i
   );
 }, 240_000);
 
-test('wiped while a circuit is open and a destination paused: once adopted, both are watched again, probes and commands go on', async () => {
+test('wiped while a circuit is open and a destination paused: once adopted, both are watched again, probes and commands go on', async (context) => {
+  onlyWithEverything(context, 'a second fresh Temporal');
   const stage = await openStage({ answer: 503, run: false });
   const { database, billing } = stage;
   const temporal = await startOwnTemporal();

@@ -17,10 +17,12 @@ import {
   uniqueName,
 } from '../support/index.ts';
 import { drained, received, writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const events = 6_000;
 
-test('PostgreSQL killed with -9 in the middle of a drain and started again: nothing is lost', async () => {
+test('PostgreSQL killed with -9 in the middle of a drain and started again: nothing is lost', async (context) => {
+  onlyWithEverything(context, 'kills');
   const directory = await mkdtemp(join(tmpdir(), 'outbox-restart-'));
   atEnd(() => rm(directory, { recursive: true, force: true }));
   // As root the server runs as another user, who must be able to enter.

@@ -8,6 +8,7 @@ import {
   startReceiver,
   type TestDatabase,
 } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const hook = new URL('./dieOnMarker.mjs', import.meta.url).href;
 
@@ -26,7 +27,8 @@ function keepRunning(database: TestDatabase, env: Record<string, string>): () =>
   return () => deaths;
 }
 
-test('a payload that kills its worker ends as one poison dead letter; who was only open beside it is delivered', async () => {
+test('a payload that kills its worker ends as one poison dead letter; who was only open beside it is delivered', async (context) => {
+  onlyWithEverything(context, 'kills, one after another');
   const database = await createTestDatabase();
   // Those that wait for their answer are under way whenever a worker is lost.
   let isJudged = false;

@@ -22,6 +22,7 @@ import {
   type Answer,
   type Receiver,
 } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 /** A server of its own, whose files can be copied and put back. */
 async function startOwnServer() {
@@ -88,7 +89,8 @@ function keysOf(receiver: Receiver, id: string): Set<string> {
   return new Set(receiver.of(id).map(({ key }) => key));
 }
 
-test('set back to an earlier copy: what it holds is delivered, under the same keys; what it does not know ends quietly', async () => {
+test('set back to an earlier copy: what it holds is delivered, under the same keys; what it does not know ends quietly', async (context) => {
+  onlyWithEverything(context, 'a second server');
   const server = await startOwnServer();
   const { pool, url: databaseUrl } = server;
   await migrate(pool);
@@ -177,7 +179,8 @@ test('set back to an earlier copy: what it holds is delivered, under the same ke
   expect(BigInt(rows[0]?.seq ?? 0)).toBeGreaterThan(seqBefore + 1_000n);
 }, 240_000);
 
-test('a copy of the whole server beside the first is refused, while the first goes on', async () => {
+test('a copy of the whole server beside the first is refused, while the first goes on', async (context) => {
+  onlyWithEverything(context, 'a second server');
   const server = await startOwnServer();
   await migrate(server.pool);
   const receiver = await startReceiver();

@@ -10,16 +10,19 @@ import {
   temporalClient,
 } from '../support/index.ts';
 import { drained, writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const events = 50;
 
-test.each([
+test.for([
   ['run', 'after-claim'],
   ['run', 'before-start'],
   ['relay', 'before-start'],
 ] as const)(
   'a stopped `%s` that goes on at %s long after another took over changes nothing, and sends nothing again',
-  async (command, point) => {
+  { timeout: 180_000 },
+  async ([command, point], context) => {
+    if (command === 'relay' || point === 'after-claim') onlyWithEverything(context, 'a sibling is shown');
     const database = await createTestDatabase();
     const receiver = await startReceiver();
     await applyTestConfig(
@@ -71,5 +74,4 @@ test.each([
     await eventually(async () => expect(await database.rows('select 1 from outbox.batches')).toEqual([]));
     await stopped.kill();
   },
-  180_000,
 );

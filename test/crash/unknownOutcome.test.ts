@@ -15,6 +15,7 @@ import {
   type TcpProxy,
 } from '../support/index.ts';
 import { drained, writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 async function throughProxy(url: string): Promise<{ wire: TcpProxy; url: string }> {
   const direct = new URL(url);
@@ -43,7 +44,8 @@ async function stage(answer = 204) {
   return { receiver, database };
 }
 
-test('replies of PostgreSQL lost again and again during a drain: claims and acknowledgements are neither lost nor doubled', async () => {
+test('replies of PostgreSQL lost again and again during a drain: claims and acknowledgements are neither lost nor doubled', async (context) => {
+  onlyWithEverything(context, 'it takes half a minute');
   const { receiver, database } = await stage();
   const { wire, url } = await throughProxy(database.url);
   await startRun({ databaseUrl: url });

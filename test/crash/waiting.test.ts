@@ -9,12 +9,14 @@ import {
   startReceiver,
 } from '../support/index.ts';
 import { writeEvents } from './drain.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 /** The age at which a claim's workflow is looked for, and what Temporal takes to notice that a worker is gone. */
 const boundMs = 15_000 + 20_000;
 const writeForMs = 12_000;
 
-test('of two `run` processes one is killed under load: no event waits longer than the age of claims and twenty seconds', async () => {
+test('of two `run` processes one is killed under load: no event waits longer than the age of claims and twenty seconds', async (context) => {
+  onlyWithEverything(context, 'kills');
   const database = await createTestDatabase();
   const receiver = await startReceiver();
   await applyTestConfig(

@@ -190,7 +190,7 @@ test('its description names every endpoint, and no other', async () => {
   const described = Object.values(paths).flatMap((methods) =>
     Object.values(methods).map(({ operationId }) => operationId),
   );
-  const own = ['signIn', 'signOut', 'describe'];
+  const own = ['readSignIn', 'signIn', 'signOut', 'describe'];
   expect(described.sort()).toEqual([...endpoints.map(({ operationId }) => operationId), ...own].sort());
   expect(new Set(described).size).toBe(described.length);
 });

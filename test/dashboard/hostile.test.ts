@@ -94,7 +94,7 @@ function hostile(): Sent[] {
   const sent: Sent[] = [];
   for (const { method, path, body } of endpoints) {
     const at = `/v1${path
-      .replace(/\{(letter|token)\}/, '1')
+      .replace(/\{(letter|token|redrive)\}/, '1')
       .replace('{cause}', '0123456789ab')
       .replace(/\{(event|message)\}/, '0'.repeat(8) + '-0000-7000-8000-000000000000')
       .replace('{destination}', 'billing')}`;

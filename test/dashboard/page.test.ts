@@ -1,21 +1,15 @@
 /** The dashboard as a person uses it, in a real browser. With OUTBOX_SCREENSHOTS=<dir> the last test takes the pictures of the docs. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/index.ts';
 import { openBrowser } from '../ui/browser.ts';
+import { findingsOf, isFocused, tabTo, tooWideBy } from './looks.ts';
 import { openDashboard, type Stage } from './stage.ts';
 
 /** What these tests touch of a browser's own; they are compiled without its types. */
 declare const window: {
-  readonly innerWidth: number;
   dispatchEvent(event: Event): void;
-  readonly document: {
-    readonly activeElement: unknown;
-    readonly documentElement: { readonly scrollWidth: number };
-    dispatchEvent(event: Event): void;
-  };
+  readonly document: { dispatchEvent(event: Event): void };
 };
 
 let stage: Stage;
@@ -199,38 +193,18 @@ test('the keyboard alone suffices to resolve a letter', async () => {
   const page = await open(`/letters/${letter}`);
   const retry = page.getByRole('button', { name: 'Retry' });
   await retry.waitFor();
-  const isFocused = (): Promise<boolean> =>
-    retry.evaluate((element) => element === window.document.activeElement);
-  for (let presses = 0; presses < 40 && !(await isFocused()); presses++) await page.keyboard.press('Tab');
-  expect(await isFocused()).toBe(true);
+  await tabTo(page, retry);
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
-  expect(await isFocused()).toBe(true);
+  expect(await isFocused(retry)).toBe(true);
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
   await page.keyboard.type('by keyboard');
   await page.keyboard.press('Enter');
   await said(page).filter({ hasText: 'sent again' }).waitFor();
 });
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds serious or critical. */
-async function findingsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { violations } = await (
-      globalThis as unknown as {
-        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
-      }
-    ).axe.run();
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-  });
-}
 
 test('no view has a serious finding of axe, light, dark or narrow, and none is wider than the screen', async () => {
   const [letter] = await stage.park([{ type: 'order.created', key: 'axe', payload: { answer: 422 } }]);
@@ -263,10 +237,7 @@ test('no view has a serious finding of axe, light, dark or narrow, and none is w
       await page.locator('main h1, main .failed, main .empty').first().waitFor();
       await page.waitForTimeout(100);
       expect(await findingsOf(page), `${scheme} ${view}`).toEqual([]);
-      const overflow = await page.evaluate(
-        () => window.document.documentElement.scrollWidth - window.innerWidth,
-      );
-      expect(overflow, `${scheme} ${view} is too wide`).toBeLessThanOrEqual(0);
+      expect(await tooWideBy(page), `${scheme} ${view} is too wide`).toBeLessThanOrEqual(0);
     }
   }
   await page.goto(`${stage.url}/#/letters/${letter}`);

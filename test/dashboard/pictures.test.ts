@@ -2,10 +2,21 @@
 import { beforeAll, expect, test } from 'vitest';
 import { prepareMessage } from '../../src/halfMessages/client.ts';
 import { openBrowser, pictures, takePicture } from '../ui/browser.ts';
+import { looks } from './looks.ts';
 import { openDashboard, type Stage } from './stage.ts';
 
 let stage: Stage;
 let letters: number[];
+let redrive: number;
+let event: string;
+let half: string;
+
+async function post(path: string, body: string): Promise<{ id: number }> {
+  const headers = { 'content-type': 'application/json' };
+  return (await (await fetch(`${stage.url}/v1${path}`, { method: 'POST', headers, body })).json()) as {
+    id: number;
+  };
+}
 beforeAll(async () => {
   stage = await openDashboard(", title: 'orders', production: true");
   const order = (n: number, answer: number, says: string, key?: string) => ({
@@ -14,6 +25,13 @@ beforeAll(async () => {
     payloadText: `{"id":"o-${n}","customer":"Ada Lovelace","total":${9007199254740990n + BigInt(n)}.10,"lines":[{"sku":"tea","count":2}],"answer":${answer},"says":${JSON.stringify(says)}}`,
   });
   const detail = (text: string): string => JSON.stringify({ type: 'about:blank', detail: text });
+  // The first ones: the redrive of them goes on while pictures are taken.
+  const moved = await stage.park(
+    Array.from({ length: 60 }, (_, n) => ({
+      type: 'stock.moved',
+      payload: { n, answer: 422, says: detail(`shelf ${n} is not mapped`) },
+    })),
+  );
   letters = await stage.park([
     order(13, 422, detail('customer 4711 is unknown here'), 'o-13'),
     ...[14, 15, 16, 17].map((n) => order(n, 422, detail(`customer ${n} is unknown here`))),
@@ -22,12 +40,30 @@ beforeAll(async () => {
   await stage.write([1, 2, 3].map((n) => ({ type: 'order.paid', key: 'o-13', payload: { n } })));
   await stage.write(Array.from({ length: 400 }, (_, n) => ({ type: 'stock.counted', payload: { n } })));
   await stage.park([{ type: 'stock.moved', payload: { answer: 500, says: 'out of shelves' } }]);
-  await prepareMessage(stage.database.pool, {
+  const prepared = await prepareMessage(stage.database.pool, {
     producer: 'shop',
     type: 'order.created',
     key: 'o-20',
     payload: { id: 'o-20' },
   });
+  half = prepared.id;
+  const rows = await stage.database.rows<{ event_id: string }>(
+    'select event_id from outbox.dead_letters where id = any ($1)',
+    [moved],
+  );
+  for (const { event_id } of rows) stage.healed.add(event_id);
+  redrive = (await post('/redrives', '{"type":"stock.moved","steps":[1,5],"rate":0.5}')).id;
+  await post(`/redrives/${redrive}/start`, '{"reason":"shelves are mapped since 14:00"}');
+  await post('/redrives', '{"cause":"000000000000"}');
+  const [first] = await stage.database.rows<{ event_id: string }>(
+    'select event_id from outbox.dead_letters where id = $1',
+    [letters[0]],
+  );
+  event = first?.event_id ?? '';
+  await stage.database.pool.query(
+    `insert into outbox.lags select 'billing', date_trunc('minute', now()) - n * interval '1 minute', greatest(0, 40 - 3 * abs(24 - n))
+     from generate_series(10, 40) n`,
+  );
   // An hour in which this was not the only minute.
   await stage.database.pool.query(
     `insert into outbox.flow (destination, minute, worker, delivered, retried, parked, slowness)
@@ -54,9 +90,14 @@ const views: readonly (readonly [name: string, path: () => string])[] = [
   ['causes', () => '/causes'],
   ['letters', () => '/letters'],
   ['letter', () => `/letters/${letters[0]}`],
+  ['redrives', () => '/redrives'],
+  ['redrive', () => `/redrives/${redrive}`],
+  ['new-redrive', () => '/redrives/new?destination=billing'],
   ['destinations', () => '/destinations'],
   ['events', () => '/events'],
+  ['event', () => `/events/${event}`],
   ['half-messages', () => '/messages'],
+  ['half-message', () => `/messages/${half}`],
 ];
 
 test('every view of a busy outbox is drawn whole', async () => {
@@ -72,19 +113,13 @@ test('every view of a busy outbox is drawn whole', async () => {
 test('pictures, where somebody wants them', async () => {
   if (pictures === undefined) return;
   const page = await openBrowser();
-  const sizes = [
-    ['', { width: 1280, height: 860 }, 'light'],
-    ['-dark', { width: 1280, height: 860 }, 'dark'],
-    ['-narrow', { width: 360, height: 740 }, 'light'],
-  ] as const;
-  for (const [suffix, size, colorScheme] of sizes) {
-    await page.setViewportSize(size);
-    await page.emulateMedia({ colorScheme });
+  for (const look of looks) {
+    await look.on(page);
     for (const [name, path] of views) {
       await page.goto(`${stage.url}/#${path()}`);
       await page.locator('main h1').waitFor();
       await expect.poll(() => page.locator('.loading').count()).toBe(0);
-      await takePicture(page, `dashboard-${name}${suffix}`);
+      await takePicture(page, `${name}${look.suffix}`, { webp: true });
     }
     await page.goto(`${stage.url}/#/letters/${letters[0]}`);
     await page.getByRole('button', { name: 'Edit' }).click();
@@ -94,7 +129,7 @@ test('pictures, where somebody wants them', async () => {
         .replace('Ada Lovelace', 'Ada King')
         .replace('9007199254741003.10', '9007199254741003.20'),
     );
-    await takePicture(page, `dashboard-edit${suffix}`);
+    await takePicture(page, `edit${look.suffix}`, { webp: true });
     await page.keyboard.press('Escape');
   }
 });

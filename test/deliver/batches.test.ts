@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
-import { temporalClient, eventually, type TestDatabase } from '../support/index.ts';
-import { eventuallyStand, gapsOf, openStage, standings, workflowOf } from './stage.ts';
+import { enqueue } from '../../src/produce/enqueue.ts';
+import {
+  applyTestConfig,
+  createTestDatabase,
+  eventually,
+  spawnRun,
+  startReceiver,
+  temporalClient,
+  type TestDatabase,
+} from '../support/index.ts';
+import { configOf, eventuallyStand, gapsOf, openStage, standings, workflowOf } from './stage.ts';
 
 interface Held {
   readonly workflow_id: string;
@@ -139,6 +148,26 @@ test('more than fits in the local first attempt goes on in an ordinary one, each
   const ids = await send(...numbered(50));
   await eventuallyStand(database, ids, { state: 'delivered', tries: 1 }, 30_000);
   expect(receiver.requests).toHaveLength(50);
+});
+
+test('what goes back to the lane when time is up has no acknowledgement on its way', async () => {
+  const [database, receiver] = await Promise.all([
+    createTestDatabase(),
+    // Some answers come while others are being written.
+    startReceiver({ answer: (_, count) => ({ status: 204, delayMs: (count * 37) % 1_500 }) }),
+  ]);
+  await applyTestConfig(database, configOf(receiver.url, 'concurrency: 400'));
+  const written = await enqueue(
+    database.pool,
+    numbered(4_000).map((payload) => ({ type: 'order.created', payload })),
+    { ownTransaction: true },
+  );
+  const ids = written.map(({ id }) => id);
+  // What a crowded machine does: between taking acknowledgements up and writing them time goes by.
+  const env = { OUTBOX_FAILPOINTS: 'before-flush=sleep(20)', OUTBOX_FAILPOINTS_ALLOWED: 'crash-test' };
+  spawnRun({ databaseUrl: database.url, env });
+  await eventuallyStand(database, ids, { state: 'delivered', tries: 1 }, 60_000);
+  expect(receiver.requests).toHaveLength(ids.length);
 });
 
 function byWorkflow(a: Held, b: Held): number {

@@ -15,6 +15,7 @@ import {
   type TestDatabase,
 } from '../support/index.ts';
 import { configOf, eventuallyStand, gapsOf, openStage } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 async function workflows({ taskQueue }: TestDatabase): Promise<number> {
   const client = await temporalClient();
@@ -138,7 +139,8 @@ test('a process that leaves sends nothing twice, and what joined last is its suc
   expect(receiver.requests).toHaveLength(300);
 }, 60_000);
 
-test('killed while its batches are open, and started again: every event arrives, repeats are bounded', async () => {
+test('killed while its batches are open, and started again: every event arrives, repeats are bounded', async (context) => {
+  onlyWithEverything(context, 'kills');
   const database = await createTestDatabase();
   const receiver = await startReceiver();
   await applyTestConfig(database, configOf(receiver.url, 'concurrency: 50'));
@@ -161,7 +163,8 @@ test('killed while its batches are open, and started again: every event arrives,
   expect(repeats).toBeLessThanOrEqual(bound);
 }, 120_000);
 
-test('apart, the attempt looks for more itself: few workflows, each event once, order kept', async () => {
+test('apart, the attempt looks for more itself: few workflows, each event once, order kept', async (context) => {
+  onlyWithEverything(context, 'processes of their own');
   const database = await createTestDatabase();
   const receiver = await startReceiver({ answer: { status: 204, delayMs: 3 } });
   await applyTestConfig(database, configOf(receiver.url, 'ordering: key'));

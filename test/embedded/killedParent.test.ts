@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { afterAll, test, expect, onTestFinished } from 'vitest';
 import { startPostgres, startServers } from '../../src/embedded/index.ts';
 import { isAlive, query, runProgram, until } from './support.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const timeout = 120_000;
 
@@ -57,7 +58,8 @@ test('kill -9 of the parent ends both servers and keeps the data directory usabl
 test(
   'a parent ended by SIGKILL, SIGTERM or Ctrl-C leaves no server and no temporary folder',
   { timeout },
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'kills');
     const runs = (['SIGKILL', 'SIGTERM', 'SIGINT'] as const).map(async (signal) => {
       const servers = await runServers({});
       await servers.end(signal);
@@ -67,15 +69,20 @@ test(
   },
 );
 
-test('starting on the directory of a parent that was killed this moment works', { timeout }, async () => {
-  const { child, said } = await runProgram(program({ dataDir, headless: true }));
-  await said;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-  const again = await startServers({ dataDir, headless: true });
-  onTestFinished(() => again.stop());
-  expect(await query(again.postgres.url, 'select 1 as one')).toEqual([{ one: 1 }]);
-});
+test(
+  'starting on the directory of a parent that was killed this moment works',
+  { timeout },
+  async (context) => {
+    onlyWithEverything(context, 'kills');
+    const { child, said } = await runProgram(program({ dataDir, headless: true }));
+    await said;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const again = await startServers({ dataDir, headless: true });
+    onTestFinished(() => again.stop());
+    expect(await query(again.postgres.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  },
+);
 
 test('when one server cannot start, the other is not left running', { timeout }, async () => {
   const broken = { dataDir, headless: true, postgresSettings: { shared_buffers: 'plenty' } };

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, test, expect, onTestFinished } from 'vitest';
 import { startPostgres, type EmbeddedPostgres, type PostgresOptions } from '../../src/embedded/postgres.ts';
 import { isAlive, occupyPort, query, runProgram, temporaryFolder, until } from './support.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const timeout = 60_000;
 
@@ -114,7 +115,8 @@ test('a postmaster.pid whose id is now another program’s does not stop the sta
   expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
 });
 
-test('an initdb that was killed half-way is done again', { timeout }, async () => {
+test('an initdb that was killed half-way is done again', { timeout }, async (context) => {
+  onlyWithEverything(context, 'kills');
   const dataDir = join(await temporaryFolder(), 'postgres');
   const program = `embedded.startPostgres({ dataDir: ${JSON.stringify(dataDir)}, onProgress: say });`;
   const { child, said } = await runProgram(program);

@@ -19,6 +19,7 @@ import {
   type TcpProxy,
   type TestDatabase,
 } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const folder = join(repository, 'examples', 'shop');
 const secret = (fill: number): string => `whsec_${Buffer.alloc(32, fill).toString('base64')}`;
@@ -175,7 +176,8 @@ async function dlq(...args: string[]): Promise<void> {
   expect(code, stderr).toBe(0);
 }
 
-test('each order is charged once, and shipped once or refunded once, whatever is killed', async () => {
+test('each order is charged once, and shipped once or refunded once, whatever is killed', async (context) => {
+  onlyWithEverything(context, 'kills');
   const mariadb = await startMariadb();
   const ofOrders = { ORDERS_DATABASE_URL: mariadb.url };
   await Promise.all([orders.start(ofOrders), billing.start(), shipping.start()]);

@@ -11,87 +11,67 @@ import { directStage, olderStage, pooledStage } from './stages.ts';
 
 const patience = 120_000;
 
-test(
-  'under a publication for all tables',
-  async () => {
-    await walkMainPaths(await directStage(['create publication everything for all tables']));
-  },
-  patience,
-);
+const databaseDefault = (setting: string): string =>
+  `do $$ begin execute format('alter database %I set ', current_database()) || $s$${setting}$s$; end $$`;
+
+const publication = 'create publication everything for all tables';
+const shortStatements = `alter role {login} set statement_timeout = '2s'`;
+const repeatableRead = databaseDefault(`default_transaction_isolation = 'repeatable read'`);
+const rowSecurity = `do $$ declare t regclass; begin
+  for t in select oid::regclass from pg_class where relkind in ('r', 'p')
+           and relnamespace in ('outbox'::regnamespace, 'outbox_inbox'::regnamespace) loop
+    execute format('alter table %s enable row level security', t);
+    execute format('create policy ours on %s using (true) with check (true)', t);
+  end loop;
+end $$`;
 
 test(
-  'with a statement timeout of two seconds on every login role',
-  async () => {
-    await walkMainPaths(await directStage([`alter role {login} set statement_timeout = '2s'`]));
-  },
-  patience,
-);
-
-test(
-  'with repeatable read as the database’s default isolation',
-  async () => {
-    await walkMainPaths(
-      await directStage([
-        `do $$ begin execute format('alter database %I set default_transaction_isolation = %L', current_database(), 'repeatable read'); end $$`,
-      ]),
-    );
-  },
-  patience,
-);
-
-test(
-  'with serializable as the database’s default isolation',
+  'under a publication, short statements, repeatable read and row security at once',
   async (context) => {
-    onlyWithEverything(context);
-    await walkMainPaths(
-      await directStage([
-        `do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', current_database()); end $$`,
-      ]),
-    );
+    onlyWithEverything(context, 'the main paths, once more');
+    await walkMainPaths(await directStage([publication, shortStatements, repeatableRead, rowSecurity]));
   },
   patience,
 );
 
-test(
-  'under the worst defaults that a database can have',
-  async (context) => {
-    onlyWithEverything(context);
-    const set = (setting: string): string =>
-      `do $$ begin execute format('alter database %I set ', current_database()) || $s$${setting}$s$; end $$`;
-    await walkMainPaths(await directStage(hostile.map(set)));
-  },
-  patience,
-);
-
-test(
-  'with row security on for every table and a policy for all rows',
-  async () => {
-    await walkMainPaths(
-      await directStage([
-        `do $$ declare t regclass; begin
-           for t in select oid::regclass from pg_class where relkind in ('r', 'p')
-                    and relnamespace in ('outbox'::regnamespace, 'outbox_inbox'::regnamespace) loop
-             execute format('alter table %s enable row level security', t);
-             execute format('create policy ours on %s using (true) with check (true)', t);
-           end loop;
-         end $$`,
-      ]),
-    );
-  },
-  patience,
-);
+test.for<[name: string, ...prepare: string[]]>([
+  ['under a publication for all tables', publication],
+  ['with a statement timeout of two seconds on every login role', shortStatements],
+  ['with repeatable read as the database’s default isolation', repeatableRead],
+  [
+    'with serializable as the database’s default isolation',
+    databaseDefault('default_transaction_isolation = serializable'),
+  ],
+  ['under the worst defaults that a database can have', ...hostile.map(databaseDefault)],
+  ['with row security on for every table and a policy for all rows', rowSecurity],
+])('%s', { timeout: patience }, async ([, ...prepare], context) => {
+  onlyWithEverything(context, 'each by itself');
+  await walkMainPaths(await directStage(prepare));
+});
 
 test(
   'on the oldest PostgreSQL that the machine has',
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'other versions');
     await walkMainPaths(await olderStage());
   },
   patience,
 );
 
+for (const major of [14, 16, 17])
+  test(
+    `on PostgreSQL ${major}`,
+    async (context) => {
+      onlyWithEverything(context);
+      await walkMainPaths(await olderStage(major));
+    },
+    patience,
+  );
+
 test(
   'through a pooler in transaction mode, which keeps nothing of ours',
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'the main paths, once more');
     const stage = await pooledStage();
     await walkMainPaths(stage);
     const owner = connect(stage.ownerUrl ?? '', { max: 4 });

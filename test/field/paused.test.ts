@@ -15,6 +15,7 @@ import {
   type TestRun,
 } from '../support/index.ts';
 import { ownTemporal, type OwnTemporal } from './ownTemporal.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 let temporal: OwnTemporal;
 beforeAll(async () => {
@@ -109,7 +110,8 @@ test('a paused workflow with a dead letter: status, dlq show and doctor say by w
   await settled(database, [id], patient);
 });
 
-test('the paused workflow of a held destination: doctor says who paused it', async () => {
+test('the paused workflow of a held destination: doctor says who paused it', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const place = await stage(204);
   expect((await place.cli('destinations', 'pause', 'billing')).code).toBe(0);
   const workflowId = `${place.database.name}/destination/billing`;
@@ -124,7 +126,8 @@ test('the paused workflow of a held destination: doctor says who paused it', asy
   expect((await place.cli('destinations', 'resume', 'billing')).code).toBeLessThan(2);
 });
 
-test('a paused activity is told as a paused workflow is', async () => {
+test('a paused activity is told as a paused workflow is', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const place = await stage(204);
   place.receiver.answer({ status: 204, delayMs: 50_000 });
   const [id = ''] = await writeEvents(place.database.pool, 1);

@@ -14,10 +14,12 @@ import {
   startRun,
 } from '../support/index.ts';
 import { ownTemporal } from './ownTemporal.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const patient = { timeout: 60_000, interval: 250 };
 
-test('removed under a running process: workflows start without them, those in flight split, park and resolve, the process says so; added again, they are used again', async () => {
+test('removed under a running process: workflows start without them, those in flight split, park and resolve, the process says so; added again, they are used again', async (context) => {
+  onlyWithEverything(context, 'it takes half a minute');
   const temporal = await ownTemporal({});
   const { client, env } = temporal;
   const database = await createTestDatabase();

@@ -9,7 +9,7 @@ import { migrateInbox } from '../../src/inbox/index.ts';
 import { connect, type Pool } from '../../src/storage/connect.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { atEnd, createTestDatabase, eventually, requires, uniqueName } from '../support/index.ts';
-import { startOlderPostgres } from '../support/olderPostgres.ts';
+import { startOlderPostgres, startPostgresOf } from '../support/olderPostgres.ts';
 import type { Stage } from './mainPaths.ts';
 
 const groups = {
@@ -31,9 +31,9 @@ export async function directStage(prepare: readonly string[] = []): Promise<Dire
   return withLogins(database.name, database.url, database.pool, prepare);
 }
 
-/** On the oldest PostgreSQL that we support and the machine has. */
-export async function olderStage(): Promise<DirectStage> {
-  const { pool } = await startOlderPostgres();
+/** On the oldest PostgreSQL that we support and the machine has, or on that of a major version. */
+export async function olderStage(major?: number): Promise<DirectStage> {
+  const { pool } = await (major === undefined ? startOlderPostgres() : startPostgresOf(major));
   await migrate(pool);
   const name = uniqueName();
   await pool.query('update outbox.settings set name = $1', [name]);

@@ -2,11 +2,13 @@
 import {
   connect,
   constants,
+  createSecureServer,
   createServer,
   type ServerHttp2Stream,
   type IncomingHttpHeaders,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { atEnd } from '../support/index.ts';
 
 export interface TemporalGate {
@@ -15,6 +17,18 @@ export interface TemporalGate {
   refuse(methods: readonly string[], refusal?: Refusal): void;
   /** How often each was refused. */
   readonly refused: ReadonlyMap<string, number>;
+  /** Of each call: the serial number of the client's certificate, and its `authorization`. */
+  readonly callers: {
+    readonly certificate: string | undefined;
+    readonly authorization: string | undefined;
+  }[];
+}
+
+/** PEM; who shows no certificate that `ca` vouches for is not let in. */
+export interface GateTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
 }
 
 export interface Refusal {
@@ -26,12 +40,16 @@ export interface Refusal {
 export const denied: Refusal = { status: 7, message: 'Request unauthorized.' };
 export const limited: Refusal = { status: 8, message: 'namespace rate limit exceeded' };
 
-export async function startTemporalGate(target: string): Promise<TemporalGate> {
+export async function startTemporalGate(target: string, tls?: GateTls): Promise<TemporalGate> {
   const upstream = connect(`http://${target}`).on('error', () => undefined);
   let methods: readonly string[] = [];
   let refusal = denied;
   const refused = new Map<string, number>();
-  const server = createServer();
+  const callers: TemporalGate['callers'] = [];
+  const server =
+    tls === undefined
+      ? createServer()
+      : createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: true });
   const sessions = new Set<{ destroy(): void }>();
   server.on('session', (session) => {
     sessions.add(session);
@@ -39,6 +57,9 @@ export async function startTemporalGate(target: string): Promise<TemporalGate> {
   });
   server.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
+    const socket = stream.session?.socket as TLSSocket | undefined;
+    const certificate = socket?.getPeerCertificate?.()?.serialNumber;
+    callers.push({ certificate, authorization: headers.authorization });
     const method = headers[':path']?.split('/').at(-1) ?? '';
     if (!methods.includes(method)) return pass(stream, headers);
     refused.set(method, (refused.get(method) ?? 0) + 1);
@@ -76,6 +97,7 @@ export async function startTemporalGate(target: string): Promise<TemporalGate> {
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     refused,
+    callers,
     refuse: (which, how = denied) => {
       methods = which;
       refusal = how;

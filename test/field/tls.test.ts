@@ -1,9 +1,10 @@
 /** PostgreSQL behind TLS, its certificate signed by an authority of one's own. */
-import { chown, writeFile } from 'node:fs/promises';
+import { chown, copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { startPostgres, type EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { findServerUser } from '../../src/embedded/postgresBinaries.ts';
+import { connect } from '../../src/storage/connect.ts';
 import { expectClean, folderWith, jsonError } from '../cli/commands.ts';
 import { authority } from '../support/certificate.ts';
 import { atEnd, runCli } from '../support/index.ts';
@@ -62,6 +63,50 @@ describe('sslmode=require is refused, as the certificate is signed by nobody tha
     const { code, stderr } = await status(query, variables);
     expect(code, stderr).toBe(0);
   });
+});
+
+test('a server that asks for a certificate gets one, and without it lets nobody in', async () => {
+  const clients = authority();
+  const [ours, stranger] = [clients.issue(), authority().issue()];
+  const made = await folderWith({
+    ...{ 'clients.pem': clients.cert, 'ours.pem': ours.cert, 'ours.key': ours.key },
+    ...{ 'stranger.pem': stranger.cert, 'stranger.key': stranger.key },
+    // Without TLS for the one who starts it, and waits for it.
+    'pg_hba.conf':
+      'hostnossl all all all scram-sha-256\nhostssl all all all scram-sha-256 clientcert=verify-ca\n',
+  });
+  const asking = await startPostgres({
+    settings: {
+      ...{ fsync: 'off', ssl: 'on', hba_file: join(made, 'pg_hba.conf') },
+      ssl_cert_file: join(folder, 'server.pem'),
+      ssl_key_file: join(folder, 'server.key'),
+      ssl_ca_file: join(made, 'clients.pem'),
+    },
+  });
+  atEnd(() => asking.stop());
+  const migrate = (query: string) =>
+    runCli(['migrate', '--skip-config', '--json'], {
+      databaseUrl: `${asking.url}?sslmode=verify-full&sslrootcert=${folder}/ca.pem${query}`,
+    });
+  const shown = await migrate(`&sslcert=${made}/ours.pem&sslkey=${made}/ours.key`);
+  expect(shown.code, shown.stderr).toBe(0);
+  for (const query of ['', `&sslcert=${made}/stranger.pem&sslkey=${made}/stranger.key`]) {
+    const refused = await migrate(query);
+    expect(refused.code).toBe(3);
+    expectClean(refused);
+  }
+  // One pool over a renewal: its next connection shows what is on disk by then.
+  const pool = connect(
+    `${asking.url}?sslmode=verify-full&sslrootcert=${folder}/ca.pem&sslcert=${made}/now.pem&sslkey=${made}/now.key`,
+  );
+  atEnd(() => pool.end());
+  const show = async (name: string): Promise<unknown> => {
+    for (const kind of ['pem', 'key'])
+      await copyFile(join(made, `${name}.${kind}`), join(made, `now.${kind}`));
+    return pool.query('select 1');
+  };
+  await expect(show('stranger')).rejects.toThrow();
+  await show('ours');
 });
 
 test.each([

@@ -15,6 +15,7 @@ import {
 } from '../support/index.ts';
 import { writeEvents } from '../crash/drain.ts';
 import { ownTemporal, type OwnTemporal } from './ownTemporal.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 let temporal: OwnTemporal;
 beforeAll(async () => {
@@ -80,7 +81,8 @@ test('claims of a relay that died before its start are delivered all the same; t
   expect(logged.filter(({ message }) => message.startsWith('Temporal lists no workflows'))).toHaveLength(1);
 });
 
-test('a terminated workflow is found by its rows: what it held is parked with that reason', async () => {
+test('a terminated workflow is found by its rows: what it held is parked with that reason', async (context) => {
+  onlyWithEverything(context, 'it takes half a minute');
   const { database } = await stage(500);
   await startRun({ databaseUrl: database.url, temporal: temporal.settings });
   const [id = ''] = await writeEvents(database.pool, 1);
@@ -92,7 +94,8 @@ test('a terminated workflow is found by its rows: what it held is parked with th
   }, patient);
 });
 
-test('doctor names it, and --restored works on without it', async () => {
+test('doctor names it, and --restored works on without it', async (context) => {
+  onlyWithEverything(context, 'it takes half a minute');
   const { database, receiver } = await stage(422);
   const running = await startRun({ databaseUrl: database.url, temporal: temporal.settings });
   const [id = ''] = await writeEvents(database.pool, 1);

@@ -16,6 +16,7 @@ import {
 } from '../support/index.ts';
 import { ownTemporal, type OwnTemporal } from './ownTemporal.ts';
 import { denied, limited, startTemporalGate } from './temporalGate.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 let temporal: OwnTemporal;
 beforeAll(async () => {
@@ -36,12 +37,14 @@ async function stage(): Promise<{ database: TestDatabase; receiver: Receiver }> 
   return { database, receiver };
 }
 
-test.each([
+test.for([
   ['denied', denied],
   ['limited', limited],
-])(
+] as const)(
   'describing a workflow %s: claims without a workflow get one, and nothing is sent twice',
-  async (_how, refusal) => {
+  { timeout: 120_000 },
+  async ([how, refusal], context) => {
+    if (how === 'limited') onlyWithEverything(context, 'a sibling is shown');
     const { database, receiver } = await stage();
     const gate = await startTemporalGate(temporal.settings.address);
     const settings = { address: gate.address, namespace: temporal.settings.namespace };
@@ -63,7 +66,6 @@ test.each([
     expect(receiver.requests.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
     expect(gate.refused.get('DescribeWorkflowExecution')).toBeGreaterThan(0);
   },
-  120_000,
 );
 
 test('describing the namespace, the schedule and the lists denied: the process goes on and is ready, doctor says what it cannot see', async () => {

@@ -15,6 +15,7 @@ import {
   type TestDatabase,
 } from '../support/index.ts';
 import { configure, databaseWithProducer } from './support.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
@@ -185,9 +186,10 @@ describe.concurrent('a message that stays unknown', () => {
     await delivered(id);
   });
 
-  test.each(['terminate', 'cancel'] as const)(
+  test.for(['terminate', 'cancel'] as const)(
     'loses nothing by %s: a relay starts its workflow again',
-    async (how) => {
+    async (how, context) => {
+      onlyWithEverything(context, 'a sibling is shown');
       const id = await parked(how);
       const handle = client.workflow.getHandle(workflowOf(id));
       const { runId } = await handle.describe();

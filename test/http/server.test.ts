@@ -76,7 +76,7 @@ test('what fails inside is not shown, what is not there is said in JSON', async 
   const missing = await fetch(`${endpoints['api']}/else`);
   expect([missing.status, await missing.json()]).toEqual([
     404,
-    { error: expect.objectContaining({ code: 'NOT_FOUND' }) as object },
+    expect.objectContaining({ status: 404, code: 'OUTBOX_API_REQUEST' }),
   ]);
 });
 

@@ -17,6 +17,7 @@ import {
   startRun,
 } from '../support/index.ts';
 import { scrape, type Scrape } from './scrape.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 interface Rule {
   readonly alert: string;
@@ -206,7 +207,8 @@ test('each alert fires for what it is for, and is silent otherwise, by the judge
 test.for([
   ['never fired', (expr: string) => `(${expr}) == bool 2 == 1`],
   ['always fired', () => 'vector(1)'],
-] as const)('an alert that %s would be noticed', async ([, exprOf]) => {
+] as const)('an alert that %s would be noticed', async ([, exprOf], context) => {
+  onlyWithEverything(context, 'a test of the test');
   const promtool = requires.program('promtool');
   const folder = await mkdtemp(join(tmpdir(), 'outbox-alerts-'));
   atEnd(() => rm(folder, { recursive: true, force: true }));

@@ -10,6 +10,7 @@ import {
   startRun,
 } from '../support/index.ts';
 import { scrape } from './scrape.ts';
+import { partitionDaysAhead } from '../support/everything.ts';
 
 const anywhere = parseListen('127.0.0.1:0');
 
@@ -77,7 +78,7 @@ test('delivered, retried and parked are counted as the tables have them', async 
   expect(done.value('outbox_relays')).toBe(1);
   expect(done.value('outbox_relay_lanes')).toBe(2);
   expect(done.value('outbox_lanes', { held: 'no' })).toBe(0);
-  expect(done.value('outbox_partitions_ahead')).toBe(30);
+  expect(done.value('outbox_partitions_ahead')).toBe(partitionDaysAhead);
   expect(done.value('outbox_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
   expect(done.value('outbox_dead_tuples', { table: 'deliveries' })).toBeGreaterThanOrEqual(0);
   for (const name of ['outbox_database_up', 'outbox_temporal_up', 'outbox_worker_up'])

@@ -4,6 +4,7 @@ import { parseListen } from '../../src/core/listen.ts';
 import { command, configOf, openStage, stands, type Stage } from '../circuit/stage.ts';
 import { applyTestConfig, eventually, runCli, startRun } from '../support/index.ts';
 import { scrape, type Scrape } from './scrape.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const billing = { destination: 'billing' };
 
@@ -80,7 +81,8 @@ test('an outage: the circuit, for how long, probes in vain; closed, all of it is
   });
 });
 
-test('refusals that pause a destination by themselves are told from a person who pauses it', async () => {
+test('refusals that pause a destination by themselves are told from a person who pauses it', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const stage = await openStage({ answer: 401, run: false });
   const scrapeNow = await watch(stage);
   await stage.send(300);

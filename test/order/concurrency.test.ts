@@ -12,6 +12,7 @@ import {
 import { configOf } from '../deliver/stage.ts';
 import { writeEvents } from '../crash/drain.ts';
 import { settled } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 interface Gauge {
   now: number;
@@ -80,7 +81,8 @@ test('a process alone uses all of it, and asks for it once', async () => {
   expect(await database.rows('select * from outbox.workers')).toEqual([]);
 });
 
-test('a killed process’s share is free when it has not been heard of for some seconds', async () => {
+test('a killed process’s share is free when it has not been heard of for some seconds', async (context) => {
+  onlyWithEverything(context, 'kills');
   const database = await createTestDatabase();
   const { receiver, gauge } = await gaugedReceiver(300);
   await applyTestConfig(database, configOf(receiver.url, 'concurrency: 2'));

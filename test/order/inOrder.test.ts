@@ -12,6 +12,7 @@ import { connectionsGone, received } from '../crash/drain.ts';
 import { configOf } from '../deliver/stage.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { expectInOrder, firstReceipts, keyed, keyedBody, settled, writeRounds } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const keys = 200;
 const rounds = 20;
@@ -33,7 +34,8 @@ test('two processes, 200 keys, one event in twenty refused twice: each key arriv
   expect(receiver.requests.length).toBeGreaterThanOrEqual(keys * rounds * 1.1);
 }, 180_000);
 
-test('killed with SIGKILL in the middle, each key still arrives in order', async () => {
+test('killed with SIGKILL in the middle, each key still arrives in order', async (context) => {
+  onlyWithEverything(context, 'kills');
   const database = await createTestDatabase();
   const receiver = await startReceiver({
     answer: (request) => (request.attempt === 1 && keyedBody(request).n % 7 === 0 ? 503 : 204),

@@ -5,6 +5,7 @@ import { signals } from '../../workflows/contract.ts';
 import { command, openStage, type Stage } from '../circuit/stage.ts';
 import { eventually } from '../support/index.ts';
 import { firstReceipts, keyed, settled } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const keys = ['k0', 'k1', 'k2'];
 
@@ -67,7 +68,8 @@ test('all of them at once: each key goes in its order, failures and all, and wha
   await eventually(async () => expect((await holder.describe()).status.name).toBe('COMPLETED'));
 }, 90_000);
 
-test('some of them, the last ones first: nothing goes before what is still parked before it', async () => {
+test('some of them, the last ones first: nothing goes before what is still parked before it', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const stage = await openStage({ answer: onceRefused, billing: keyed, circuit: 'enabled: false' });
   const { ids, holder } = await parkInBulk(stage);
   const id = (key: string, n: number): string => ids.get(key)?.[n - 1] ?? '';

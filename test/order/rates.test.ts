@@ -11,6 +11,7 @@ import {
 import { configOf, openStage } from '../deliver/stage.ts';
 import { writeEvents } from '../crash/drain.ts';
 import { settled } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 /** The most requests that came within any window of so many milliseconds. */
 function mostWithin(receiver: Receiver, windowMs: number): number {
@@ -28,7 +29,8 @@ function secondsOf(receiver: Receiver): number {
   return (Math.max(...times) - Math.min(...times)) / 1000;
 }
 
-test('two processes together keep to the rate, retries included, and come near it', async () => {
+test('two processes together keep to the rate, retries included, and come near it', async (context) => {
+  onlyWithEverything(context, 'it takes half a minute');
   const database = await createTestDatabase();
   // Every fourth event is refused once.
   const receiver = await startReceiver({

@@ -24,6 +24,7 @@ import {
   type SpawnedRun,
 } from '../support/index.ts';
 import type { HttpDestinationConfig } from '../../src/destination/http/config.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 
@@ -105,7 +106,7 @@ test('configs and volumes that services name exist, and the files they are made 
 
 test('ports are open to this machine alone', () => {
   const ports = services.flatMap(([, service]) => service.ports ?? []);
-  expect(ports).toHaveLength(4);
+  expect(ports).toHaveLength(5);
   expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
 });
 
@@ -140,7 +141,7 @@ test('each command of ours exists with its options, and so do those that the com
     wordsOf(line),
   );
   const commands = [...ours.map(([, { command = [] }]) => [command].flat()), ...told];
-  expect(commands).toHaveLength(4);
+  expect(commands).toHaveLength(6);
   expect(commands.flatMap(unknownIn)).toEqual([]);
   expect(unknownIn(['rum'])).toEqual(['no command rum']);
 });
@@ -166,7 +167,8 @@ function withDefaults(value: string): string {
   return value.replace(/\$\{\w+:-([^}]*)\}/g, '$1');
 }
 
-test('its commands, run outside of containers, deliver an order to its receiver and park a refused one', async () => {
+test('its commands, run outside of containers, deliver an order to its receiver and park a refused one', async (context) => {
+  onlyWithEverything(context, 'processes of their own');
   const database = await createTestDatabase({ migrated: false });
   const receiver = await startExampleReceiver();
   const env = {
@@ -251,8 +253,10 @@ test('the image’s HEALTHCHECK fails where nobody answers', async () => {
 
 test('services of ours that stay have a health check, the image’s own', () => {
   const staying = ours.filter(([, { restart }]) => restart === 'unless-stopped');
-  expect(staying.map(([name]) => name)).toEqual(['outbox', 'api']);
-  for (const [, { healthcheck: check }] of staying) expect(check).not.toHaveProperty('test');
+  expect(staying.map(([name]) => name)).toEqual(['outbox', 'api', 'dashboard']);
+  for (const [name, { healthcheck: check }] of staying)
+    if (name === 'dashboard') expect(JSON.stringify(check)).toContain('http://127.0.0.1:8800/');
+    else expect(check).not.toHaveProperty('test');
 });
 
 async function startExampleReceiver(): Promise<{ port: number; said: () => string }> {
@@ -279,7 +283,8 @@ async function configurationFor(name: string, port: number): Promise<string> {
   const example = await readFile(join(repository, compose.configs['outbox']?.file ?? ''), 'utf8');
   const adapted = example
     .replace('name: orders', `name: ${name}`)
-    .replace('http://receiver:8090', `http://127.0.0.1:${port}`);
+    .replace('http://receiver:8090', `http://127.0.0.1:${port}`)
+    .replace('0.0.0.0:8800', '127.0.0.1:0');
   await writeFile(join(folder, 'outbox.yaml'), adapted);
   return join(folder, 'outbox.yaml');
 }

@@ -10,6 +10,7 @@ import { readMigrations } from '../../src/storage/migrate.ts';
 import { atEnd, createTestDatabase, eventually, servers, startReceiver } from '../support/index.ts';
 import { npm } from './npm.ts';
 import { typeErrorsIn } from './types.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const execute = promisify(execFile);
@@ -118,7 +119,8 @@ test('every entry of the exports map can be imported, and nothing else', async (
   await expect(inProject(inside)).rejects.toThrow('ERR_PACKAGE_PATH_NOT_EXPORTED');
 });
 
-test('its types hold under moduleResolution nodenext, as strict as a project may be', async () => {
+test('its types hold under moduleResolution nodenext, as strict as a project may be', async (context) => {
+  onlyWithEverything(context, 'the compiler over all of it');
   const program = `
     import { enqueue, run, loadConfig, isOutboxError, type NewEvent, type RunOptions, type SqlClient } from 'temporal-outbox';
     import { deliver } from 'temporal-outbox/workflows';
@@ -150,7 +152,8 @@ test('its types hold under moduleResolution nodenext, as strict as a project may
   expect(errors).toEqual([]);
 });
 
-test('the command migrates, applies outbox.yaml, delivers, and ends when told to', async () => {
+test('the command migrates, applies outbox.yaml, delivers, and ends when told to', async (context) => {
+  onlyWithEverything(context, 'it runs a project of its own');
   const database = await createTestDatabase({ migrated: false });
   const receiver = await startReceiver();
   await writeFile(

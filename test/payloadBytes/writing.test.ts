@@ -31,7 +31,10 @@ test.each([
   ['one of another realm, as in Jest', runInNewContext('Uint8Array.of(1, 2, 255)') as Uint8Array],
 ])('enqueue stores %s as it is', async (_what, payloadBytes) => {
   const { id } = await write({ payloadBytes, contentType });
-  expect(await bytesOf(id)).toEqual({ payload: null, payload_bytes: Buffer.from(payloadBytes) });
+  const row = await bytesOf(id);
+  expect(row?.payload).toBeNull();
+  // A matcher would compare a mebibyte by its members, for half a minute.
+  expect(row?.payload_bytes?.equals(payloadBytes)).toBe(true);
 });
 
 test('bytes and JSON are written in one call, each as it is', async () => {

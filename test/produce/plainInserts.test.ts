@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { requires, type TestDatabase } from '../support/index.ts';
 import { databaseWith, session, type Refusal } from '../storage/fixtures.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const uuid7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -175,7 +176,8 @@ test('a UUID of another version that has today’s time in it is refused by name
   ).rejects.toMatchObject({ code: '23514', constraint: 'events_id_is_uuid7' });
 });
 
-test('100,000 rows in one statement, and in one transaction of statements, are written in seconds', async () => {
+test('100,000 rows in one statement, and in one transaction of statements, are written in seconds', async (context) => {
+  onlyWithEverything(context, 'volume');
   const database = await databaseWith(
     { billing: {}, audit: {} },
     `[{ match: 'order.*', to: [billing, audit] }]`,

@@ -13,8 +13,8 @@ import { startUnreliableWire } from './unreliableWire.ts';
 import { secret } from './stage.ts';
 
 const execute = promisify(execFile);
-const transfers = Number(process.env['BANK_TRANSFERS'] ?? (everything ? 20_000 : 4_000));
-const kills = everything ? 8 : 3;
+const transfers = Number(process.env['BANK_TRANSFERS'] ?? (everything ? 20_000 : 1_500));
+const kills = everything ? 8 : 1;
 const example = (name: string) => join(repository, 'examples', 'bank', name);
 
 test(`${transfers} transfers, over a wire that repeats, delays and cuts, to a receiver that is killed ${kills} times`, async () => {

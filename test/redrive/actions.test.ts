@@ -126,7 +126,7 @@ test.each([
   [{ all: true, action: 'edit', patch: '[{"op": "put", "path": "/a"}]' }, 'knows add, remove'],
   [{ all: true, action: 'edit', patch: '[{' }, 'json'],
   [{ payload: '$.total >' }, 'no jsonpath'],
-  [{ since: 'yesterday' }, 'are times'],
+  [{ since: 'yesterday' }, 'are moments such as'],
   [{ all: true, steps: [0] }, '"steps" is a list'],
   [{ all: true, maxFailures: '200%' }, '"maxFailures" is a share'],
 ])('%j is refused: %s', async (request, message) => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { eventually, spawnRun, startReceiver, startRun, type Receiver } from '../support/index.ts';
 import { databaseFor, ownersOf, startRelay, write } from './stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 async function four(): Promise<Record<string, Receiver>> {
   const names = ['a', 'b', 'c', 'd'];
@@ -47,7 +48,8 @@ test('the lanes of a relay that stops go on with the other at once', async () =>
   expect(await database.rows('select id from outbox.relays')).toEqual([{ id: stays.id }]);
 });
 
-test('the lanes of a killed process go on with the other when their leases end', async () => {
+test('the lanes of a killed process go on with the other when their leases end', async (context) => {
+  onlyWithEverything(context, 'kills');
   const receivers = await four();
   const database = await databaseFor(receivers);
   const killed = spawnRun({ databaseUrl: database.url });

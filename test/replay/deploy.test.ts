@@ -18,6 +18,7 @@ import {
 } from '../support/index.ts';
 import { writeEvents } from '../crash/drain.ts';
 import { pageOf } from '../resolve/stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const parked = 100;
@@ -72,7 +73,8 @@ function deploy(cli: string, databaseUrl: string): void {
   atEnd(() => void child.kill('SIGKILL'));
 }
 
-test('a hundred parked workflows outlive a deployment with changed workflow code: each replays, and each is resolved', async () => {
+test('a hundred parked workflows outlive a deployment with changed workflow code: each replays, and each is resolved', async (context) => {
+  onlyWithEverything(context, 'it builds another version');
   const database = await createTestDatabase();
   const receiver = await startReceiver({ answer: 422 });
   await applyTestConfig(

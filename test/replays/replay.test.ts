@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import type { ReplayStanding } from '../../src/storage/replays.ts';
 import { replayStateQuery } from '../../workflows/contract.ts';
-import { everything } from '../support/everything.ts';
+import { everything, onlyWithEverything } from '../support/everything.ts';
 import {
   applyTestConfig,
   createTestDatabase,
@@ -80,7 +80,8 @@ async function allThereOnce({ database, billing }: Stage, count: number, timeout
 
 test(
   'killed twice, it goes on: each event is delivered once',
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'kills');
     const [count, rate] = everything ? [100_000, 2_000] : [1_500, 500];
     const stage = await openStage(count);
     const { database, replay } = stage;

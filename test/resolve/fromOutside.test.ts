@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { signals } from '../../workflows/contract.ts';
 import { enqueue } from '../../src/produce/enqueue.ts';
 import { eventually } from '../support/index.ts';
-import { openDeadLetters, openStage, pageOf, settled, statusOf, type Stage } from './stage.ts';
+import { openDeadLetters, openStage, pageOf, runOf, settled, statusOf, type Stage } from './stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -13,14 +13,10 @@ beforeAll(async () => {
 /** Visibility tells the relay, which looks every five seconds. */
 const withinSeconds = { timeout: 30_000 };
 
-async function runOf(workflowId: string): Promise<string> {
-  return (await stage.client.workflow.getHandle(workflowId).describe()).runId;
-}
-
 /** A workflow of that id that began after the given run, alive. */
 async function successor(workflowId: string, runId: string): Promise<void> {
   await eventually(async () => {
-    expect(await runOf(workflowId)).not.toBe(runId);
+    expect(await runOf(stage.client, workflowId)).not.toBe(runId);
     expect(await statusOf(stage.client, workflowId)).toBe('RUNNING');
   }, withinSeconds);
 }
@@ -41,7 +37,7 @@ async function retrying(): Promise<{ id: string; workflowId: string }> {
 
 test('a terminated workflow leaves its parked row parked, is made again within seconds, and delivers on retry', async () => {
   const { id, workflowId } = await stage.parkOne();
-  const run = await runOf(workflowId);
+  const run = await runOf(stage.client, workflowId);
   await stage.client.workflow.getHandle(workflowId).terminate('by a person');
   await successor(workflowId, run);
   expect(await openDeadLetters(stage.database, [id])).toMatchObject([
@@ -58,7 +54,7 @@ test.for(['terminate', 'cancel'] as const)(
   '%s while a delivery is waiting for its next try parks it with that reason, attempts kept, and sends nothing',
   async (how) => {
     const { id, workflowId } = await retrying();
-    const run = await runOf(workflowId);
+    const run = await runOf(stage.client, workflowId);
     await stage.client.workflow.getHandle(workflowId)[how]();
     await successor(workflowId, run);
     const reason = how === 'cancel' ? 'canceled' : 'terminated';
@@ -76,7 +72,7 @@ test.for(['terminate', 'cancel'] as const)(
 
 test('a cancelled workflow that holds parked rows only is made again and waits as before', async () => {
   const { id, workflowId } = await stage.parkOne();
-  const run = await runOf(workflowId);
+  const run = await runOf(stage.client, workflowId);
   await stage.client.workflow.getHandle(workflowId).cancel();
   await successor(workflowId, run);
   expect(await openDeadLetters(stage.database, [id])).toMatchObject([{ park_no: 1, reason: 'permanent' }]);
@@ -92,7 +88,9 @@ test('many workflows terminated at a time each come back, and none of their rows
     ...parked.map(({ workflowId }) => workflowId),
     ...(await openDeadLetters(stage.database, together)).map((row) => row.workflow_id),
   ]);
-  const runs = new Map(await Promise.all([...workflowIds].map(async (id) => [id, await runOf(id)] as const)));
+  const runs = new Map(
+    await Promise.all([...workflowIds].map(async (id) => [id, await runOf(stage.client, id)] as const)),
+  );
   await Promise.all([...workflowIds].map((id) => stage.client.workflow.getHandle(id).terminate()));
   await Promise.all([...runs].map(([workflowId, run]) => successor(workflowId, run)));
   const ids = [...parked.map(({ id }) => id), ...together];

@@ -41,6 +41,10 @@ export interface StageOptions {
   /** More keys of the destination `billing`, as YAML flow entries: `retry: { maximumAttempts: 2 }`. */
   readonly billing?: string;
   readonly type?: string;
+  /** More sections of outbox.yaml, each a line. */
+  readonly more?: string;
+  /** In place of the shared server. */
+  readonly temporal?: { readonly address: string; readonly namespace: string };
   /** In place of the database's own, for pictures. */
   readonly name?: string;
 }
@@ -56,7 +60,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     createTestDatabase(),
     startReceiver({ answer: asThePayloadSays }),
     startReceiver(),
-    temporalClient(),
+    temporalClient(options.temporal),
   ]);
   const more = options.billing === undefined ? '' : `, ${options.billing}`;
   await applyTestConfig(
@@ -65,9 +69,12 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     destinations:
       billing: { type: http, url: '${billing.url}', circuit: { enabled: false }${more} }
       spare: { type: http, url: '${spare.url}' }
-    routes: [{ match: '*', to: [billing] }]${options.name === undefined ? '' : `\n    name: ${options.name}`}`,
+    routes: [{ match: '*', to: [billing] }]${options.name === undefined ? '' : `\n    name: ${options.name}`}${options.more === undefined ? '' : `\n    ${options.more}`}`,
   );
-  const running = await startRun({ databaseUrl: database.url });
+  const running = await startRun({
+    databaseUrl: database.url,
+    ...(options.temporal === undefined ? {} : { temporal: options.temporal }),
+  });
   const type = options.type ?? 'order.created';
   const write = async (count = 1): Promise<string[]> => {
     const events = Array.from({ length: count }, (_, number) => ({ type, payload: { number, answer: 422 } }));
@@ -188,6 +195,11 @@ function detailsOf(metadata: unknown): string {
   return (metadata as { currentDetails?: string }).currentDetails ?? '';
 }
 
-export async function statusOf(client: Client, workflowId: string): Promise<string> {
-  return (await client.workflow.getHandle(workflowId).describe()).status.name;
+/** Of the newest run where none is named. */
+export async function statusOf(client: Client, workflowId: string, runId?: string): Promise<string> {
+  return (await client.workflow.getHandle(workflowId, runId).describe()).status.name;
+}
+
+export async function runOf(client: Client, workflowId: string): Promise<string> {
+  return (await client.workflow.getHandle(workflowId).describe()).runId;
 }

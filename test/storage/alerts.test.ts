@@ -155,6 +155,26 @@ const matters: readonly (readonly [kind: string, sql: string, says: RegExp])[] =
     /replay .* has stopped: gone/,
   ],
   [
+    'stopped',
+    `with frozen as (
+       insert into outbox.redrives (action, filter, steps, max_failures, total, acted, failed, started_at, state, why, ended_at, destinations)
+       values ('retry', '{}', '{1}', 0.1, 2, 1, 1, now(), 'stopped', '1 of 1 letters of step 1 failed again', now(), '{billing}'),
+              ('retry', '{}', '{1}', 0.1, 2, 1, 0, now(), 'stopped', 'cancelled by ada', now(), '{billing}'),
+              ('retry', '{}', '{1}', 0.1, 2, 1, 0, now(), 'stopped', 'nobody waits for what is left of this one', now(), '{billing}') returning id, why
+     ), letter as (
+       insert into outbox.dead_letters (event_id, event_type, destination, workflow_id, park_no, revision, reason, attempts, tries)
+       values (outbox.uuid7(), 'outbox.alert', 'billing', 'deliver/x', 1, 1, 'permanent', 1, 1) returning id, event_id)
+     insert into outbox.redrive_members (redrive_id, ordinal, letter_id, event_id, destination, park_no, state)
+     select frozen.id, 1, letter.id, letter.event_id, 'billing', 1, 'left' from frozen, letter where why not like 'nobody%'`,
+    /redrive 1 has stopped: 1 of 1 letters of step 1 failed again/,
+  ],
+  [
+    'half-messages',
+    `insert into outbox.prepared_messages (id, producer, type, payload, state, parked_at, workflow_id)
+     select outbox.uuid7(), 'shop', 'order.created', '{}', 'parked', now(), 'preparedMessage/x' from generate_series(1, 2)`,
+    /2 half messages of shop wait for a person/,
+  ],
+  [
     'housekeeping',
     `update outbox.housekeeping set ended_at = now() - interval '25 hours'`,
     /no pass of housekeeping has come to its end since/,
@@ -176,6 +196,28 @@ test.each(matters)('%s is looked for, and not where it is switched off', async (
   const silent = await databaseWithAlerts(`to: [ops], off: [${kind}]`);
   await silent.pool.query(sql);
   expect(await lookForAlerts(silent.pool)).toMatchObject({ said: [], untold: [] });
+});
+
+test('a redrive that stopped is over once its letters are resolved, and not said anew when one is parked again', async () => {
+  const database = await databaseWithAlerts('to: [ops], parked: 100');
+  await park(database, 'billing', 'order.created');
+  await database.pool.query(
+    `with stopped as (
+       insert into outbox.redrives (action, filter, steps, max_failures, total, started_at, state, why, ended_at, destinations)
+       values ('retry', '{}', '{1}', 0.1, 1, now(), 'stopped', 'billing is paused', now(), '{billing}') returning id)
+     insert into outbox.redrive_members (redrive_id, ordinal, letter_id, event_id, destination, park_no, state)
+     select stopped.id, 1, l.id, l.event_id, l.destination, 1, 'left' from stopped, outbox.dead_letters l`,
+  );
+  expect(await lookForAlerts(database.pool)).toMatchObject({
+    said: ['raised: redrive 1 has stopped: billing is paused'],
+  });
+  await resolveAll(database);
+  await later(database);
+  expect(await later(database)).toMatchObject({
+    said: ['resolved: redrive 1 has stopped: billing is paused'],
+  });
+  await database.pool.query('update outbox.dead_letters set resolved_at = null, resolution = null');
+  expect(await later(database)).toMatchObject({ said: [] });
 });
 
 test('without alerts in the configuration nothing is looked at', async () => {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { claimBatches, claimRows, holdLanes, type ClaimedBatch } from '../../src/storage/claims.ts';
-import type { BatchRun, Chunk, FailureRow } from '../../src/storage/attempts.ts';
+import { recordFailures, type BatchRun, type Chunk, type FailureRow } from '../../src/storage/attempts.ts';
 import type { Queryable } from '../../src/storage/connect.ts';
 import { readMigrations } from '../../src/storage/migrate.ts';
 import { applyTestConfig, atEnd, createTestDatabase, type TestDatabase } from '../support/index.ts';
@@ -178,4 +178,22 @@ export interface Refusal {
   readonly message?: string;
   readonly hint?: string;
   readonly constraint?: string;
+}
+
+/** `count` parked deliveries of one workflow. */
+export async function parked(db: Queryable, count: number) {
+  const batch = await claimedBatch(db, count);
+  await park(db, batch.workflowId);
+  return batch;
+}
+
+/** All that the workflow holds. */
+export async function park(db: Queryable, workflowId: string): Promise<void> {
+  const opened = await openRun(db, workflowId);
+  const rows = await rowsOfBatch(db, opened.batchId);
+  await recordFailures(
+    db,
+    opened,
+    rows.map((row) => failure(row, { park: 'exhausted' })),
+  );
 }

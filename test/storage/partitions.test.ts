@@ -1,14 +1,22 @@
 import { expect, test } from 'vitest';
 import { makePartitions } from '../../src/storage/claims.ts';
 import { connect } from '../../src/storage/connect.ts';
+import { migrate } from '../../src/storage/migrate.ts';
 import { daysAhead } from '../../src/storage/status.ts';
-import { atEnd, createTestDatabase } from '../support/index.ts';
+import { atEnd, createTestDatabase, type TestDatabase } from '../support/index.ts';
 import { session, type Refusal } from './fixtures.ts';
+
+/** As the product makes it, in every run. */
+async function freshDatabase(): Promise<TestDatabase> {
+  const database = await createTestDatabase({ migrated: false });
+  await migrate(database.pool);
+  return database;
+}
 
 const dayMs = 86_400_000;
 
 test('a fresh schema takes ids of the last 7 and the next 30 days, deliveries and attempts of the next 30', async () => {
-  const { rows } = await createTestDatabase();
+  const { rows } = await freshDatabase();
   const days = await rows<{ parent: string; count: number; first: number; last: number }>(
     `select i.inhparent::regclass::text as parent, count(*)::int as count,
             min(to_date(right(c.relname, 8), 'YYYYMMDD')) - (now() at time zone 'UTC')::date as first,
@@ -24,7 +32,7 @@ test('a fresh schema takes ids of the last 7 and the next 30 days, deliveries an
 });
 
 test('every day in between is covered without a gap', async () => {
-  const { pool } = await createTestDatabase();
+  const { pool } = await freshDatabase();
   for (let day = -7; day <= 30; day += 1) {
     const { rowCount } = await pool.query(
       `insert into outbox.events (id, type, payload)
@@ -36,7 +44,7 @@ test('every day in between is covered without a gap', async () => {
 });
 
 test('making partitions again makes none, and makes what is missing', async () => {
-  const { pool, rows } = await createTestDatabase();
+  const { pool, rows } = await freshDatabase();
   expect(await makePartitions(pool)).toBe(0);
   const [last] = await rows<{ name: string }>(
     `select max(relname) as name from pg_class where relname ~ '^delivered_[0-9]{8}$'`,

@@ -1,27 +1,10 @@
 import { expect, test } from 'vitest';
-import { recordFailures, summarize } from '../../src/storage/attempts.ts';
+import { summarize } from '../../src/storage/attempts.ts';
 import type { Queryable } from '../../src/storage/connect.ts';
 import type { ParsedCommand } from '../../src/core/command.ts';
 import { prepareRevision, resolve } from '../../src/storage/resolutions.ts';
 import type { TestDatabase } from '../support/index.ts';
-import { claim, claimedBatch, databaseWith, failure, openRun, rowsOfBatch, soleRelay } from './fixtures.ts';
-
-/** `count` parked deliveries of one workflow. */
-async function parked(db: Queryable, count: number) {
-  const batch = await claimedBatch(db, count);
-  await park(db, batch.workflowId);
-  return batch;
-}
-
-async function park(db: Queryable, workflowId: string): Promise<void> {
-  const opened = await openRun(db, workflowId);
-  const rows = await rowsOfBatch(db, opened.batchId);
-  await recordFailures(
-    db,
-    opened,
-    rows.map((row) => failure(row, { park: 'exhausted' })),
-  );
-}
+import { claim, databaseWith, openRun, park, parked, rowsOfBatch, soleRelay } from './fixtures.ts';
 
 const send = (db: Queryable, workflowId: string, command: ParsedCommand) =>
   resolve(db, workflowId, command, 'signal');

@@ -1,37 +1,27 @@
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import type { Command } from 'commander';
+import { createProgram } from '../../src/cli/program.ts';
 
-/** What a command of the built CLI says about itself in its help. */
-export interface CommandHelp {
+/** What a command of the CLI says about itself in its help. */
+interface CommandHelp {
   readonly subcommands: readonly string[];
   /** `--config`, `-c`, … */
   readonly options: readonly string[];
 }
 
-const cli = join(import.meta.dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
-const known = new Map<string, CommandHelp>();
+const program = createProgram(false, () => undefined);
 
 /** @param path the words of a command that exists, such as `['dlq', 'list']` */
-export function helpOf(path: readonly string[]): CommandHelp {
-  const name = path.join(' ');
-  const help = known.get(name) ?? readHelp(path);
-  known.set(name, help);
-  return help;
-}
-
-function readHelp(path: readonly string[]): CommandHelp {
-  const env = { ...process.env, COLUMNS: '200', NO_COLOR: '1' };
-  const text = execFileSync(process.execPath, [cli, ...path, '--help'], { encoding: 'utf8', env });
+function helpOf(path: readonly string[]): CommandHelp {
+  const command = path.reduce<Command | undefined>(
+    (parent, word) => parent?.commands.find((each) => each.name() === word),
+    program,
+  );
+  if (command === undefined) return { subcommands: [], options: [] };
+  const help = command.createHelp();
   return {
-    subcommands: [...section(text, 'Commands').matchAll(/^ {2}([a-z][\w-]*)/gm)].map(([, word = '']) => word),
-    options: [...section(text, 'Options').matchAll(/(?<=^ {2}|, )--?[a-z][\w-]*/gim)].map(
-      ([option]) => option,
-    ),
+    subcommands: help.visibleCommands(command).map((each) => each.name()),
+    options: help.visibleOptions(command).flatMap(({ short, long }) => [short ?? [], long ?? []].flat()),
   };
-}
-
-function section(text: string, title: string): string {
-  return new RegExp(`^${title}:\\n((?:  .*\\n)*)`, 'm').exec(text)?.[1] ?? '';
 }
 
 /** What of these words, the name of the program left out, the CLI does not have. Arguments are not looked at. */

@@ -5,6 +5,7 @@ import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/embedded/ports.ts';
+import { restoreSymlinks } from '../../src/embedded/postgresBinaries.ts';
 import { connect, type Pool } from '../../src/storage/connect.ts';
 import { atEnd } from './cleanup.ts';
 import { eventually } from './eventually.ts';
@@ -24,6 +25,16 @@ export async function startOlderPostgres(): Promise<OlderPostgres> {
   atEnd(() => pool.end());
   await eventually(() => pool.query('select 1'));
   return { pool, version };
+}
+
+/** Of one major version, as npm has it. */
+export async function startPostgresOf(major: number): Promise<OlderPostgres> {
+  const native = requires.postgresOf(major);
+  await restoreSymlinks(native);
+  const pool = connect(await start(join(native, 'bin')));
+  atEnd(() => pool.end());
+  await eventually(() => pool.query('select 1'));
+  return { pool, version: major };
 }
 
 /** Root may not run it: the user of the package does. */

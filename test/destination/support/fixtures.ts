@@ -66,7 +66,7 @@ export function message(changes: Partial<OutgoingMessage> = {}): OutgoingMessage
 
 export interface TestSender extends Sender {
   /** Sends with a signal that never fires. */
-  deliver(changes?: Partial<OutgoingMessage>): Promise<SendOutcome>;
+  readonly deliver: (changes?: Partial<OutgoingMessage>) => Promise<SendOutcome>;
 }
 
 const open = new Set<Sender>();

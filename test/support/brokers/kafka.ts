@@ -57,6 +57,7 @@ export async function launchKafka(proxy = '127.0.0.1:1'): Promise<TestKafka> {
     args: ['-Xmx512m', ...java, 'kafka.Kafka', file],
     port: ports.plain,
     ready: () => administer(plain, (admin) => admin.listTopics({})),
+    patience: 180_000,
   });
   return {
     plain,
@@ -110,11 +111,16 @@ function properties(
     'transaction.state.log.replication.factor=1',
     'transaction.state.log.min.isr=1',
     'group.initial.rebalance.delay.ms=0',
+    'group.min.session.timeout.ms=1000',
     '',
   ].join('\n');
 }
 
-async function administer<Result>(broker: string, work: (admin: Admin) => Promise<Result>): Promise<Result> {
+/** Once, against the broker that is named. */
+export async function administer<Result>(
+  broker: string,
+  work: (admin: Admin) => Promise<Result>,
+): Promise<Result> {
   const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker], retries: 0 });
   try {
     return await work(admin);
@@ -157,7 +163,7 @@ export async function topicIsThere({ plain }: Pick<TestKafka, 'plain'>, topic: s
 }
 
 /** How many records were written to a topic. */
-async function written(broker: string, topic: string): Promise<number> {
+export async function written(broker: string, topic: string): Promise<number> {
   const counts = await administer(broker, async (admin) => {
     const { topics } = await admin.metadata({ topics: [topic] });
     const partitions = Array.from({ length: topics.get(topic)!.partitionsCount }, (_, partitionIndex) => ({
@@ -214,6 +220,11 @@ export async function produceByJava(
   ]);
   running.child.stdin!.end(keys.map((key) => `${key}|java\n`).join(''));
   await running;
+}
+
+/** `kafka-topics.sh` as a shell calls it. */
+export function kafkaTopicsCommand(): string {
+  return `java -Xmx128m -cp '${classPath('kafka')!}' org.apache.kafka.tools.TopicCommand`;
 }
 
 function runTool(main: string, args: readonly string[]) {

@@ -19,6 +19,11 @@ export interface TestRabbitmq {
   readonly kill9: () => Promise<void>;
   /** Again, with the same data; resolves when it takes connections. */
   readonly start: () => Promise<void>;
+  /**
+   * Resolves when queues, exchanges and bindings declared so far are on disk. RabbitMQ answers a declaration before that
+   * (Mnesia's log is written behind): killed within the next seconds, it has forgotten them, and what they held.
+   */
+  readonly syncDefinitions: () => Promise<void>;
 }
 
 /** For a `beforeAll`, where no test can be skipped yet; tests ask `requires.program('rabbitmq-server')`. */
@@ -104,7 +109,7 @@ export async function launchRabbitmq({
         connection.on('error', () => undefined);
         await connection.close();
       },
-      { timeout: 60_000, interval: 200 },
+      { timeout: 120_000, interval: 200 },
     );
   };
   const stop = async (): Promise<void> => {
@@ -122,11 +127,14 @@ export async function launchRabbitmq({
         ...user,
       })
     ).stdout;
+  const syncDefinitions = async (): Promise<void> => {
+    await control('eval', 'ok = mnesia:sync_log().');
+  };
   await start().catch(async (error: unknown) => {
     await stop();
     throw error;
   });
-  return { url, port, tlsPort, kill9, start, stop, control };
+  return { url, port, tlsPort, kill9, start, stop, control, syncDefinitions };
 }
 
 async function tlsSettings(

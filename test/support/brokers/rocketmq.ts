@@ -8,14 +8,19 @@ import { freePort } from '../../../src/embedded/ports.ts';
 import { atEnd } from '../cleanup.ts';
 import { eventually } from '../eventually.ts';
 import { classPath } from './jars.ts';
+import { rocketmqAdmin, type RocketmqAdmin } from './rocketmqAdmin.ts';
 import { brokerDirectory, launchBroker, type BrokerProcess } from './process.ts';
 
 export interface TestRocketmq extends BrokerProcess {
   /** `127.0.0.1:<port>` of the gRPC proxy. */
   readonly endpoints: string;
   /** Waits until it can be written to. */
-  readonly createTopic: (topic: string, kind?: 'NORMAL' | 'FIFO' | 'DELAY') => Promise<void>;
+  readonly createTopic: (topic: string, kind?: 'NORMAL' | 'FIFO' | 'DELAY' | 'TRANSACTION') => Promise<void>;
   readonly topics: () => Promise<string[]>;
+  /** `mqadmin` as a shell calls it, and whom it asks. */
+  readonly tools: { readonly nameServer: string; readonly command: string };
+  /** Without Java. */
+  readonly admin: RocketmqAdmin;
   /** All that a topic holds, in the order of the broker's log, by RocketMQ's own Java client. */
   readonly read: (topic: string) => Promise<readonly StoredMessage[]>;
 }
@@ -26,24 +31,24 @@ export interface StoredMessage {
 }
 
 /** Stopped when the test (or the file) ends. */
-export async function startRocketmq(): Promise<TestRocketmq> {
-  const server = await launchRocketmq();
+export async function startRocketmq(proxy: object = {}): Promise<TestRocketmq> {
+  const server = await launchRocketmq(proxy);
   atEnd(server.stop);
   return server;
 }
 
-/** Makes no topics by itself. The caller stops it. */
-export async function launchRocketmq(): Promise<TestRocketmq> {
+/** Makes no topics by itself. The caller stops it. `proxy`: keys of its configuration. */
+export async function launchRocketmq(proxy: object = {}): Promise<TestRocketmq> {
   for (let tries = 1; ; tries++)
     try {
-      return await launch();
+      return await launch(proxy);
     } catch (error) {
       // Ports that were free when asked for may be somebody else's by the time Java has started.
       if (tries === 3 || !String(error).includes('Address already in use')) throw error;
     }
 }
 
-async function launch(): Promise<TestRocketmq> {
+async function launch(proxy: object): Promise<TestRocketmq> {
   const directory = await brokerDirectory('rocketmq');
   const [names, grpc, remoting, broker] = [
     await freePort(),
@@ -52,7 +57,8 @@ async function launch(): Promise<TestRocketmq> {
     await brokerPort(),
   ];
   const nameServer = `127.0.0.1:${names}`;
-  await writeConfiguration(directory, { names, broker, grpc, remoting });
+  const admin = await rocketmqAdmin(broker);
+  await writeConfiguration(directory, { names, broker, grpc, remoting }, { proxy, broker: admin.settings });
   const env = { ROCKETMQ_HOME: directory };
   const java = [`-Duser.home=${directory}`, '-cp', classPath('rocketmq')!];
   const conf = (file: string) => join(directory, 'conf', file);
@@ -61,9 +67,9 @@ async function launch(): Promise<TestRocketmq> {
     ['-Xmx128m', ...java, 'org.apache.rocketmq.namesrv.NamesrvStartup', '-c', conf('namesrv.conf')],
     { stdio: 'ignore', env: { PATH: process.env['PATH'], ...env } },
   );
-  const admin = async (...args: readonly string[]): Promise<string> => {
-    const command = ['-Xmx256m', ...java, 'org.apache.rocketmq.tools.command.MQAdminStartup', ...args];
-    const { stdout } = await promisify(execFile)('java', [...command, '-n', nameServer], {
+  const tool = ['-Xmx256m', ...java, 'org.apache.rocketmq.tools.command.MQAdminStartup'];
+  const mqadmin = async (...args: readonly string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)('java', [...tool, ...args, '-n', nameServer], {
       env: { ...process.env, ...env, LC_ALL: 'C.UTF-8' },
       maxBuffer: 128 * 2 ** 20,
     });
@@ -80,10 +86,15 @@ async function launch(): Promise<TestRocketmq> {
     port: grpc,
     // The gRPC port is the last thing to be opened.
     ready: () => listens(grpc),
-    patience: 90_000,
+    patience: 180_000,
   });
   return {
     endpoints: `127.0.0.1:${grpc}`,
+    admin,
+    tools: {
+      nameServer,
+      command: `ROCKETMQ_HOME=${directory} java ${tool.map((each) => `'${each}'`).join(' ')}`,
+    },
     ...running,
     stop: async () => {
       naming.kill('SIGKILL');
@@ -93,21 +104,22 @@ async function launch(): Promise<TestRocketmq> {
       // Refused until the broker has told the name server of itself.
       eventually(
         async () => {
-          const said = await admin(
+          const said = await mqadmin(
             ...['updateTopic', '-t', topic, '-c', 'DefaultCluster', '-a', `+message.type=${kind}`],
           );
           if (!/success/.test(said)) throw new Error(said);
         },
         { timeout: 60_000, interval: 500 },
       ),
-    topics: async () => (await admin('topicList')).split('\n').map((line) => line.trim()),
-    read: async (topic) => parse(await admin('printMsg', '-t', topic, '-d', 'true')),
+    topics: async () => (await mqadmin('topicList')).split('\n').map((line) => line.trim()),
+    read: async (topic) => parse(await mqadmin('printMsg', '-t', topic, '-d', 'true')),
   };
 }
 
 async function writeConfiguration(
   directory: string,
   ports: Readonly<Record<'names' | 'broker' | 'grpc' | 'remoting', number>>,
+  more: { readonly proxy: object; readonly broker: readonly string[] },
 ): Promise<void> {
   await mkdir(join(directory, 'conf'));
   const namesrvAddr = `127.0.0.1:${ports.names}`;
@@ -124,6 +136,7 @@ async function writeConfiguration(
       `storePathCommitLog=${join(directory, 'store', 'commitlog')}`,
       'mappedFileSizeCommitLog=67108864',
       'autoCreateTopicEnable=false',
+      ...more.broker,
       '',
     ].join('\n'),
     'rmq-proxy.json': JSON.stringify({
@@ -132,6 +145,7 @@ async function writeConfiguration(
       grpcServerPort: ports.grpc,
       remotingListenPort: ports.remoting,
       proxyMode: 'LOCAL',
+      ...more.proxy,
     }),
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(directory, 'conf', name), text);

@@ -1,5 +1,6 @@
-/** SQS as moto has it, FIFO queues included: a server of its own, in memory. */
+/** SQS as moto has it, in memory: a server of its own, with the group lock of FIFO queues that moto lacks (sqsServer.py says what). */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
 import { freePort } from '../../../src/embedded/ports.ts';
 import { eventually } from '../eventually.ts';
 import { requires } from '../requires.ts';
@@ -25,13 +26,8 @@ export async function launchSqs({
 }: SqsOptions = {}): Promise<LaunchedSqs> {
   const python = requires.python('moto', 'flask');
   const port = await freePort();
-  const program = [
-    'import sys, moto.sqs.models as models',
-    `models.DEDUPLICATION_TIME_IN_SECONDS = ${windowSeconds}`,
-    'from moto.server import main',
-    `main(['-H', '127.0.0.1', '-p', '${port}'])`,
-  ].join('\n');
-  const child: ChildProcess = spawn(python, ['-c', program], {
+  const program = join(import.meta.dirname, 'sqsServer.py');
+  const child: ChildProcess = spawn(python, [program, String(port), String(windowSeconds)], {
     stdio: 'ignore',
     env: { PATH: process.env['PATH'], ...(logins ? { INITIAL_NO_AUTH_ACTION_COUNT: '0' } : {}) },
   });
@@ -41,7 +37,7 @@ export async function launchSqs({
     await ended;
   };
   const endpoint = `http://127.0.0.1:${port}`;
-  await eventually(() => fetch(`${endpoint}/moto-api/data.json`), { timeout: 60_000, interval: 200 }).catch(
+  await eventually(() => fetch(`${endpoint}/moto-api/data.json`), { timeout: 120_000, interval: 200 }).catch(
     async (error: unknown) => {
       await stop();
       throw error;

@@ -1,0 +1,101 @@
+/**
+ * Twenty thousand messages, while everything is killed: each effect once by a count of rows that nothing keeps unique, nothing left
+ * unacknowledged, and poison parked with its cause. OUTBOX_TEST_VOLUME=kafka,nats runs it by hand over these.
+ */
+import { expect, test } from 'vitest';
+import type { ConsumerServer } from '../../../src/testing/consumers/index.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import { everything, onlyWithEverything } from '../../support/everything.ts';
+import { eventually, requires } from '../../support/index.ts';
+import { requireJars } from '../../support/brokers/jars.ts';
+import { startKafka } from '../servers/kafka.ts';
+import { startNats } from '../servers/nats.ts';
+import { startRabbitmq } from '../servers/rabbitmq.ts';
+import { VolumePlay, type Poison } from './play.ts';
+
+interface Broker {
+  readonly start: () => Promise<ConsumerServer>;
+  readonly require: () => unknown;
+}
+
+const brokers: Readonly<Record<string, Broker>> = {
+  rabbitmq: { start: startRabbitmq, require: () => requires.program('rabbitmq-server') },
+  kafka: { start: startKafka, require: () => requireJars('kafka') },
+  nats: { start: startNats, require: () => requires.program('nats-server') },
+};
+
+const chosen = process.env['OUTBOX_TEST_VOLUME'];
+const count = 20_000;
+const kills = 10;
+
+/** One in a thousand is refused, one in two thousand always fails, and one ends its process. */
+const poison = new Map<number, Poison>([
+  ...Array.from({ length: 20 }, (_, n) => [n * 1_000 + 500, 'refused'] as const),
+  ...Array.from({ length: 10 }, (_, n) => [n * 2_000 + 250, 'fails'] as const),
+  [3_000, 'dies'],
+]);
+
+test.for((chosen ?? 'rabbitmq').split(','))(
+  'over %s 20,000 messages have their effect once each, with ten consumers killed, the database restarted and the broker killed',
+  { timeout: 400_000 },
+  async (name, context) => {
+    if (chosen === undefined) onlyWithEverything(context, 'servers of its own');
+    const { start, require } = brokers[name]!;
+    require();
+    const startedMs = Date.now();
+    const server = await start();
+    atEnd(() => server.stop());
+    const queue = await server.queue({ ordered: false });
+    const play = await VolumePlay.open(queue);
+    await play.put(count, poison);
+    const beganMs = Date.now();
+
+    const share = Math.floor(count / (kills + 2));
+    for (let kill = 1; kill <= kills; kill++) {
+      await play.consumeUntil(kill * share);
+      if (kill === 4) await play.restartDatabase();
+      if (kill === 7) {
+        await server.kill?.();
+        await server.restart?.();
+      }
+      await play.kill();
+    }
+    await play.consumeUntil(count - poison.size);
+    const doneMs = Date.now();
+
+    await eventually(
+      async () => expect((await play.rows('select from outbox_inbox.parked')).length).toBe(poison.size),
+      {
+        timeout: 60_000,
+        interval: 200,
+      },
+    );
+    await eventually(async () => expect(await queue.left()).toBe(0), { timeout: 60_000, interval: 500 });
+    expect(
+      await play.one('select count(*)::int as effects, count(distinct n)::int as messages from effects'),
+    ).toEqual({ effects: count - poison.size, messages: count - poison.size });
+    expect(
+      await play.rows(
+        'select reason, count(*)::int as number, min(last_error) as error from outbox_inbox.parked group by reason order by reason',
+      ),
+    ).toEqual([
+      {
+        reason: 'attempts-exhausted',
+        number: 10,
+        error: expect.stringContaining('it never works') as string,
+      },
+      { reason: 'process-died', number: 1, error: expect.stringContaining('2 processes ended') as string },
+      { reason: 'refused', number: 20, error: expect.stringContaining('not in this world') as string },
+    ]);
+    const bodies = await play.rows('select body from outbox_inbox.parked');
+    const parked = bodies.map(({ body }) => JSON.parse(String(body)) as { n: number; poison: Poison });
+    expect(new Map(parked.map((each) => [each.n, each.poison]))).toEqual(poison);
+    expect(play.deaths).toBe(2);
+    if (everything || chosen !== undefined)
+      console.log(
+        `${name}: ${count} messages in ${seconds(doneMs - beganMs)}, all in all ${seconds(Date.now() - startedMs)}`,
+      );
+  },
+);
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(0)} s`;
