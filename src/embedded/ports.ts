@@ -1,13 +1,22 @@
+import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 
 const host = '127.0.0.1';
 
+/** Below what Linux (32768), macOS and Windows (49152) give to outgoing connections; few servers are known to listen here. */
+const [lowest, highest] = [20_000, 27_000];
+const triesMax = 50;
+
 /**
- * The preferred TCP port on 127.0.0.1 if nobody has it, else one the operating system gives.
- * Somebody may take it before the server does: whoever calls this tries again with another one then.
+ * The preferred TCP port on 127.0.0.1 if nobody has it, else a free one that no outgoing connection is ever given, so that a server
+ * finds it free again when it comes back. Another server may take it first: whoever calls this tries again with another one then.
  */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && preferred !== 0 && (await isFree(preferred))) return preferred;
+  for (let tries = 0; tries < triesMax; tries++) {
+    const port = randomInt(lowest, highest);
+    if (await isFree(port)) return port;
+  }
   return bind(0);
 }
 

@@ -123,7 +123,7 @@ function open(
 ): Opened {
   const env = { ...process.env, ...place.env?.(address) };
   const destinationTypes = ownTypes(type);
-  const subject = { type: type.name, timeout: '5s', ...policy, ...place.settings(address) };
+  const subject = { type: type.name, timeout: '15s', ...policy, ...place.settings(address) };
   const text = JSON.stringify({ destinations: { subject }, routes: [] });
   const config = parseConfig(text, { env, destinationTypes }).config.destinations[0]!;
   const silent = (): void => undefined;
