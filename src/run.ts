@@ -19,7 +19,7 @@ import { describeDatabase } from './storage/databaseUrl.ts';
 import { explainUnusable } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { adoptTemporal, bindHome, bindTemporal, knowsMark, makeMark } from './storage/recovery.ts';
-import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
+import { connectTemporal, explainAway, type Temporal, type TemporalSettings } from './temporal/connect.ts';
 import {
   claimNamespace,
   inspectNamespace,
@@ -98,8 +98,8 @@ export async function run(given: RunOptions): Promise<Running> {
   } catch (error) {
     await temporal?.close().catch(() => undefined);
     await pool.end();
-    // PostgreSQL may go away at any moment of a start; whoever called waits for it only if told that it was that.
-    throw explainUnusable(error, describeDatabase(options.databaseUrl));
+    // Either server may go away at any moment of a start; whoever called waits for it only if told that it was that.
+    throw explainUnusable(explainAway(error, temporal?.address ?? ''), describeDatabase(options.databaseUrl));
   }
 }
 

@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { jsonText, printable, printableLines } from '../core/printable.ts';
 import { OutboxError, errorCatalogue } from '../errors.ts';
 import { ConfigError } from '../settings/findings.ts';
+import { innermostWords, isAway } from '../temporal/grpc.ts';
 import { coloursFor } from './output.ts';
 
 /** What a command ends with when some of its work was refused or failed; everything about it was already said. */
@@ -53,6 +54,14 @@ function describe(error: unknown): Described {
   if (error instanceof OutboxError) {
     const { code, message, hint } = error;
     return { code, message, hint, exitCode: errorCatalogue[code].exitCode };
+  }
+  if (isAway(error)) {
+    return {
+      code: 'OUTBOX_TEMPORAL_UNREACHABLE',
+      message: `Temporal went away meanwhile: ${innermostWords(error)}`,
+      hint: 'What was asked for may have been done or not: look, then ask again.',
+      exitCode: errorCatalogue.OUTBOX_TEMPORAL_UNREACHABLE.exitCode,
+    };
   }
   const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
   const { code } = (error ?? {}) as { code?: unknown };

@@ -2,6 +2,7 @@ import { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 import { OutboxError } from '../errors.ts';
+import { innermostWords, isAway } from './grpc.ts';
 
 export interface TemporalSettings {
   /** `host:port`. Default: `TEMPORAL_ADDRESS`, the TOML profile, `localhost:7233`. */
@@ -52,11 +53,16 @@ function readProfile(): ReturnType<typeof loadClientConnectConfig> {
 }
 
 export function unreachable(address: string, cause: unknown): OutboxError {
-  const why = withoutRust(cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause));
+  const why = withoutRust(innermostWords(cause));
   return new OutboxError('OUTBOX_TEMPORAL_UNREACHABLE', `cannot use Temporal at ${address}: ${why}`, {
     cause,
     hint: 'Check TEMPORAL_ADDRESS and the other TEMPORAL_* settings, and that the server is up.',
   });
+}
+
+/** As {@link unreachable} what a call threw because Temporal went away meanwhile; anything else as it is. */
+export function explainAway(error: unknown, address: string): unknown {
+  return !(error instanceof OutboxError) && isAway(error) ? unreachable(address, error) : error;
 }
 
 /** The native client prints its errors as Rust structures; what a person wants of them is the innermost message. */

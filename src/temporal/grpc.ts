@@ -3,14 +3,18 @@ interface Refusal {
   readonly code?: unknown;
   readonly details?: unknown;
   readonly message?: unknown;
+  readonly name?: unknown;
   readonly cause?: unknown;
 }
 
 export const grpcStatus = {
+  cancelled: 1,
   invalidArgument: 3,
+  deadlineExceeded: 4,
   permissionDenied: 7,
   resourceExhausted: 8,
   unimplemented: 12,
+  unavailable: 14,
 };
 
 /** The number of the gRPC status, wherever in the chain of causes it stands; undefined for an error of another kind. */
@@ -23,6 +27,16 @@ export function grpcCodeOf(error: unknown): number | undefined {
 export function isWithheld(error: unknown): boolean {
   const { permissionDenied, resourceExhausted, unimplemented } = grpcStatus;
   return [permissionDenied, resourceExhausted, unimplemented].includes(grpcCodeOf(error) ?? -1);
+}
+
+/** The server cannot be reached, is starting or stopping: whatever was asked may be asked again later. */
+export function isAway(error: unknown): boolean {
+  const { cancelled, deadlineExceeded, unavailable } = grpcStatus;
+  return causesOf(error).some(
+    ({ code, details, name }) =>
+      name === 'TransportError' ||
+      (typeof details === 'string' && [cancelled, deadlineExceeded, unavailable].includes(Number(code))),
+  );
 }
 
 /** A workflow task of it failed and was not tried again yet, as around a pause by a person: no update is taken meanwhile. */

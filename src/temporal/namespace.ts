@@ -48,9 +48,13 @@ export async function namespaceIdOf({ connection, namespace, address }: Temporal
     const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
     return namespaceInfo?.id ?? '';
   } catch (error) {
-    const of = `${address}, namespace ${namespace}`;
-    throw isWithheld(error) ? cannotLook(of, 'DescribeNamespace', error) : unreachable(of, error);
+    throw unusable({ address: `${address}, namespace ${namespace}` }, 'DescribeNamespace', error);
   }
+}
+
+/** A call of ours that did not go well: Temporal may go away between any two of them, which is no other thing than being away. */
+function unusable({ address }: Pick<Temporal, 'address'>, call: string, error: unknown): OutboxError {
+  return isWithheld(error) ? cannotLook(address, call, error) : unreachable(address, error);
 }
 
 /** It answers, and refuses what says whose store this is. */
@@ -102,9 +106,15 @@ export async function claimNamespace(
       ...(restored === true ? { workflowIdConflictPolicy: 'TERMINATE_EXISTING' as const } : {}),
     });
   } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw unreachable(temporal.address, error);
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError))
+      throw unusable(temporal, 'StartWorkflowExecution', error);
     await requireSame(temporal, workflowId, name, claimant);
-    await temporal.client.workflow.getHandle(workflowId).signal(markSignal, mark);
+    await temporal.client.workflow
+      .getHandle(workflowId)
+      .signal(markSignal, mark)
+      .catch((refused: unknown) => {
+        throw unusable(temporal, 'SignalWorkflowExecution', refused);
+      });
   }
 }
 
@@ -132,7 +142,9 @@ async function requireSame(
     .getHandle(workflowId)
     .describe()
     .catch((error: unknown) => {
-      throw isWithheld(error) ? cannotLook(temporal.address, 'DescribeWorkflowExecution', error) : error;
+      // Whoever asks knows what it means.
+      if (error instanceof WorkflowNotFoundError) throw error;
+      throw unusable(temporal, 'DescribeWorkflowExecution', error);
     });
   if (memo?.['databaseId'] !== databaseId) {
     throw new OutboxError(
