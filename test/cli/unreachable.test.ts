@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { atEnd, createTestDatabase, eventually, runCli, servers, spawnRun } from '../support/index.ts';
 import { expectClean, folderWith, jsonError, nowhere, offline } from './commands.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const commands: readonly (readonly string[])[] = [
   ['status'],
@@ -20,9 +21,13 @@ const commands: readonly (readonly string[])[] = [
   ['worker', '--wait', '100ms'],
 ];
 
-test.each(commands.map((args) => ({ line: args.join(' '), args })))(
+/** Every day; all else with OUTBOX_TEST_ALL=1. */
+const daily = ['status', 'dlq list', 'run --wait 100ms'];
+
+test.for(commands.map((args) => ({ line: args.join(' '), args })))(
   '$line: PostgreSQL away is exit code 3, without a stack or the password',
-  async ({ args }) => {
+  async ({ line, args }, context) => {
+    if (!daily.includes(line)) onlyWithEverything(context, 'a sibling is shown');
     const ended = await offline(args, { env: { TEMPORAL_ADDRESS: '127.0.0.1:9' } });
     expect(ended.code).toBe(3);
     expect(ended.stdout + ended.stderr).toContain('cannot use PostgreSQL at 127.0.0.1:9/orders');

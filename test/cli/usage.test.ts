@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { expectClean, folderWith, jsonError, offline } from './commands.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const id = '01890a5d-ac96-774b-bcce-b302099a8057';
 
@@ -78,12 +79,19 @@ const mistakes: [what: string, args: string[], says: RegExp][] = [
   ['a configuration that is not there', ['config', 'check', '--config', 'nowhere.yaml'], /does not exist/],
 ];
 
-test.each(mistakes)('%s ends with usage on stderr and exit code 2', async (_what, args, says) => {
-  const ended = await offline(args, { input: '' });
-  expect(ended.stderr).toMatch(says);
-  expect(ended).toMatchObject({ code: 2, stdout: '' });
-  expectClean(ended);
-});
+/** A process each: some of every kind are enough every day. */
+const daily = 3;
+
+test.for(mistakes.map((mistake, index) => [...mistake, index] as const))(
+  '%s ends with usage on stderr and exit code 2',
+  async ([, args, says, index], context) => {
+    if (index % daily !== 0) onlyWithEverything(context, 'a sibling is shown');
+    const ended = await offline(args, { input: '' });
+    expect(ended.stderr).toMatch(says);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expectClean(ended);
+  },
+);
 
 test('a mistake under --json is one line of JSON on stderr', async () => {
   const parsed = await offline(['dlq', 'list', '--limit', '0', '--json']);

@@ -220,7 +220,8 @@ test.for([
   ['api', ...[compose.services['api']?.command ?? []].flat()],
 ])(
   'the image’s HEALTHCHECK passes beside %s, and fails once PostgreSQL is away from it',
-  async ([, ...args]) => {
+  async ([who, ...args], context) => {
+    if (who !== 'run') onlyWithEverything(context, 'a sibling is shown');
     const database = await createTestDatabase();
     await applyTestConfig(
       database,

@@ -15,6 +15,7 @@ import {
   spawnRun,
 } from '../support/index.ts';
 import { startCollector, type CollectedSpan, type TestCollector } from './collector.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const here = import.meta.dirname;
@@ -153,7 +154,8 @@ test('an event is one trace from its insert to its receipt, over HTTP and a queu
   );
 }, 360_000);
 
-test('where relay and worker are apart, the relay tells of its claim, and the worker of its load', async () => {
+test('where relay and worker are apart, the relay tells of its claim, and the worker of its load', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const collector = await startCollector();
   const [database, port] = await Promise.all([createTestDatabase(), freePort()]);
   await migrateInbox(database.pool);
