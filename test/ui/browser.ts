@@ -21,7 +21,7 @@ export async function openBrowser(): Promise<Page> {
   const browser = await chromium.launch({ executablePath, headless: true, args: flags });
   atEnd(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, timezoneId: 'UTC' });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   return page;
 }
 
@@ -62,7 +62,7 @@ export async function chooseAction(page: Page, entry: string): Promise<Locator> 
         if (!(await item.isVisible())) await page.getByRole('button', { name: 'More Actions' }).click();
         return item.isVisible();
       },
-      { timeout: 20_000, interval: 500 },
+      { timeout: 60_000, interval: 500 },
     )
     .toBe(true);
   await item.click();
@@ -98,7 +98,7 @@ export async function confirm(page: Page, dialog: Locator, button: string): Prom
             .catch(() => undefined);
         return open;
       },
-      { timeout: 20_000, interval: 500 },
+      { timeout: 60_000, interval: 500 },
     )
     .toBe(0);
 }
