@@ -279,6 +279,7 @@ function addLooking(program: Command, out: Output, setExitCode: SetExitCode): vo
     .option('--id <uuid>', 'a UUIDv7 of your own', parseEventId)
     .option('--dedup-key <key>', 'a key of your own that names this event', textOf(1024))
     .option('--deliver-at <moment>', 'not before: 2030-01-31T08:00:00Z, or 10m from now', parseMoment)
+    .option('--plain', 'not encrypted, though outbox.yaml has keys')
     .action(async (type: string, options: SendOptions) =>
       (await import('./commands/send.ts')).send(out, type, options),
     );

@@ -111,6 +111,21 @@ test('what is encrypted goes out as it was, is edited under the newest key, and 
   expect(histories.searched).toBeGreaterThan(1);
 });
 
+test('send encrypts as the services do, where it has the key, and writes plain text only where told to', async () => {
+  const send = (...args: string[]) =>
+    outbox(['send', 'order.sent', '--payload', `{"name":"${marker}"}`, '--json', ...args]);
+  const sent = await send();
+  const { id, encrypted } = JSON.parse(sent.stdout) as { id: string; encrypted: boolean };
+  expect(encrypted).toBe(true);
+  await eventually(() => expect(bodiesOf(id)).toEqual([`{"name":"${marker}"}`]));
+  expect(await tablesWith(stage.database, marker)).toEqual([]);
+
+  const without = await outbox(['send', 'order.sent', '--payload', '{}'], {});
+  expect(without.stderr).toContain('OUTBOX_KEY_MISSING');
+  const plain = await outbox(['send', 'order.sent', '--payload', '{}', '--plain', '--json'], {});
+  expect(JSON.parse(plain.stdout)).toMatchObject({ inserted: true, encrypted: false });
+});
+
 test('a repeat of an event under its own name is one event', async () => {
   const event = { type: 'order.twice', dedupKey: `d-${randomUUID()}`, payload: { name: marker } };
   const [first, again] = [await write(event), await write(event)];

@@ -1,9 +1,12 @@
 import { eventSchemas } from '../../config/eventSchemas.ts';
+import { ConfiguredKeys } from '../../encryption/configured.ts';
+import type { KeyProvider } from '../../encryption/keys.ts';
 import { defineEvents } from '../../produce/defineEvents.ts';
 import { enqueue } from '../../produce/enqueue.ts';
 import type { NewEvent } from '../../produce/event.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { readEventTypes } from '../../storage/configuration.ts';
+import { readEncryption } from '../../storage/encryption.ts';
 import { isUnrouted } from '../../storage/status.ts';
 import { readPayloadGiven, type AnyPayloadSource } from '../payloadGiven.ts';
 import { withDatabase } from '../database.ts';
@@ -17,6 +20,7 @@ export interface SendOptions extends AnyPayloadSource {
   readonly id?: string;
   readonly dedupKey?: string;
   readonly deliverAt?: Date;
+  readonly plain?: boolean;
 }
 
 /** `send`: one event, its payload's text or bytes untouched. */
@@ -46,10 +50,12 @@ export async function send(out: Output, type: string, options: SendOptions): Pro
       // enqueue knows its client only, not where it leads: a server that is away is to be named.
       await pool.query('select 1');
       await refuseAgainstSchema(pool, event);
-      const written = await enqueue(pool, event, { ownTransaction: true });
+      const encryption = options.plain === true ? undefined : await keysOf(pool, out);
+      const how = encryption === undefined ? {} : { encryption };
+      const written = await enqueue(pool, event, { ownTransaction: true, ...how });
       const routed = await isRouted(pool, written.id);
       if (routed === false) out.warn(`no route takes ${type}: the event is kept and counted as unrouted`);
-      out.result({ ...written, routed }, () =>
+      out.result({ ...written, routed, encrypted: encryption !== undefined }, () =>
         written.inserted ? `${written.id}\n` : `${written.id} (was there before, nothing written)\n`,
       );
     },
@@ -57,13 +63,29 @@ export async function send(out: Output, type: string, options: SendOptions): Pro
   );
 }
 
-/** By the configuration that is applied; a producer's own role may not see it. */
-async function refuseAgainstSchema(pool: Pool, event: NewEvent): Promise<void> {
-  const events = await readEventTypes(pool).catch((error: unknown) => {
-    if (['42501', '42P01'].includes(String((error as { code?: unknown }).code))) return {};
+/** Where the applied configuration has keys, its current one: who writes by hand keeps to what the services do. */
+async function keysOf(pool: Pool, out: Output): Promise<KeyProvider | undefined> {
+  const configured = await unlessHidden(readEncryption(pool), 'hidden' as const);
+  if (configured === 'hidden')
+    out.note('this login may not see whether payloads are to be encrypted: this one is not');
+  return configured === null || configured === 'hidden'
+    ? undefined
+    : new ConfiguredKeys(pool, process.env).load();
+}
+
+/** A producer's own role may not see the configuration that is applied. */
+async function unlessHidden<Found, Otherwise>(
+  reading: Promise<Found>,
+  otherwise: Otherwise,
+): Promise<Found | Otherwise> {
+  return reading.catch((error: unknown) => {
+    if (['42501', '42P01'].includes(String((error as { code?: unknown }).code))) return otherwise;
     throw error;
   });
-  const schemas = eventSchemas({ events });
+}
+
+async function refuseAgainstSchema(pool: Pool, event: NewEvent): Promise<void> {
+  const schemas = eventSchemas({ events: await unlessHidden(readEventTypes(pool), {}) });
   if (Object.hasOwn(schemas, event.type)) await defineEvents(schemas).checked(event);
 }
 
