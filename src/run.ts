@@ -92,7 +92,7 @@ export async function run(given: RunOptions): Promise<Running> {
   let temporal: Temporal | undefined;
   try {
     await requireSchema(pool);
-    temporal = await connectTemporal(options.temporal);
+    temporal = await connectTemporal(options.temporal, log);
     const base = await prepare(pool, temporal, options);
     return await assemble(base, options, roles);
   } catch (error) {

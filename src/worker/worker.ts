@@ -155,10 +155,10 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   setMaxListeners(0, asked.signal, over.signal); // each attempt listens
   const code = { ...(await mainThreadOptions()), ...workflowCode() };
   await shares.start();
-  const worker = await Worker.create({
+  const withWorker = temporal.withWorker ?? ((make) => make(temporal.connection));
+  const settings = {
     ...tuning,
     ...code,
-    connection: temporal.connection,
     namespace: temporal.namespace,
     taskQueue: taskQueueName(options.name),
     shutdownGraceTime: graceMs,
@@ -188,10 +188,13 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       outcomes,
       keys: options.encryption ?? new ConfiguredKeys(pool, env),
     }),
-  }).catch(async (error: unknown) => {
-    await shares.stop();
-    throw error;
-  });
+  };
+  const worker = await withWorker((connection) => Worker.create({ ...settings, connection })).catch(
+    async (error: unknown) => {
+      await shares.stop();
+      throw error;
+    },
+  );
   // What it lacks is said when the configuration is applied, not when the first event of it comes.
   const following = repeat('follow the configuration', followEveryMs, log, async () => {
     const { configRevision } = await readSettings(pool);

@@ -4,6 +4,8 @@ import {
   constants,
   createSecureServer,
   createServer,
+  type Http2Session,
+  type ServerHttp2Session,
   type ServerHttp2Stream,
   type IncomingHttpHeaders,
 } from 'node:http2';
@@ -19,9 +21,12 @@ export interface TemporalGate {
   readonly refused: ReadonlyMap<string, number>;
   /** Of each call: the serial number of the client's certificate, and its `authorization`. */
   readonly callers: {
+    readonly method: string;
     readonly certificate: string | undefined;
     readonly authorization: string | undefined;
   }[];
+  /** Ends the connections of who showed this certificate, and takes no more: as one that ran out. */
+  banish(certificate: string): void;
 }
 
 /** PEM; who shows no certificate that `ca` vouches for is not let in. */
@@ -50,17 +55,21 @@ export async function startTemporalGate(target: string, tls?: GateTls): Promise<
     tls === undefined
       ? createServer()
       : createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: true });
-  const sessions = new Set<{ destroy(): void }>();
-  server.on('session', (session) => {
-    sessions.add(session);
+  const sessions = new Set<ServerHttp2Session>();
+  let banished: string | undefined;
+  server.on('session', (session: ServerHttp2Session) => {
     session.on('error', () => undefined).on('close', () => sessions.delete(session));
+    if (banished !== undefined && certificateOf(session) === banished) session.destroy();
+    else sessions.add(session);
   });
   server.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
-    const socket = stream.session?.socket as TLSSocket | undefined;
-    const certificate = socket?.getPeerCertificate?.()?.serialNumber;
-    callers.push({ certificate, authorization: headers.authorization });
     const method = headers[':path']?.split('/').at(-1) ?? '';
+    callers.push({
+      method,
+      certificate: certificateOf(stream.session),
+      authorization: headers.authorization,
+    });
     if (!methods.includes(method)) return pass(stream, headers);
     refused.set(method, (refused.get(method) ?? 0) + 1);
     stream.respond(
@@ -98,9 +107,17 @@ export async function startTemporalGate(target: string, tls?: GateTls): Promise<
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     refused,
     callers,
+    banish: (certificate) => {
+      banished = certificate;
+      for (const session of sessions) if (certificateOf(session) === certificate) session.destroy();
+    },
     refuse: (which, how = denied) => {
       methods = which;
       refusal = how;
     },
   };
+}
+
+function certificateOf(session: Http2Session | undefined): string | undefined {
+  return (session?.socket as TLSSocket | undefined)?.getPeerCertificate?.()?.serialNumber;
 }

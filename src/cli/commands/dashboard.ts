@@ -47,7 +47,7 @@ async function serve(url: string, listen: ListenAddress | undefined, log: Log): 
     onIdleError: (error) =>
       log.warn({ error: error.message }, 'a PostgreSQL connection broke; it is replaced'),
   });
-  const temporal = connectedLater(connectTemporal);
+  const temporal = connectedLater(() => connectTemporal({}, log));
   const { env } = process;
   try {
     await requireSchema(pool);
