@@ -136,6 +136,8 @@ export interface EventTypeConfig {
   /** JSON Schema of the payload, draft 2020-12; null for any JSON. */
   readonly schema: Readonly<Record<string, unknown>> | null;
   readonly description: string | null;
+  /** The database refuses what does not fit, whoever writes it. */
+  readonly enforced?: boolean;
 }
 
 export interface EncryptionConfig {

@@ -61,6 +61,43 @@ const rows: Row[] = [
     'events["order.*"]',
     'an event type',
   ],
+  ...(
+    [
+      ['without a schema', 'order: { enforced: true }', 'expected a schema beside it'],
+      [
+        'with a keyword of its own',
+        'order: { enforced: true, schema: { unevaluatedProperties: false } }',
+        'it does not know unevaluatedProperties (#/unevaluatedProperties)',
+      ],
+      [
+        'deep inside',
+        'order: { enforced: true, schema: { anyOf: [{ properties: { a: { unevaluatedItems: false } } }] } }',
+        '(#/anyOf/0/properties/a/unevaluatedItems)',
+      ],
+      [
+        'with a pattern that reads otherwise',
+        String.raw`order: { enforced: true, schema: { pattern: '\bx' } }`,
+        'PostgreSQL reads otherwise (#/pattern)',
+      ],
+      [
+        'with more repetitions than it takes',
+        "order: { enforced: true, schema: { pattern: 'a{256}' } }",
+        'PostgreSQL reads otherwise',
+      ],
+      [
+        'with a reference that is encoded',
+        "order: { enforced: true, schema: { $ref: '#/$defs/a%25', $defs: { 'a%': {} } } }",
+        'a $ref leads',
+      ],
+    ] as const
+  ).map(([what, written, words]): Row => [
+    `enforced ${what}`,
+    withEvents(`  ${written}\n`),
+    invalid,
+    8,
+    'events.order.enforced',
+    words,
+  ]),
 ];
 
 describeRefusals('events', rows);

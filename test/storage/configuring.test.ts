@@ -57,7 +57,7 @@ test('another name is refused, from none to one as well', async () => {
   await expect(other).rejects.toMatchObject({
     code: 'OUTBOX_CONFIG_INVALID',
     message: `this database is named '${database.name}', the configuration says 'another'`,
-    hint: expect.stringContaining('cannot change while the database lives') as string,
+    hint: expect.stringContaining('config rename') as string,
   });
   expect(await applied(database)).toEqual(before);
 });

@@ -57,6 +57,7 @@ test('those that act with their owner’s rights are the few known ones, with a 
     'outbox.bind_temporal',
     'outbox.check_encrypted',
     'outbox.check_encrypted_edit',
+    'outbox.check_prepared',
     'outbox.command_redrive',
     'outbox.commit_message',
     'outbox.commit_messages',

@@ -14,7 +14,7 @@ export interface Grants {
 const everything = `
       alert_look alerts announced_commands attempts attempts_kept audit batches circuit_openings circuits causes config_revisions dead_letters delivered deliveries
       destinations event_dedup_keys events events_kept first_words flow housekeeping lags lanes marks message_batches
-      migrations missed_events outgoing_events prepared_messages producers redrive_members redrive_workflows
+      migrations missed_events outgoing_events payload_schemas prepared_messages producers redrive_members redrive_workflows
       redrives relays replay_members replays retention revisions routes settings shares tokens unrouted
       workers`;
 

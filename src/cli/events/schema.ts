@@ -18,7 +18,8 @@ export async function schema(out: Output, type: string | undefined): Promise<voi
         { title: 'TYPE', value: (each: (typeof items)[number]) => printable(each.type) },
         {
           title: 'SCHEMA',
-          value: (each: (typeof items)[number]) => (each.schema === null ? 'any JSON' : 'yes'),
+          value: ({ schema: written, enforced }: (typeof items)[number]) =>
+            written === null ? 'any JSON' : enforced === true ? 'yes, enforced by the database' : 'yes',
         },
         {
           title: 'DESCRIPTION',
