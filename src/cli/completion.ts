@@ -16,7 +16,7 @@ interface Place {
 export function completionScript(program: Command, shell: Shell): string {
   const places = placesOf(program, []);
   if (shell === 'fish') return fishScript(places);
-  // zsh runs completions of bash by its own bashcompinit.
+  // zsh runs completions of bash by its own bashcompinit; there `path` is a variable of the shell's.
   const head = shell === 'zsh' ? 'autoload -Uz bashcompinit && bashcompinit\n' : '';
   return `${head}${bashScript(places)}`;
 }
@@ -53,15 +53,15 @@ function bashScript(places: readonly Place[]): string {
   const valueCases = [...values].map(([at, words]) => `    '${at}') words='${words.join(' ')}' ;;`);
   return `# temporal-outbox completion: eval "$(temporal-outbox completion bash)"
 _temporal_outbox() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" path='' words='' word next
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    next="\${path:+$path }$word"
-    case "$next" in ${commands}) path="$next" ;; esac
+  local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" place='' words='' word next
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD-1))}"; do
+    next="\${place:+$place }$word"
+    case "$next" in ${commands}) place="$next" ;; esac
   done
-  case "$path" in
+  case "$place" in
 ${cases.join('\n')}
   esac
-  case "$path $prev" in
+  case "$place $prev" in
 ${valueCases.join('\n')}
     *' --config'|*' --env-file'|*' --file'|*' --payload-file') COMPREPLY=($(compgen -f -- "$cur")); return ;;
   esac

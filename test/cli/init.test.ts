@@ -1,13 +1,10 @@
-/** The first commands of a newcomer: `init`, `--env-file`, `completion`, `destinations test`. */
-import { execFileSync } from 'node:child_process';
+/** The first commands of a newcomer: `init`, `--env-file`, `destinations test`. */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { applyTestConfig, createTestDatabase, runCli, startReceiver } from '../support/index.ts';
 import { expectClean, folderWith, json, jsonError, offline } from './commands.ts';
-
-const path = process.env['PATH'] ?? '';
 
 test('init writes a configuration that is accepted with the variables it wrote, and overwrites nothing', async () => {
   const cwd = await folderWith();
@@ -58,28 +55,6 @@ test('--env-file sets what is not set already', async () => {
   expect(await addressOf({})).toContain('https://a.example');
   expect(await addressOf({ A_URL: 'https://b.example' })).toContain('https://b.example');
   expect((await offline([...explain.slice(0, -1), 'nowhere'], { cwd })).code).not.toBe(0);
-});
-
-test('bash completes commands, options and their choices', async () => {
-  const { stdout } = await offline(['completion', 'bash']);
-  const cwd = await folderWith({ 'completion.sh': stdout });
-  const complete = (...words: string[]): string[] => {
-    const list = ['temporal-outbox', ...words].map((word) => `'${word}'`).join(' ');
-    const script = `. ./completion.sh; COMP_WORDS=(${list}); COMP_CWORD=${words.length}; _temporal_outbox; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    return execFileSync('bash', ['--norc', '-c', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      cwd,
-      encoding: 'utf8',
-      env: { PATH: path },
-    })
-      .split('\n')
-      .filter(Boolean);
-  };
-  expect(complete('dl')).toEqual(['dlq']);
-  expect(complete('dlq', 're')).toEqual(['retry', 'redirect']);
-  expect(complete('dlq', 'list', '--sta')).toEqual(['--status']);
-  expect(complete('dlq', 'list', '--status', '')).toEqual(['open', 'resolved', 'all']);
-  expect(complete('config', 'check', '--config', 'comp')).toEqual(['completion.sh']);
 });
 
 test('a mistake is one line, what was meant, and one line of usage', async () => {
