@@ -50,6 +50,10 @@ interface Described {
   readonly exitCode: number;
 }
 
+export const deniedHint =
+  'Grant outbox_operator (people) or outbox_relay (run, relay, worker) to the user in OUTBOX_DATABASE_URL; ' +
+  'migrate is for the owner of the schema, outbox_migrator.';
+
 function describe(error: unknown): Described {
   if (error instanceof OutboxError) {
     const { code, message, hint } = error;
@@ -67,10 +71,10 @@ function describe(error: unknown): Described {
   const { code } = (error ?? {}) as { code?: unknown };
   if (code === '42501') {
     return {
-      code: 'OUTBOX_UNEXPECTED',
+      code: 'OUTBOX_POSTGRES_DENIED',
       message: `PostgreSQL: ${message}`,
-      hint: 'Grant outbox_operator (people) or outbox_relay (run, relay, worker) to the user in OUTBOX_DATABASE_URL.',
-      exitCode: 1,
+      hint: deniedHint,
+      exitCode: errorCatalogue.OUTBOX_POSTGRES_DENIED.exitCode,
     };
   }
   const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';

@@ -38,8 +38,8 @@ function faultOf(url: string): string | null {
   const behind = end < 0 ? '' : rest.slice(end);
   const at = authority.split('@').length - 1;
   if (at > 1) return 'has more than one @ before its host: the password holds an unescaped one';
-  // Without user and password there, they end behind a character that ends the host.
-  if (at === 0 && behind.replace(/[?&][^=@]+=[^&]*/g, '').includes('@'))
+  // Then user and password end behind a character that ends the host, whatever they hold before it.
+  if (behind.replace(/[?&][^=@]+=[^&]*/g, '').includes('@'))
     return 'has an @ behind its host: the password holds an unescaped /, ? or #';
   const badly = [authority, behind.split('?')[0] ?? ''].some((part) => !decodes(part));
   if (badly) return 'has a % that begins no %-encoded character';

@@ -12,7 +12,7 @@ import {
   type Receiver,
   type TestDatabase,
 } from '../support/index.ts';
-import { expectClean, folderWith, json } from './commands.ts';
+import { expectClean, folderWith, json, jsonError } from './commands.ts';
 
 let database: TestDatabase;
 let receiver: Receiver;
@@ -42,11 +42,19 @@ async function userWith(role: string): Promise<string> {
 test('a producer may send, and is told plainly what it may not', async () => {
   const databaseUrl = await userWith('outbox_producer');
   const sent = await runCli(['send', 'order.created', '-p', '1', '--json'], { databaseUrl });
-  expect(json(sent)).toMatchObject({ inserted: true, routed: null });
+  expect(json(sent)).toMatchObject({ inserted: true, routed: null, encrypted: false });
+  expect(sent.stderr).toContain('may not see whether payloads are to be encrypted');
   const refused = await runCli(['status'], { databaseUrl });
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toMatch(/permission denied.*\n.*outbox_operator/);
   expectClean(refused);
+  const migrating = await runCli(['migrate', '--skip-config', '--json'], { databaseUrl });
+  expect(jsonError(migrating)).toMatchObject({
+    code: 'OUTBOX_POSTGRES_DENIED',
+    hint: expect.stringContaining('outbox_migrator') as string,
+  });
+  const doctor = await runCli(['doctor'], { databaseUrl });
+  expect(doctor.stdout).toMatch(/permission denied for .*\n.*outbox_operator/);
 });
 
 test('an operator may look, resolve, edit and apply', async () => {

@@ -12,6 +12,9 @@ const broken = [
   ['an unescaped @', 'postgresql://u:sec@ret@127.0.0.1:1/db', 'ret'],
   ['an unescaped #', 'postgresql://u:12#ret@127.0.0.1:1/db', 'ret'],
   ['an unescaped /', 'postgresql://u:12/ret@127.0.0.1:1/db', 'ret'],
+  ['an @ and a /', 'postgresql://u:12@3/ret@127.0.0.1:1/db', 'ret'],
+  ['an @ and a #', 'postgresql://u:12@3#ret@127.0.0.1:1/db', 'ret'],
+  ['an @ and a ?', 'postgresql://u:12@3?ret@127.0.0.1:1/db', 'ret'],
   ['an unescaped ?', 'postgresql://u:12?ret@127.0.0.1:1/db', 'ret'],
 ] as const;
 

@@ -1,4 +1,5 @@
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
+import { deniedHint } from '../failure.ts';
 
 /** What one check came to. */
 export interface Finding {
@@ -24,7 +25,9 @@ export function fail(check: string, found: string, hint: string): Finding {
 
 export function failedBy(check: string, error: unknown): Finding {
   const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-  const { code, hint = null } = isOutboxError(error) ? error : { code: null };
+  const isDenied = (error as { code?: unknown } | null)?.code === '42501';
+  const denied = isDenied ? { code: 'OUTBOX_POSTGRES_DENIED', hint: deniedHint } : { code: null };
+  const { code, hint = null } = isOutboxError(error) ? error : denied;
   return { check, level: 'fail', found: message, hint, code };
 }
 
