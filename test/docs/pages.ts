@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export const repository = join(import.meta.dirname, '..', '..');
 
@@ -44,13 +44,32 @@ async function readPage(path: string): Promise<Page> {
   return { path, text, blocks, inlineCode };
 }
 
-/** Links to files of this repository that are not there. */
+/** Links to files of this repository, and to headings in them, that are not there. */
 export function brokenLinks({ path, text }: Page): string[] {
-  const targets = [...text.matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g), ...text.matchAll(/ src="([^"#]+)"/g)];
+  const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g), ...text.matchAll(/ src="([^"]+)"/g)];
   return targets
     .map(([, target = '']) => target)
     .filter((target) => !/^[a-z]+:/i.test(target))
-    .map((target) => relative(repository, join(repository, dirname(path), target)))
-    .filter((target) => !existsSync(join(repository, target)))
+    .filter((target) => !leadsSomewhere(path, target))
     .map((target) => `${path} links to ${target}`);
+}
+
+function leadsSomewhere(from: string, link: string): boolean {
+  const [file = '', heading] = link.split('#');
+  const target = file === '' ? join(repository, from) : join(repository, dirname(from), file);
+  if (!existsSync(target)) return false;
+  return heading === undefined || headingsOf(readFileSync(target, 'utf8')).includes(heading);
+}
+
+/** As GitHub names them: words in small letters with hyphens between, without marks; a second one of that name has -1. */
+function headingsOf(text: string): string[] {
+  const prose = text.replace(/^[ ]*```[\s\S]*?^[ ]*```$/gm, '');
+  const seen = new Map<string, number>();
+  return [...prose.matchAll(/^#{1,6} (.*)$/gm)].map(([, heading = '']) => {
+    const words = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
+    const name = words.replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-');
+    const before = seen.get(name) ?? 0;
+    seen.set(name, before + 1);
+    return before === 0 ? name : `${name}-${before}`;
+  });
 }

@@ -1,8 +1,11 @@
 /** What README.md and docs/ show can be typed in as it stands. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
+import { nodeVersions, oldestTemporal, postgresVersions } from '../../src/core/supported.ts';
 import { commandLinesOf, problemsOf } from './commandLines.ts';
-import { brokenLinks, readPages } from './pages.ts';
+import { brokenLinks, readPages, repository } from './pages.ts';
 import { typeProblemsIn } from './snippets.ts';
 
 const pages = await readPages();
@@ -10,17 +13,31 @@ const pages = await readPages();
 /** What snippets may use without saying where it is from: the reader's own. */
 const given = `
   declare const order: { id: string; total: number };
+  declare const myType: import('temporal-outbox/destination').DestinationType;
+  declare function startMyServer(): Promise<any>;
   declare const databaseUrl: string;
   declare const client: import('pg').PoolClient;
   declare const pool: import('pg').Pool;
   declare const log: { debug(f: object, m: string): void; info(f: object, m: string): void; warn(f: object, m: string): void; error(f: object, m: string): void };
 `;
 
-test('its TypeScript is accepted by the compiler', () => {
+test('its TypeScript and JavaScript is accepted by the compiler', () => {
   const blocks = pages.flatMap((page) =>
-    page.blocks.filter(({ language }) => /^(ts|typescript)$/.test(language)),
+    page.blocks.filter(({ language }) => /^(ts|typescript|js)$/.test(language)),
   );
   expect(typeProblemsIn(blocks, given)).toEqual([]);
+});
+
+test('README.md is read from top to bottom: at most 220 lines, and its versions are those that doctor judges by', () => {
+  const { text } = pages.find(({ path }) => path === 'README.md')!;
+  expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(220);
+  const { oldest, newest } = postgresVersions;
+  const { engines } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
+    engines: { node: string };
+  };
+  const temporal = oldestTemporal.split('.').slice(0, 2).join('.');
+  expect(text).toContain(`| ${oldest} to ${newest} | ${temporal} to `);
+  expect(text).toContain(` | ${engines.node.replace('>=', '')}, 22, ${nodeVersions.newest} | `);
 });
 
 test('the compiler would refuse a name that this package does not export', () => {
@@ -42,15 +59,27 @@ describe.each(pages.map((page) => [page.path, page] as const))('%s', (_, page) =
       { get: (_target, name) => own(name).value, getOwnPropertyDescriptor: (_target, name) => own(name) },
     );
     for (const { place, language, text } of page.blocks) {
-      if (language !== 'yaml' || !text.includes('destinations:')) continue;
+      if (language !== 'yaml') continue;
       // Files of the reader's own machine.
-      const here = text.replace(/\bfile:\/[\w./-]+/g, 'env:A_PEM');
+      const here = whole(text).replace(/\bfile:\/[\w./-]+/g, 'env:A_PEM');
       expect(() => parseConfig(here, { path: place, env: anything })).not.toThrow();
     }
   });
 
-  test('links to files that exist', () => expect(brokenLinks(page)).toEqual([]));
+  test('shows only JSON that is some', () => {
+    for (const { place, language, text } of page.blocks)
+      if (language === 'json') expect(() => JSON.parse(text) as unknown, place).not.toThrow();
+  });
+
+  test('links to files and headings that exist', () => expect(brokenLinks(page)).toEqual([]));
 });
+
+/** A section that is shown alone, in a file of its own; one that is indented belongs to a destination. */
+function whole(text: string): string {
+  if (/^destinations:/m.test(text)) return text;
+  const destination = 'destinations:\n  billing:\n    type: http\n    url: https://receiver.example/hooks\n';
+  return text.startsWith(' ') ? `${destination}${text}routes: []\n` : `${destination}routes: []\n${text}`;
+}
 
 /** For `${X}` and `env:X` in examples. */
 function sampleOf(name: string): string {

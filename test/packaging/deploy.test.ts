@@ -1,4 +1,4 @@
-/** examples/kubernetes and examples/systemd: valid by the published schemas, and what they start is what the CLI has. */
+/** examples/kubernetes and examples/systemd: valid by the published schemas, and what they start is what the CLI has; and what a release says of itself. */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,8 +8,9 @@ import * as networking from 'kubernetes-models/networking.k8s.io/v1';
 import * as policy from 'kubernetes-models/policy/v1';
 import * as core from 'kubernetes-models/v1';
 import { expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { parseConfig } from '../../src/config/load.ts';
+import { folderWith } from '../cli/commands.ts';
 import { unknownIn } from '../support/cliHelp.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
@@ -148,4 +149,24 @@ test('the unit starts the program itself, and systemd takes it', async (context)
     throw error;
   }
   expect(said).toBe('');
+});
+
+test('a release names its repository and homepage before anything is built or packed', async () => {
+  const workflow = await readFile(join(repository, '.github', 'workflows', 'release.yml'), 'utf8');
+  const { jobs } = parse(workflow) as { jobs: { release: { steps: { run?: string }[] } } };
+  const runs = jobs.release.steps.map(({ run = '' }) => run);
+  const placeOf = (words: string): number => runs.findIndex((run) => run.includes(words));
+  const naming = placeOf('npm pkg set');
+  expect(naming).toBeGreaterThanOrEqual(0);
+  expect(naming).toBeLessThan(Math.min(placeOf('npm run check'), placeOf('npm pack')));
+  const cwd = await folderWith({ 'package.json': '{"name":"a","version":"1.0.0"}' });
+  const env = {
+    ...{ PATH: process.env['PATH'], HOME: cwd },
+    ...{ GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'someone/outbox' },
+  };
+  execFileSync('bash', ['-c', runs[naming] ?? ''], { cwd, env });
+  expect(JSON.parse(await readFile(join(cwd, 'package.json'), 'utf8'))).toMatchObject({
+    repository: { type: 'git', url: 'git+https://github.com/someone/outbox.git' },
+    homepage: 'https://github.com/someone/outbox#readme',
+  });
 });

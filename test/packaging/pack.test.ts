@@ -65,6 +65,16 @@ test('the package holds the migrations, the workflow bundle and no more than it 
   );
 });
 
+test('what is installed with it is counted, and bounded', async () => {
+  const lock = await readFile(join(project, 'node_modules', '.package-lock.json'), 'utf8');
+  const packages = Object.keys((JSON.parse(lock) as { packages: object }).packages).length;
+  const { stdout } = await execute('du', ['-sk', join(project, 'node_modules')]);
+  const megabytes = Math.round(parseInt(stdout, 10) / 1024);
+  console.log(`temporal-outbox: ${packages} packages, ${megabytes} MiB`);
+  expect(packages).toBeLessThan(260);
+  expect(megabytes).toBeLessThan(400);
+});
+
 test('nothing in it names the machine it was built on', async () => {
   const root = join(project, 'node_modules', 'temporal-outbox');
   const naming = [];

@@ -1,10 +1,10 @@
-/** Brokers that run on Java: jars that test/support/brokers/jars/fetch put into .outbox/brokers. */
+/** Brokers that run on Java, and PostgreSQL's driver for it: jars that test/support/brokers/jars/fetch put into .outbox/brokers. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { delimiter } from 'node:path';
 import { skipUnless } from '../requires.ts';
 
-export type JavaBroker = 'kafka' | 'rocketmq';
+export type JavaBroker = 'kafka' | 'rocketmq' | 'jdbc';
 
 /** The class path; undefined where the jars were not fetched or there is no Java. */
 export function classPath(broker: JavaBroker): string | undefined {
