@@ -133,6 +133,18 @@ export function parseDestination(text: string): string {
   return text;
 }
 
+/** Why a delivery may be parked. */
+export const parkReasons = [
+  ...['permanent', 'attempts-exhausted', 'schedule-to-close', 'poison', 'unwritten', 'paused'],
+  ...['terminated', 'canceled', 'failed'],
+];
+
+export function parseParkReason(text: string): string {
+  if (!parkReasons.includes(text))
+    throw new InvalidArgumentError(`Expected one of ${parkReasons.join(', ')}.`);
+  return text;
+}
+
 /** For actor, reason and the like; the limits are the workflow's own. */
 export function textOf(charactersMax: number): (text: string) => string {
   return (text) => {

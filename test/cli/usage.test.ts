@@ -27,6 +27,7 @@ const mistakes: [what: string, args: string[], says: RegExp][] = [
   ['a limit of a trillion', ['dlq', 'list', '--limit', '1000000000000'], /whole number from 1 to 1000/],
   ['a limit of 1.5', ['dlq', 'list', '--limit', '1.5'], /whole number from 1 to 1000/],
   ['a status that does not exist', ['dlq', 'list', '--status', 'stuck'], /open, resolved, all/],
+  ['a reason that is none', ['dlq', 'list', '--parked-for', 'permanant'], /one of permanent, attempts-/],
   ['a cursor of somebody else', ['dlq', 'list', '--cursor', 'abc'], /--cursor is not one/],
   ['a tampered cursor', ['dlq', 'list', '--cursor', 'MS45OTk5OS4wMDAwMDAwMDAwMDAwMDAw'], /other filters/],
   ['a destination that cannot be one', ['dlq', 'list', '--destination', "x'; --"], /name of a destination/],

@@ -2,6 +2,7 @@ import { OutboxError } from '../../errors.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { eraseEvents, eventsOfKey, type Erased } from '../../storage/erase.ts';
 import { withDatabase } from '../database.ts';
+import { counted } from '../spokenTime.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 import { systemUser } from '../../core/systemUser.ts';
@@ -62,7 +63,7 @@ async function idsOf(out: Output, pool: Pool, key: string, confirmed: boolean): 
   const ids = await eventsOfKey(pool, key);
   if (ids.length === 0) out.note('no events have this key: nothing was done');
   else if (!confirmed)
-    refuseUsage(`this would erase ${ids.length} events; nothing was done`, 'Add --yes to do it.');
+    refuseUsage(`this would erase ${counted(ids.length, 'event')}; nothing was done`, 'Add --yes to do it.');
   return ids;
 }
 

@@ -1,6 +1,14 @@
 /** Options of what becomes a redrive: `redrive preview|start`, and `dlq retry|edit|redirect|discard` of what a filter matches. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { collectDeadLetterId, parseCause, parseDestination, parseRate, textOf } from '../arguments.ts';
+import {
+  collectDeadLetterId,
+  parkReasons,
+  parseCause,
+  parseDestination,
+  parseParkReason,
+  parseRate,
+  textOf,
+} from '../arguments.ts';
 import type { RedriveRequest } from '../../redrive/index.ts';
 import type { WhoOptions } from '../who.ts';
 
@@ -21,8 +29,8 @@ const filters = {
   payload: ['--payload <jsonpath>', 'only those whose payload fulfils this: $.total > 100', textOf(1000)],
   parkedFor: [
     '--parked-for <reason>',
-    'only those parked for this reason: permanent, attempts-exhausted, schedule-to-close, poison, unwritten, paused, terminated, canceled, failed',
-    textOf(63),
+    `only those parked for this reason: ${parkReasons.join(', ')}`,
+    parseParkReason,
   ],
   letter: ['--letter <ids...>', 'these dead letters', collectDeadLetterId],
 } as const;
