@@ -35,8 +35,8 @@ test.each(blocks.map((block) => [block.place, block.text] as const))('%s', async
   const prepared = /outbox\.commit_message\('([^']+)'\)/.exec(text)?.[1];
   const [first = '', ...lines] = text.split('\n');
   if (prepared !== undefined) {
-    const [message] = await database.rows<{ id: string }>(first);
-    await run(database, lines.join('\n').replace(prepared, message?.id ?? ''));
+    const [message] = await database.rows<{ message_id: string }>(first);
+    await run(database, lines.join('\n').replace(prepared, message?.message_id ?? ''));
     expect(await database.rows('select from outbox.events')).toHaveLength(1);
     return;
   }
