@@ -1,6 +1,9 @@
 /** Attempts, counted in the consumer's database before they begin: for all messages that come at about the same time in one statement. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReceiverClient } from '../receiver/transaction.ts';
 import type { Database } from './database.ts';
+
+const clearEveryMs = 50;
 
 export interface Begun {
   readonly verdict: 'go' | 'suspect' | 'kept' | 'behind';
@@ -35,6 +38,7 @@ export class Attempts {
   #done: string[] = [];
   #asking = false;
   #clearing: Promise<void> | undefined;
+  #flushing = false;
 
   constructor(database: Database<ReceiverClient>, consumer: string, runner: string) {
     this.#database = database;
@@ -76,6 +80,7 @@ export class Attempts {
 
   /** Until what was settled is cleared away. */
   async flush(): Promise<void> {
+    this.#flushing = true;
     await this.#clearing;
   }
 
@@ -120,6 +125,8 @@ export class Attempts {
   async #clear(): Promise<void> {
     try {
       while (this.#done.length > 0) {
+        // In handfuls: the fewer statements, the more of the database is left for handlers.
+        if (!this.#flushing) await sleep(clearEveryMs);
         const done = this.#done;
         this.#done = [];
         await this.#database.ask('select outbox_inbox.forget_attempts($1, $2::text[])', [

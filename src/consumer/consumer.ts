@@ -73,7 +73,7 @@ export function createConsumer<Client extends ReceiverClient = PoolClient>(
     stopping.signal,
   );
   const attempts = new Attempts(database, settings.consumer, randomUUID());
-  const { consumer, order, prefetch } = settings;
+  const { consumer, order, prefetch, concurrency } = settings;
   const { type: _name, ...from } = options.from;
   const work = new Work({
     ...{ settings, options, database, attempts, events, tell },
@@ -81,7 +81,7 @@ export function createConsumer<Client extends ReceiverClient = PoolClient>(
   });
   const host: Host = {
     deliver: (delivery) => work.take(delivery),
-    ...{ prefetch, order, consumer },
+    ...{ prefetch, concurrency, order, consumer },
     trouble: (error) => {
       events.tell('disconnected', { reason: errorLine(error) });
       tell(error, null);

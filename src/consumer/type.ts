@@ -38,6 +38,8 @@ export interface Host {
   readonly deliver: (delivery: Delivery) => void;
   /** Messages that may be here at once and not settled. */
   readonly prefetch: number;
+  /** Of these so many may be at work. */
+  readonly concurrency: number;
   readonly order: 'none' | 'key';
   readonly consumer: string;
   /** Something is wrong with the way to the broker; it is being tried again. */

@@ -1,7 +1,7 @@
 /** The way of one message: which it is, its turn, its attempts, and what became of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nextDelayMs } from '../core/retry.ts';
-import { claimMessage } from '../inbox/claim.ts';
+import { claimed, claimStatement, explainedClaim, type ClaimRow } from '../inbox/claim.ts';
 import { runHandler } from '../inbox/processOnce.ts';
 import { firstRow } from '../inbox/sql.ts';
 import { inTransaction, type ReceiverClient } from '../receiver/transaction.ts';
@@ -23,6 +23,13 @@ const postponedMsMax = 30_000;
 /** Before the inbox is asked again. */
 function inboxPauseMs(tries: number): number {
   return Math.min(100 * 2 ** tries, postponedMsMax);
+}
+
+/** One try: what was counted before it, and how it gives its slot back. */
+interface Turn {
+  readonly begun: Begun;
+  readonly tries: number;
+  readonly leave: () => void;
 }
 
 export class Work<Client extends ReceiverClient> {
@@ -64,15 +71,22 @@ export class Work<Client extends ReceiverClient> {
 
   /** Again and again where that costs nothing and the broker need not know. */
   async #untilSettled(delivery: Delivery, known: Known): Promise<void> {
-    const { database, settings, stopping, tell } = this.#parts;
+    const { attempts, database, settings, stopping, tell } = this.#parts;
+    // Counted while others are at work, which costs no time of a slot; where order is kept, no sooner than it may begin.
+    const isAhead = settings.order === 'none' && delivery.kept === undefined;
     for (let tries = 1; ; tries++) {
       await database.available();
+      let begun = isAhead && !stopping.aborted ? await this.#begin(delivery, known) : null;
       const leave = await this.#slots.enter();
       let waitMs: number | null;
       try {
-        if (stopping.aborted || delivery.lost?.aborted === true)
+        if (stopping.aborted || delivery.lost?.aborted === true) {
+          if (begun !== null) await attempts.end(known.id, false).catch(ignore);
           return await this.#settling.giveBack(delivery);
-        waitMs = await this.#try(delivery, known, leave, tries);
+        }
+        begun ??= await this.#begin(delivery, known);
+        waitMs =
+          begun === null ? inboxPauseMs(tries) : await this.#try(delivery, known, { leave, begun, tries });
       } catch (error) {
         // Given back, it would come after those of its key that are here already.
         if (settings.order !== 'key' || known.key === null || stopping.aborted) throw error;
@@ -86,18 +100,23 @@ export class Work<Client extends ReceiverClient> {
     }
   }
 
-  /** Null when it is settled; else when to try again. */
-  async #try(delivery: Delivery, known: Known, leave: () => void, tries: number): Promise<number | null> {
-    const { settings, attempts, database, stopping } = this.#parts;
-    let begun: Begun;
+  /** Null when the inbox is not usable. */
+  async #begin(delivery: Delivery, known: Known): Promise<Begun | null> {
+    const { settings, attempts, database } = this.#parts;
     try {
       const ordered = settings.order === 'key' ? known.key : null;
-      begun = await attempts.begin(known.id, ordered, delivery.kept !== undefined);
+      return await attempts.begin(known.id, ordered, delivery.kept !== undefined);
     } catch (error) {
       if (await database.isThere(error)) this.#parts.tell(error, known.id);
-      return inboxPauseMs(tries);
+      return null;
     }
-    const { verdict, deaths } = begun;
+  }
+
+  /** Null when it is settled; else when to try again. */
+  async #try(delivery: Delivery, known: Known, turn: Turn): Promise<number | null> {
+    const { attempts, stopping } = this.#parts;
+    const { leave } = turn;
+    const { verdict, deaths } = turn.begun;
     if (verdict === 'kept') return this.#settling.acknowledge(delivery);
     if (verdict === 'behind') {
       await this.#settling.keep(delivery, known, {
@@ -117,7 +136,7 @@ export class Work<Client extends ReceiverClient> {
       );
       return null;
     }
-    if (verdict === 'go') return this.#attempt(delivery, known, begun, tries);
+    if (verdict === 'go') return this.#attempt(delivery, known, turn);
     // A process ended with it, or beside it: this time it is alone, so that none of its neighbours pays for it again.
     leave();
     const leaveAlone = await this.#slots.enterAlone();
@@ -127,13 +146,13 @@ export class Work<Client extends ReceiverClient> {
         return null;
       }
       await attempts.beginAlone(known.id);
-      return await this.#attempt(delivery, known, begun, tries);
+      return await this.#attempt(delivery, known, { ...turn, leave: leaveAlone });
     } finally {
       leaveAlone();
     }
   }
 
-  async #attempt(delivery: Delivery, known: Known, begun: Begun, tries: number): Promise<number | null> {
+  async #attempt(delivery: Delivery, known: Known, { begun, tries, leave }: Turn): Promise<number | null> {
     const { attempts, database, events, settings, tell } = this.#parts;
     const startedMs = performance.now();
     const during = { phase: 'claim' as 'claim' | 'handler' };
@@ -150,6 +169,8 @@ export class Work<Client extends ReceiverClient> {
         reason: outcome,
       });
       attempts.settled(known.id);
+      // The broker's answer is not waited for with a slot.
+      leave();
       return await this.#settling.acknowledge(delivery);
     } catch (error) {
       const durationMs = performance.now() - startedMs;
@@ -198,9 +219,8 @@ export class Work<Client extends ReceiverClient> {
   #inTransaction(delivery: Delivery, known: Known, during: { phase: 'claim' | 'handler' }): Promise<string> {
     const { database, settings, options, givenUp } = this.#parts;
     const { message } = known;
-    return inTransaction(database.pool, settings.isolation, async (client) => {
-      during.phase = 'claim';
-      const claim = await claimMessage(client, message, settings.claim, null);
+    const work = async (client: Client, opened: readonly unknown[]): Promise<string> => {
+      const claim = claimed(opened[0] as ClaimRow, message);
       if (claim.outcome === 'taken') {
         during.phase = 'handler';
         const told = new ConsumedMessage(delivery, { ...known, signal: givenUp }, message, claim.replaces);
@@ -218,6 +238,13 @@ export class Work<Client extends ReceiverClient> {
           throw new Error('it was resolved by somebody meanwhile');
       }
       return claim.outcome === 'taken' ? 'processed' : claim.outcome;
+    };
+    const opening = (): string => {
+      during.phase = 'claim';
+      return claimStatement(message, settings.claim);
+    };
+    return inTransaction(database.pool, settings.isolation, work, opening).catch((error: unknown) => {
+      throw during.phase === 'claim' ? explainedClaim(error) : error;
     });
   }
 

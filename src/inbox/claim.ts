@@ -3,7 +3,7 @@ import { OutboxError } from '../errors.ts';
 import { driverErrorOf } from '../storage/driverError.ts';
 import { invalid, type Message } from './message.ts';
 import { missingInbox } from './migrate.ts';
-import { firstRow, type SqlClient } from './sql.ts';
+import { firstRow, textLiteral, type SqlClient } from './sql.ts';
 
 export interface AppliedBefore {
   /** 1 for the event as it was written; each edit adds one. */
@@ -38,7 +38,7 @@ export type Claim =
   | { readonly outcome: 'taken'; readonly replaces: AppliedBefore | null }
   | { readonly outcome: 'duplicate' | 'superseded' | 'skipped'; readonly before: AppliedBefore };
 
-interface ClaimRow {
+export interface ClaimRow {
   readonly outcome: string;
   readonly revision: number | null;
   readonly payload_hash: string | null;
@@ -61,14 +61,29 @@ export async function claimMessage(
   try {
     const row = await firstRow<ClaimRow>(
       client,
-      `select outcome, revision, payload_hash, extract(epoch from applied_at)::float8 * 1000 as applied_at_ms
-       from outbox_inbox.claim($1::text, $2::text, $3::int, $4::text, $5::text, $6::int, $7::text::xid8)`,
+      `${selected} outbox_inbox.claim($1::text, $2::text, $3::int, $4::text, $5::text, $6::int, $7::text::xid8)`,
       values,
     );
-    return verdict(row as ClaimRow, message);
+    return claimed(row as ClaimRow, message);
   } catch (error) {
-    throw explained(error);
+    throw explainedClaim(error);
   }
+}
+
+const selected = `select outcome, revision, payload_hash, extract(epoch from applied_at)::float8 * 1000 as applied_at_ms from`;
+
+/** The same as text that holds its values, to travel with the `begin` before it; what it answers is for {@link claimed}. */
+export function claimStatement(
+  { consumer, messageId, revision, payloadHash }: Message,
+  options: ClaimOptions,
+): string {
+  const { onRevision, waitMs } = checkedClaimOptions(options);
+  const values = [
+    ...[textLiteral(consumer), textLiteral(messageId), `${revision}::int`],
+    ...[payloadHash === null ? 'null::text' : textLiteral(payloadHash), textLiteral(onRevision)],
+    `${waitMs ?? 'null'}::int`,
+  ];
+  return `${selected} outbox_inbox.claim(${values.join(', ')})`;
 }
 
 /** @throws OutboxError OUTBOX_INBOX_INVALID */
@@ -80,7 +95,8 @@ export function checkedClaimOptions({ onRevision = 'refuse', wait = true }: Clai
   return { onRevision, /** Null: for as long as it takes. */ waitMs: ms };
 }
 
-function verdict(row: ClaimRow, { messageId, revision }: Message): Claim {
+/** @throws OutboxError OUTBOX_INBOX_… when the message must not be acknowledged */
+export function claimed(row: ClaimRow, { messageId, revision }: Message): Claim {
   const appliedAt = new Date(Number(row.applied_at_ms));
   const before = { revision: row.revision ?? 0, payloadHash: row.payload_hash, appliedAt };
   const when = row.applied_at_ms === null ? '' : appliedAt.toISOString();
@@ -125,7 +141,8 @@ function verdict(row: ClaimRow, { messageId, revision }: Message): Claim {
   }
 }
 
-function explained(error: unknown): unknown {
+/** What went wrong with the statement itself, for people. */
+export function explainedClaim(error: unknown): unknown {
   const { code } = driverErrorOf(error);
   if (code === 'OI001') return outsideTransaction(error);
   return code === '3F000' || code === '42P01' || code === '42883' ? missingInbox(error) : error;

@@ -17,3 +17,8 @@ export function dollarQuoted(text: string): string {
   for (let number = 2; text.includes(tag); number++) tag = `$sql${number}$`;
   return `${tag}${text}${tag}`;
 }
+
+/** Text of whoever sent it, as nothing but digits: there is nothing in it to be escaped, whatever the session's settings. */
+export function textLiteral(text: string): string {
+  return `convert_from(decode('${Buffer.from(text).toString('hex')}', 'hex'), 'UTF8')`;
+}

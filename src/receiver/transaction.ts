@@ -21,15 +21,21 @@ export interface ReceiverPool<Client extends ReceiverClient> {
 const triesMax = 4;
 const ignore = (): void => undefined;
 
-/** Runs `work` in a transaction; again, a few times, where PostgreSQL asks for it: serialization failure or deadlock. */
+/**
+ * Runs `work` in a transaction; again, a few times, where PostgreSQL asks for it: serialization failure or deadlock.
+ *
+ * @param opening asked before each try: a statement that travels with the `begin`; `work` is given its rows
+ */
 export async function inTransaction<T, Client extends ReceiverClient>(
   pool: ReceiverPool<Client>,
   isolation: string,
-  work: (client: Client) => Promise<T>,
+  work: (client: Client, opened: readonly unknown[]) => Promise<T>,
+  opening?: () => string,
 ): Promise<T> {
+  const begin = `begin isolation level ${isolation}`;
   for (let tries = 1; ; tries++) {
     try {
-      return await tryOnce(pool, isolation, work);
+      return await tryOnce(pool, opening === undefined ? begin : `${begin}; ${opening()}`, work);
     } catch (error) {
       const { code } = driverErrorOf(error);
       if (tries >= triesMax || (code !== '40001' && code !== '40P01')) throw error;
@@ -40,8 +46,8 @@ export async function inTransaction<T, Client extends ReceiverClient>(
 
 async function tryOnce<T, Client extends ReceiverClient>(
   pool: ReceiverPool<Client>,
-  isolation: string,
-  work: (client: Client) => Promise<T>,
+  first: string,
+  work: (client: Client, opened: readonly unknown[]) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect();
   // The pool listens to idle clients only: a connection that breaks while the handler does something else would end
@@ -49,8 +55,10 @@ async function tryOnce<T, Client extends ReceiverClient>(
   client.on('error', ignore);
   let broken = false;
   try {
-    await client.query(`begin isolation level ${isolation}`);
-    const result = await work(client);
+    const answers: unknown = await client.query(first);
+    // Of several statements `pg` answers a list.
+    const last = (Array.isArray(answers) ? answers.at(-1) : answers) as { readonly rows: unknown[] };
+    const result = await work(client, last.rows);
     const { command } = await client.query('commit');
     // PostgreSQL answers so, without an error, where an earlier statement had failed.
     if (command !== 'COMMIT')

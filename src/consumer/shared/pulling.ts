@@ -37,11 +37,14 @@ export class PullingSource<Connection> implements Source {
   /** While nothing is wanted: resolves when it is again. */
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | undefined;
   #receiving = new AbortController();
+  /** A few are asked for at a time, not one by one; never so many that somebody could be at work meanwhile and nothing is here. */
+  readonly #roomMin: number;
   #roomAgain: () => void = () => undefined;
 
   constructor(pull: Pull<Connection>, host: Host) {
     this.#pull = pull;
     this.#host = host;
+    this.#roomMin = Math.max(1, Math.min(Math.ceil(host.prefetch / 4), host.prefetch - host.concurrency));
     this.#held = new Held<Taking<Connection>>(
       async (lost) => {
         const taking = { connection: await pull.open(lost), ended: false };
@@ -87,7 +90,7 @@ export class PullingSource<Connection> implements Source {
     while (!this.#closed && !taking.ended) {
       await this.#gate?.opened;
       const room = this.#host.prefetch - this.#here;
-      if (room <= 0) {
+      if (room < this.#roomMin) {
         await Promise.race([new Promise<void>((resolve) => (this.#roomAgain = resolve)), sleep(1000)]);
         continue;
       }

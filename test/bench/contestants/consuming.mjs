@@ -16,7 +16,8 @@ const effect = (client, text) => client.query('insert into effects (payload) val
 await play({
   prepare: async (given) => {
     settings = given;
-    pool = new pg.Pool({ connectionString: given.databaseUrl, max: atOnce + 2 });
+    // By hand as many are at work as there are connections.
+    pool = new pg.Pool({ connectionString: given.databaseUrl, max: given.bare ? atOnce : atOnce + 2 });
     await pool.query('create table effects (at timestamptz default now(), payload jsonb)');
     await migrateInbox(pool);
   },
