@@ -64,19 +64,38 @@ interface DueRow {
   readonly headers: Readonly<Record<string, string>>;
   readonly content_type: string | null;
   readonly body: Buffer;
+  /** When its lease ends, exactly, as the database writes it. */
+  readonly until: string;
 }
 
-/** So long a due message is one process's; extended while it is at work. */
-const leaseMs = 60_000;
+/**
+ * So long a due message is one process's, which extends it all the while: one that was killed, or never heard that it has it, holds up a key for
+ * this long. Where a process merely stood still, the inbox's claim keeps two from being at work on one message.
+ */
+const leaseMs = 6_000;
+const extendEveryMs = leaseMs / 4;
+
+/** Only what is as we left it: one that failed meanwhile, or is somebody else's, has another time. */
+const extendSql = `update outbox_inbox.parked p set next_at = now() + $3::float8 * interval '1 millisecond'
+  from unnest($1::bigint[], $2::text[]) as held (id, until)
+  where p.id = held.id and p.state in ('retrying', 'waiting') and extract(epoch from p.next_at)::text = held.until
+  returning p.id::text, extract(epoch from p.next_at)::text as until`;
+
+/** Where what a row's lease was set to is not known. */
+const extendUnseenSql = `update outbox_inbox.parked p set next_at = now() + $2::float8 * interval '1 millisecond'
+  where p.id = any ($1::bigint[]) and p.state in ('retrying', 'waiting') and p.next_at <= now() + $2::float8 * interval '1 millisecond'
+  returning p.id::text, extract(epoch from p.next_at)::text as until`;
 
 /** Looks for due messages every so often. */
 export class KeptSource {
   readonly #database: Database<ReceiverClient>;
   readonly #host: Host;
   readonly #intervalMs: number;
+  /** Rows that are here → until when, as far as is known. */
+  readonly #held = new Map<string, string | null>();
   #timer: NodeJS.Timeout | undefined;
+  #extending: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
-  #here = 0;
   #open = false;
 
   constructor(database: Database<ReceiverClient>, host: Host, intervalMs: number) {
@@ -108,10 +127,10 @@ export class KeptSource {
     if (!this.#open) return;
     let found = 0;
     try {
-      const room = this.#host.prefetch - this.#here;
+      const room = this.#host.prefetch - this.#held.size;
       if (room > 0 && !this.#database.isAway) {
         const rows = await this.#database.ask<DueRow>(
-          `select id::text, message_id, key, source, headers, content_type, body
+          `select id::text, message_id, key, source, headers, content_type, body, extract(epoch from next_at)::text as until
            from outbox_inbox.due($1, $2, $3::float8) order by id`,
           [this.#host.consumer, room, leaseMs],
         );
@@ -127,15 +146,17 @@ export class KeptSource {
   }
 
   #deliver(row: DueRow): void {
-    this.#here++;
-    const extending = setInterval(() => {
-      this.#database
-        .ask(`select outbox_inbox.extend($1::bigint, $2::float8)`, [row.id, leaseMs])
-        .catch(() => undefined);
-    }, leaseMs / 3);
+    const isHere = this.#held.has(row.id);
+    this.#held.set(row.id, row.until);
+    // Its time ran out, as in an outage of the database, and nobody else came.
+    if (isHere) return;
+    this.#extending ??= setInterval(() => void this.#extend(), extendEveryMs).unref();
     const over = (): Promise<void> => {
-      clearInterval(extending);
-      this.#here--;
+      this.#held.delete(row.id);
+      if (this.#held.size === 0) {
+        clearInterval(this.#extending);
+        this.#extending = undefined;
+      }
       // The next of its key may be due now.
       if (row.key !== null) this.look();
       return Promise.resolve();
@@ -158,5 +179,31 @@ export class KeptSource {
       },
     };
     this.#host.deliver(delivery);
+  }
+
+  /** All that is here. */
+  async #extend(): Promise<void> {
+    if (this.#database.isAway) return;
+    const all = [...this.#held];
+    const known = all.flatMap(([id, until]) => (until === null ? [] : [{ id, until }]));
+    const unseen = all.flatMap(([id, until]) => (until === null ? [id] : []));
+    try {
+      const extended = [
+        ...(known.length === 0
+          ? []
+          : await this.#database.ask<Pick<DueRow, 'id' | 'until'>>(extendSql, [
+              known.map(({ id }) => id),
+              known.map(({ until }) => until),
+              leaseMs,
+            ])),
+        ...(unseen.length === 0
+          ? []
+          : await this.#database.ask<Pick<DueRow, 'id' | 'until'>>(extendUnseenSql, [unseen, leaseMs])),
+      ];
+      for (const { id, until } of extended) if (this.#held.has(id)) this.#held.set(id, until);
+    } catch {
+      // Carried out or not, nobody knows.
+      for (const [id] of all) if (this.#held.has(id)) this.#held.set(id, null);
+    }
   }
 }
