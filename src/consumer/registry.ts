@@ -1,5 +1,6 @@
 /** The brokers there are: one line each. */
 import { nearestWord } from '../core/nearest.ts';
+import { missingClient } from '../destination/shared/clients.ts';
 import { invalid } from '../inbox/message.ts';
 import { checkKeys } from './checks.ts';
 import { kafka, type KafkaFrom } from './kafka/index.ts';
@@ -20,7 +21,10 @@ export type From =
 
 const types: readonly ConsumerType<never>[] = [rabbitmq, kafka, nats, redis, rocketmq, sqs];
 
-/** @throws OutboxError OUTBOX_INBOX_INVALID for a type or a key that is not known */
+/**
+ * @throws OutboxError OUTBOX_INBOX_INVALID for a type or a key that is not known
+ * @throws OutboxError OUTBOX_CLIENT_MISSING when the broker's client is not installed: it would be asked for again and again
+ */
 export function typeOf(from: From): ConsumerType {
   const names = types.map(({ name }) => name);
   const found = types.find(({ name }) => name === from?.type);
@@ -33,5 +37,9 @@ export function typeOf(from: From): ConsumerType {
     );
   }
   checkKeys(`from (${found.name})`, from, ['type', ...found.keys]);
+  for (const client of found.clients) {
+    const missing = missingClient(client, found.name);
+    if (missing !== null) throw missing;
+  }
   return found;
 }

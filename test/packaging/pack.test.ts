@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
+import { builtInTypes } from '../../src/destination/registry.ts';
 import { readMigrations } from '../../src/storage/migrate.ts';
 import { atEnd, createTestDatabase, eventually, servers, startReceiver } from '../support/index.ts';
 import { npm } from './npm.ts';
@@ -109,6 +110,23 @@ test('a consumer loads no Temporal module, no PostgreSQL client and no web frame
     console.log(JSON.stringify([asked.at(-1).includes('create table outbox_inbox.messages'), answer.status, typeof processOnce]));`;
   const flags = await without('@temporalio', 'pg', 'fastify', 'express', 'hono', 'undici');
   expect(JSON.parse(await inProject(read, flags))).toEqual([true, 415, 'function']);
+});
+
+test('installed without the client of any queue it pulls none, and says which one is needed', async () => {
+  const clients = new Set(builtInTypes.all.flatMap((type) => type.clients ?? []).map((each) => each.package));
+  expect(clients.size).toBeGreaterThan(5);
+  expect([...clients].filter((name) => existsSync(join(project, 'node_modules', name)))).toEqual([]);
+  const consume = `
+    import { createConsumer } from 'temporal-outbox/consumer';
+    const from = { type: 'rabbitmq', url: 'amqp://localhost', queue: 'q' };
+    try { createConsumer({ from, consumer: 'c', pool: {}, handler() {} }); } catch ({ code, message, hint }) { console.log(JSON.stringify({ code, message, hint })); }`;
+  expect(JSON.parse(await inProject(consume))).toEqual({
+    code: 'OUTBOX_CLIENT_MISSING',
+    message: expect.stringMatching(
+      /rabbitmq needs the package amqplib >=2\.3 <3; it is not installed/,
+    ) as string,
+    hint: "npm install 'amqplib@>=2.3 <3'",
+  });
 });
 
 test('every entry of the exports map can be imported, and nothing else', async () => {
