@@ -167,7 +167,7 @@ export const big: NewEvent = { type: 'a', payload: 1n };
       if (name !== 'node10' && name !== 'nodenext, ESM') onlyWithEverything(context, 'a sibling is shown');
       const path = await put(file, source);
       const compiled = ts.createProgram([path], {
-        ...{ strict: true, noEmit: true, skipLibCheck: true, ignoreDeprecations: '6.0' },
+        ...{ strict: true, exactOptionalPropertyTypes: true, noEmit: true, ignoreDeprecations: '6.0' },
         ...{ target: ts.ScriptTarget.ES2023, module, moduleResolution },
         ...{ typeRoots: [join(repository, 'node_modules', '@types')], types: ['node'] },
       });
