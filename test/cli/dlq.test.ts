@@ -123,6 +123,8 @@ test('show tells everything: payload digit for digit, attempts, workflow, link',
   const text = await runCli(args, { databaseUrl: database.url, env });
   expect(text.stdout).toContain('{"total": 9007199254740993}');
   expectClean(text);
+  expect(text.stdout).toContain('http://ui.example/namespaces/');
+  expect((await dlq(args.slice(1))).stdout).toContain('set TEMPORAL_UI_URL');
   const missing = await dlq(['show', '999999', '--json']);
   expect(missing.code).toBe(1);
   expect(jsonError(missing).code).toBe('OUTBOX_NOT_FOUND');

@@ -120,7 +120,7 @@ function headLines(details: Details, colours: Colours): [string, string][] {
     ...(details.workflowPaused === null
       ? []
       : [['', colours.yellow(printable(details.workflowPaused))] as [string, string]]),
-    ...(details.workflowUrl === null ? [] : [['Temporal UI', details.workflowUrl] as [string, string]]),
+    ['Temporal UI', details.workflowUrl ?? colours.dim('set TEMPORAL_UI_URL, and its link is shown here')],
   ];
 }
 
