@@ -31,6 +31,9 @@ interface Lane {
 /** With more lanes than this those of quiet destinations share batches. */
 export const fewLanes = 16;
 
+/** The lanes are looked at so often even where nothing is known to have changed: somebody may have changed them by hand. */
+const lookEveryMs = 10_000;
+
 const newLane = { latest: '0', earlier: '0', earlierAt: 0, mark: '0', sweptAt: 0 };
 
 /** The lanes this relay owns, by leases in the database, and where each was read up to. */
@@ -42,6 +45,9 @@ export class Lanes {
   #lanes = new Map<string, Lane>();
   readonly #shared: Lane = { ...newLane, keyed: false };
   #heldAt = performance.now();
+  /** What the lanes were decided by, and when they were looked at. */
+  #known: string | null = null;
+  #lookedAt = -Infinity;
   /** How long a poll of late took that found nothing. */
   #emptyPollMs = 0;
 
@@ -68,7 +74,18 @@ export class Lanes {
 
   /** Heartbeat: renews, takes over and gives up lanes. `unable`: those that this process cannot send. */
   async hold(unable: readonly string[]): Promise<void> {
-    const names = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs, unable);
+    const askedAt = performance.now();
+    const known = askedAt - this.#lookedAt < lookEveryMs ? this.#known : null;
+    const held = await holdLanes(this.#db, this.#relayId, this.#label, this.#leaseMs, unable, known);
+    if (held.lanes !== null) {
+      await this.#take(held.lanes);
+      this.#lookedAt = askedAt;
+    }
+    this.#known = held.known;
+    this.#heldAt = performance.now();
+  }
+
+  async #take(names: readonly string[]): Promise<void> {
     const keyed = new Set(await keyedLanes(this.#db));
     this.#lanes = new Map(
       names.map((name) => {
@@ -78,11 +95,11 @@ export class Lanes {
     );
     // Where a destination has that very name nothing is shared.
     if (names.length > fewLanes && !names.includes(sharedLane)) this.#lanes.set(sharedLane, this.#shared);
-    this.#heldAt = performance.now();
   }
 
   async leave(): Promise<void> {
     this.#lanes.clear();
+    this.#known = null;
     await leaveLanes(this.#db, this.#relayId);
   }
 

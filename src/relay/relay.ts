@@ -150,7 +150,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     }),
     always('forget half messages', forgetEveryMs, () => messages.forget()),
     whileBound('look for alerts', lookForAlertsEveryMs, () => alerts.pass()),
-    always('note lag', noteLagEveryMs, async () => noteLags(pool, await readLaneStandings(pool))),
+    always('note lag', noteLagEveryMs, async () => noteLags(pool, await readLaneStandings(pool, true))),
     always('verify the namespace', verifyEveryMs, verify),
   ];
   log.info({ relay: id, lanes: lanes.held }, 'relay started');

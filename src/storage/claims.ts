@@ -14,20 +14,29 @@ export interface ClaimedBatch {
   readonly opened: OpenedRows | null;
 }
 
-/** Heartbeat; answers the lanes this relay owns until the lease ends. */
+export interface HeldLanes {
+  /** What this was decided by; null where the next heartbeat is to look again. */
+  readonly known: string | null;
+  /** Owned until the lease ends; null where nothing changed since `known`. */
+  readonly lanes: readonly string[] | null;
+}
+
+/** Heartbeat; `known` as the last one answered it, null to look in any case. */
 export async function holdLanes(
   db: Queryable,
   relayId: string,
   label: string,
   leaseMs: number,
   unable: readonly string[] = [],
-): Promise<string[]> {
-  const rows = await rowsOf<{ hold_lanes: string }>(
+  known: string | null = null,
+): Promise<HeldLanes> {
+  const row = await firstOf<HeldLanes>(
     db,
-    `select outbox.hold_lanes($1, $2, $3 * interval '1 ms', $4)`,
-    [relayId, label, leaseMs, unable],
+    `select known, lanes from outbox.renew_lanes($1, $2, $3 * interval '1 ms', $4, $5)`,
+    [relayId, label, leaseMs, unable, known],
   );
-  return rows.map((row) => row.hold_lanes);
+  if (row === undefined) throw new Error('outbox.renew_lanes answered no row');
+  return row;
 }
 
 /** Lanes that keep order per key. */

@@ -28,11 +28,11 @@ export interface LaneStanding {
   readonly held: boolean;
 }
 
-/** Three index probes a destination, whatever waits there. */
-export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> {
+/** Three index probes a destination, whatever waits there. `waiting`: only of those for which something may be late. */
+export async function readLaneStandings(db: Queryable, waiting = false): Promise<LaneStanding[]> {
   return rowsOf<LaneStanding>(
     db,
-    `select d.name as destination, coalesce(l.lease_until > now(), false) as held,
+    `select d.name as destination, r.id is not null as held,
             case when d.paused_at is not null then 'paused' else coalesce(o.state, 'closed') end as state,
             case when d.paused_at is null then case when o.state is not null then 'circuit' end
                  when d.paused_by_refusals then 'refusals' else 'person' end as "heldBy",
@@ -41,6 +41,7 @@ export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> 
             coalesce(outbox.seconds_since(least(${dueOf('p')}, ${dueOf('c')})), 0) as "lagSeconds"
      from outbox.destinations d
      left join outbox.lanes l on l.name = d.name
+     left join outbox.relays r on r.id = l.owner and r.lease_until > now()
      left join outbox.circuits o on o.destination = d.name and o.state <> 'closed'
      left join lateral (select event_id from outbox.deliveries
                         where destination = d.name and state = 'pending' order by seq limit 1) p on true
@@ -48,9 +49,20 @@ export async function readLaneStandings(db: Queryable): Promise<LaneStanding[]> 
                         cross join lateral (select event_id from outbox.deliveries
                                             where batch_id = b.id and state = 'claimed' order by seq limit 1) r
                         where b.lane = d.name and b.active and b.open > 0 order by b.claimed_at limit 1) c on true
+     ${waiting ? `where d.name = any (array(${withWork}))` : ''}
      order by d.name`,
   );
 }
+
+/** Lanes with something pending or claimed: one probe for each of them, none for those that are quiet. */
+const withWork = `
+  with recursive w as (
+    (select destination as name from outbox.deliveries where state = 'pending' order by destination, seq limit 1)
+    union all
+    select (select destination from outbox.deliveries where state = 'pending' and destination > w.name order by destination, seq limit 1)
+    from w where w.name is not null)
+  select name from w where name is not null
+  union all select lane from outbox.batches where active and open > 0`;
 
 /** When the event of row `alias` became due. */
 function dueOf(alias: string): string {

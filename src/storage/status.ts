@@ -69,8 +69,8 @@ export async function readLanes(db: Queryable): Promise<LaneStanding[]> {
             (outbox.seconds_since(e.created_at) * 1000)::float8 as "oldestPendingMs"
      from outbox.destinations d
      left join outbox.circuits c on c.destination = d.name
-     left join outbox.lanes l on l.name = d.name and l.lease_until > now()
-     left join outbox.relays r on r.id = l.owner
+     left join outbox.lanes l on l.name = d.name
+     left join outbox.relays r on r.id = l.owner and r.lease_until > now()
      left join lateral (select event_id from outbox.deliveries
                         where destination = d.name and state = 'pending' order by seq limit 1) p on true
      left join lateral (select created_at from outbox.events where id = p.event_id
@@ -127,7 +127,7 @@ export async function readRelays(db: Queryable): Promise<RelayStanding[]> {
     db,
     `select r.label, to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "startedAt",
             (extract(epoch from now() - r.seen_at) * 1000)::float8 as "seenMsAgo",
-            (select count(*) from outbox.lanes l where l.owner = r.id and l.lease_until > now())::float8 as lanes
+            (select count(*) from outbox.lanes l where l.owner = r.id and r.lease_until > now())::float8 as lanes
      from outbox.relays r where r.seen_at > now() - interval '15 seconds' order by r.started_at, r.label`,
   );
 }

@@ -65,7 +65,7 @@ export async function write(database: TestDatabase, type: string, count = 1): Pr
 
 export async function ownersOf(database: TestDatabase): Promise<Record<string, string | null>> {
   const rows = await database.rows<{ name: string; owner: string | null }>(
-    'select name, case when lease_until > now() then owner end as owner from outbox.lanes order by name',
+    `select l.name, r.id as owner from outbox.lanes l left join outbox.relays r on r.id = l.owner and r.lease_until > now() order by l.name`,
   );
   return Object.fromEntries(rows.map(({ name, owner }) => [name, owner]));
 }

@@ -84,7 +84,9 @@ test('only the owner of a lane claims from it, and only while its lease lasts', 
   const owner = await soleRelay(pool, 400);
   const stranger = randomUUID();
   expect(await claim(pool, stranger)).toEqual([]);
-  await eventually(async () => expect(await holdLanes(pool, stranger, 'other', 60_000)).toEqual(['billing']));
+  await eventually(async () =>
+    expect((await holdLanes(pool, stranger, 'other', 60_000)).lanes).toEqual(['billing']),
+  );
   expect(await claim(pool, owner)).toEqual([]);
   expect(await claim(pool, stranger)).toHaveLength(1);
 });

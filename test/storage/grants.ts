@@ -64,7 +64,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       open_batch open_circuit open_messages park_batch park_pending park_rows park_unwritten part_off
       partitions_past_retention pause_destination prepare_revision promote_due purge purge_replays ration_retries
       record_failures redrive_now redrive_sample redrive_standing redrive_untold refund refund_signs release_batch release_keys
-      release_replay renew_worker replay_standing resolve resolve_messages retention_of return_lost_probe
+      release_replay renew_lanes renew_worker replay_standing resolve resolve_messages retention_of return_lost_probe
       return_rows return_tails revoke_token routing_known_since second_person second_said seconds_since sender_of sequences_behind set_clock
       settle_checks settle_restored shared_lane sift_shared silent_redrives sort_out spend_tokens split_off standing_for_audit
       take_keyed take_nudges take_share take_turns tokens_for tokens_now type_of uuid7_time waiting_for_second wake_stranded

@@ -7,7 +7,8 @@ import { databaseWith, yamlOf } from './fixtures.ts';
 
 const names = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`lane-${n}`, {}]));
-const hold = (db: Queryable, relay: string, leaseMs = 60_000) => holdLanes(db, relay, 'test', leaseMs);
+const hold = async (db: Queryable, relay: string, leaseMs = 60_000) =>
+  [...((await holdLanes(db, relay, 'test', leaseMs)).lanes ?? [])];
 
 test('a relay alone holds every lane', async () => {
   const { pool } = await databaseWith(names(5));

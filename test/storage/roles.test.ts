@@ -159,7 +159,7 @@ test('the relay’s role does all that relay and worker do', async () => {
   expect(await bindTemporal(relay, 'namespace')).toBe('namespace');
   await makePartitions(relay);
   const id = '00000000-0000-4000-8000-000000000001';
-  expect(await holdLanes(relay, id, 'test', 60_000)).toHaveLength(2);
+  expect((await holdLanes(relay, id, 'test', 60_000)).lanes).toHaveLength(2);
   await writeEvents(database.pool, 10);
   await promoteDue(relay, 10);
   const [batch] = await claimOpen(relay, id);
