@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { forgiveRun, type OpenedBatch } from '../src/storage/attempts.ts';
 import { returnRows } from '../src/storage/circuits.ts';
-import { handBack, partOff } from '../src/storage/sharedLane.ts';
+import { handBack, partOff, type Parted } from '../src/storage/sharedLane.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { Ledger } from './ledger.ts';
 import { Parting, type Line } from './line.ts';
@@ -16,6 +16,8 @@ export class Departures {
   readonly #ledger: MixedLedger;
   readonly #stir: () => void;
   readonly #leaving = new Set<Promise<void>>();
+  readonly #toMove = new Map<Line, Parting>();
+  readonly #toReturn = new Map<Line, readonly string[]>();
 
   /** `stir`: called when one has left. */
   constructor(dependencies: ActivityDependencies, batch: OpenedBatch, ledger: MixedLedger, stir: () => void) {
@@ -35,8 +37,9 @@ export class Departures {
     const { shared, onReturned } = this.#dependencies;
     const parting = (line.parting = new Parting());
     shared.settling(line.name);
+    this.#toMove.set(line, parting);
     const left = this.#ledger
-      .exclusively(() => this.#moveOut(line, parting))
+      .exclusively(() => this.#moveOut())
       .then(() => this.#settle(line, parting))
       .finally(() => {
         line.parting = undefined;
@@ -50,18 +53,31 @@ export class Departures {
     return parting;
   }
 
-  async #moveOut(line: Line, parting: Parting): Promise<void> {
-    for (const success of this.#ledger.takeOf(line.name)) noteSuccess(parting, success);
-    const kept = (): string[] => [...parting.seqs, ...line.underWay.keys()];
+  /** All that are to leave by now, together: what gathers while this batch is being written goes with the next write. */
+  async #moveOut(): Promise<void> {
+    const moving = [...this.#toMove].map(([line, parting]) => ({ line, parting, part: randomUUID() }));
+    this.#toMove.clear();
+    if (moving.length === 0) return;
+    for (const { line, parting } of moving)
+      for (const success of this.#ledger.takeOf(line.name)) noteSuccess(parting, success);
     const { pool } = this.#dependencies;
-    const run = { batchId: randomUUID(), run: 1, lane: line.name };
-    const part = () => partOff(pool, this.#batch, line.name, run.batchId, kept());
-    const parted = await persist(part, this.#ledger.patience);
+    const leavers = () =>
+      moving.map(({ line: { name, underWay }, parting, part }) => ({
+        destination: name,
+        part,
+        kept: [...parting.seqs, ...underWay.keys()],
+      }));
+    const parted = await persist(() => partOff(pool, this.#batch, leavers()), this.#ledger.patience);
     if (parted === undefined) return this.#ledger.fence();
-    line.returned(parted.returned);
-    // Whoever fences it fences nothing else.
-    const ledger = new Ledger(this.#dependencies, run, new AbortController(), line.reachable);
-    parting.open({ run, workflowId: parted.workflowId, ledger });
+    const byPart = new Map(parted.map((each) => [each.part, each]));
+    for (const { line, parting, part } of moving) {
+      const { workflowId, returned } = byPart.get(part) as Parted;
+      line.returned(returned);
+      const run = { batchId: part, run: 1, lane: line.name };
+      // Whoever fences it fences nothing else.
+      const ledger = new Ledger(this.#dependencies, run, new AbortController(), line.reachable);
+      parting.open({ run, workflowId, ledger });
+    }
   }
 
   /** Judges what became of it, as at the end of any attempt; what is left goes on in workflows of its own. Never rejects. */
@@ -84,11 +100,18 @@ export class Departures {
   /** Rows of a destination that is leaving, claimed before that was known. */
   handBack(line: Line, seqs: readonly string[]): Promise<void> {
     const { pool, onReturned } = this.#dependencies;
+    this.#toReturn.set(line, [...(this.#toReturn.get(line) ?? []), ...seqs]);
     return this.#ledger.exclusively(async () => {
-      if (!(await persist(() => handBack(pool, this.#batch, seqs), this.#ledger.patience)))
+      const returning = [...this.#toReturn];
+      this.#toReturn.clear();
+      if (returning.length === 0) return;
+      const all = returning.flatMap(([, some]) => some);
+      if (!(await persist(() => handBack(pool, this.#batch, all), this.#ledger.patience)))
         return this.#ledger.fence();
-      for (const seq of seqs) line.held.delete(seq);
-      onReturned(line.name);
+      for (const [returned, some] of returning) {
+        for (const seq of some) returned.held.delete(seq);
+        onReturned(returned.name);
+      }
     });
   }
 
@@ -98,9 +121,10 @@ export class Departures {
     const { patience } = this.#ledger;
     return this.#ledger.exclusively(async () => {
       const run = { batchId: randomUUID(), run: 1 };
-      const parted = await persist(() => partOff(pool, this.#batch, line.name, run.batchId, seqs), patience);
+      const leaver = { destination: line.name, part: run.batchId, kept: seqs };
+      const parted = await persist(() => partOff(pool, this.#batch, [leaver]), patience);
       if (parted === undefined) return this.#ledger.fence();
-      line.returned(parted.returned);
+      for (const { returned } of parted) line.returned(returned);
       line.forget();
       await persist(() => returnRows(pool, run, [], leftToOthers), patience);
     });

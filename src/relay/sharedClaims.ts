@@ -110,7 +110,22 @@ export class SharedClaims {
     const names = await lanesWithWork(this.#db);
     this.#sweptAt = performance.now();
     this.#sweepMs = this.#sweptAt - askedAt;
-    return names.filter((name) => this.#lanes.owns(name));
+    return this.#toShare(names, now);
+  }
+
+  /** Those with batches of their own need not be looked at to know it; those set aside would fill the look, which ends after some rows. */
+  #toShare(names: readonly string[], now: number): string[] {
+    const own = new Set(this.#handover?.shared.own);
+    const aside = new Set(this.#handover?.shared.aside);
+    const shared = [];
+    for (const name of names) {
+      if (!this.#lanes.owns(name)) continue;
+      if (own.has(name)) this.#busy.set(name, now + askedForMs);
+      else if (!aside.has(name)) shared.push(name);
+    }
+    // It begins at another one each time: what it does not come to is not always the same.
+    const from = Math.floor(Math.random() * shared.length);
+    return [...shared.slice(from), ...shared.slice(0, from)];
   }
 
   async #claim(now: number, mayStart: boolean, among: readonly string[] | null): Promise<SharedClaim> {

@@ -101,20 +101,8 @@ export class Starter {
     }
   }
 
-  /**
-   * Starts the workflows of deliveries that left a batch which mixes destinations, until each is certain. Those that a process which stops did
-   * not come to are found missing by the reconciler.
-   */
-  startApart(left: readonly SplitOff[]): void {
-    for (const single of left) void this.#startSingle(single);
-  }
-
-  stopApart(): void {
-    this.#stopping = true;
-    this.#stopSignal.abort();
-  }
-
-  async #startSingle(single: SplitOff): Promise<void> {
+  /** Starts the workflow of deliveries that left a batch which mixes destinations, until that is certain or `signal` says to stop. */
+  async startSingle(single: SplitOff, signal: AbortSignal): Promise<void> {
     const { log, telemetry, temporal } = this.#options;
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.maximum)) {
       const askedAt = performance.now();
@@ -130,8 +118,8 @@ export class Starter {
           'workflow not started; trying again',
         );
       }
-      await sleep(delayMs, undefined, { signal: this.#stopSignal.signal }).catch(() => undefined);
-      if (this.#stopping) return;
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
     }
   }
 

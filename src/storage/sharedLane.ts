@@ -113,7 +113,17 @@ export async function lanesWithWork(db: Queryable): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
+/** A destination that leaves a shared batch. */
+export interface Leaver {
+  readonly destination: string;
+  /** The id of its own batch. */
+  readonly part: string;
+  /** Rows that go there; its others go back to their lane. */
+  readonly kept: readonly string[];
+}
+
 export interface Parted {
+  readonly part: string;
   /** Of the batch of its own, which is in its first run. */
   readonly workflowId: string;
   /** Rows that went back to their lane. */
@@ -121,21 +131,22 @@ export interface Parted {
 }
 
 /**
- * Takes a destination's rows out of a shared batch: `kept` go to a batch of its own, of the id `part`, the others back to its lane. May be
- * repeated. Undefined when fenced.
+ * Takes destinations' rows out of a shared batch, all in one transaction: where hundreds die at one moment, one for each held the batch's row so much of the
+ * time that nothing else of it was claimed or acknowledged. May be repeated. Undefined when fenced.
  */
 export async function partOff(
   db: Queryable,
   run: BatchRun,
-  destination: string,
-  part: string,
-  kept: readonly string[],
-): Promise<Parted | undefined> {
-  return firstOf<Parted>(
+  leavers: readonly Leaver[],
+): Promise<readonly Parted[] | undefined> {
+  const parted = await rowsOf<Parted>(
     db,
-    `select workflow_id as "workflowId", returned::text[] from outbox.part_off($1, $2, $3, $4, $5::bigint[])`,
-    [run.batchId, run.run, destination, part, kept],
+    `select l.part, p.workflow_id as "workflowId", p.returned::text[]
+     from jsonb_to_recordset($3::jsonb) as l(destination text, part uuid, kept bigint[])
+     cross join lateral outbox.part_off($1, $2, l.destination, l.part, l.kept) p`,
+    [run.batchId, run.run, JSON.stringify(leavers)],
   );
+  return parted.length === leavers.length ? parted : undefined;
 }
 
 /** Rows that came too late go back to their lanes. Answers false when fenced. */
@@ -146,6 +157,23 @@ export async function handBack(db: Queryable, run: BatchRun, seqs: readonly stri
     seqs,
   ]);
   return row?.ok === true;
+}
+
+/**
+ * Of batches that were made for failed deliveries and whose workflows were not started yet, those of destinations whose circuit is not closed by now: their
+ * rows go back to their lanes, as what fails when a circuit opens does. Answers their workflows, which are not needed any more.
+ */
+export async function callOff(db: Queryable, workflowIds: readonly string[]): Promise<string[]> {
+  const rows = await rowsOf<{ workflowId: string }>(
+    db,
+    `select w.workflow_id as "workflowId"
+     from (select b.workflow_id, outbox.return_rows(b.id, b.run, '[]', null) as summary
+           from outbox.batches b join outbox.circuits c on c.destination = b.lane and c.state <> 'closed'
+           where b.workflow_id = any ($1) and b.single and b.run = 0 offset 0) w
+     where (w.summary ->> 'left')::integer = 0`,
+    [workflowIds],
+  );
+  return rows.map(({ workflowId }) => workflowId);
 }
 
 /** Says that this worker can attempt batches that mix destinations. */

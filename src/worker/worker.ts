@@ -18,6 +18,7 @@ import { problemOf } from '../destination/senders.ts';
 import type { DestinationType } from '../destination/type.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
 import { repeat } from '../relay/repeat.ts';
+import { Apart } from '../relay/apart.ts';
 import { Starter } from '../relay/starter.ts';
 import { Timeouts } from '../relay/timeouts.ts';
 import { readSettings } from '../storage/configuration.ts';
@@ -27,6 +28,7 @@ import type { Temporal } from '../temporal/connect.ts';
 import { Visibility } from '../temporal/visibility.ts';
 import { checkBackProblem } from '../destination/http/checkBack.ts';
 import { liftPauses } from '../storage/circuits.ts';
+import { callOff } from '../storage/sharedLane.ts';
 import { readProducers } from '../storage/messages.ts';
 import { LiveProducers, type CheckBackHandlers } from './checkBacks.ts';
 import { ConfiguredKeys } from '../encryption/configured.ts';
@@ -149,6 +151,11 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
   const telemetry = options.telemetry ?? noTelemetry;
   const timeouts = new Timeouts(pool);
   const starter = new Starter({ pool, temporal, name: options.name, visibility, log, telemetry, timeouts });
+  const apart = new Apart({
+    start: (single, signal) => starter.startSingle(single, signal),
+    callOff: (workflowIds) => callOff(pool, workflowIds),
+    log,
+  });
   const intakes = options.handover?.intakes ?? new Intakes();
   const graceMs = options.shutdownGraceMs ?? 20_000;
   const [asked, over] = [new AbortController(), new AbortController()];
@@ -180,7 +187,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
       takeOpened: (workflowId) => options.handover?.take(workflowId),
       openIntake: (batch) => intakes.open(pool, batch),
       shared: options.handover?.shared ?? new SharedLane(),
-      startApart: (left) => starter.startApart(left),
+      startApart: (left) => apart.add(left),
       leaving: { asked: asked.signal, over: over.signal },
       onProgress: options.onProgress ?? (() => undefined),
       onReturned: options.onReturned ?? (() => undefined),
@@ -205,7 +212,7 @@ export async function createWorker(options: OutboxWorkerOptions): Promise<Outbox
     .finally(async () => {
       outcomes.close();
       await following.stop();
-      starter.stopApart();
+      apart.stop();
       await Promise.all([destinations.close(), checkBacks.close()]);
     })
     .finally(() => shares.stop());

@@ -8,6 +8,7 @@ import {
   chunk,
   finishAttempt,
   openBatch,
+  recordFailures,
   type BatchRun,
 } from '../../src/storage/attempts.ts';
 import { parkBatch } from '../../src/storage/recovery.ts';
@@ -15,11 +16,19 @@ import {
   claimShared,
   handBack,
   lanesWithWork,
+  callOff,
   partOff,
   type SharedAsk,
 } from '../../src/storage/sharedLane.ts';
 import type { TestDatabase } from '../support/index.ts';
-import { databaseWith, soleRelay, writeEvents } from './fixtures.ts';
+import {
+  databaseWith,
+  failure,
+  rowsOfBatch,
+  soleRelay,
+  writeEvents,
+  type DeliveryState,
+} from './fixtures.ts';
 
 const ask: SharedAsk = {
   after: '0',
@@ -74,9 +83,10 @@ test('a destination that leaves takes what is under way along, the rest of it go
   const { database, run, seqs } = await mixed();
   const [first = '', second = ''] = seqs['b'] ?? [];
   const part = randomUUID();
-  expect(await partOff(database.pool, run, 'b', part, [first])).toMatchObject({ returned: [second] });
+  const leaver = { destination: 'b', part, kept: [first] };
+  expect(await partOff(database.pool, run, [leaver])).toMatchObject([{ part, returned: [second] }]);
   // Its answer may have been lost.
-  expect(await partOff(database.pool, run, 'b', part, [first])).toMatchObject({ returned: [] });
+  expect(await partOff(database.pool, run, [leaver])).toMatchObject([{ part, returned: [] }]);
   expect(await statesOf(database)).toEqual(
     at(
       ...Array<string>(2).fill(`a claimed in ${sharedLane}`),
@@ -94,10 +104,67 @@ test('a destination that leaves takes what is under way along, the rest of it go
   ]);
 });
 
+test('several that leave at one moment leave together, each into a batch of its own', async () => {
+  const { database, run, seqs } = await mixed();
+  const leavers = ['a', 'c'].map((name) => ({
+    destination: name,
+    part: randomUUID(),
+    kept: (seqs[name] ?? []).slice(0, 1),
+  }));
+  const parted = await partOff(database.pool, run, leavers);
+  expect(new Map(parted?.map(({ part, returned }) => [part, returned]))).toEqual(
+    new Map(leavers.map(({ destination, part }) => [part, seqs[destination]?.slice(1)])),
+  );
+  expect(await statesOf(database)).toEqual(
+    at(
+      ...['a claimed in a', 'a pending'],
+      ...Array<string>(2).fill(`b claimed in ${sharedLane}`),
+      ...['c claimed in c', 'c pending'],
+    ),
+  );
+});
+
+test('a failed delivery whose workflow was not started yet goes back to its lane when the circuit opens, one that was stays', async () => {
+  const { database, run, seqs } = await mixed();
+  const { pool } = database;
+  const workflows: string[] = [];
+  for (const name of ['a', 'b', 'c']) {
+    const part = { batchId: randomUUID(), run: 1 };
+    const [seq = ''] = seqs[name] ?? [];
+    await partOff(pool, run, [{ destination: name, part: part.batchId, kept: [seq] }]);
+    const [row] = await rowsOfBatch(pool, part.batchId);
+    await recordFailures(pool, part, [failure(row as DeliveryState, { delayMs: 5_000 })]);
+    const summary = await finishAttempt(pool, part, [], { maxSingles: 200, keep: true });
+    workflows.push(...(summary?.singles ?? []).map(({ workflowId }) => workflowId));
+  }
+  const [a = '', b = '', c = ''] = workflows;
+  await openBatch(pool, b, randomUUID(), chunk);
+  expect(await callOff(pool, workflows)).toEqual([]);
+  await pool.query(
+    `insert into outbox.circuits (destination, state, next_probe_at) values ('a', 'open', now()), ('b', 'open', now())
+     on conflict (destination) do update set state = 'open', next_probe_at = now()`,
+  );
+  expect(await callOff(pool, workflows)).toEqual([a]);
+  expect(await callOff(pool, workflows)).toEqual([]);
+  expect(
+    await database.rows(
+      `select destination, state, tries from outbox.deliveries where tries > 0 order by destination`,
+    ),
+  ).toEqual([
+    { destination: 'a', state: 'scheduled', tries: 1 },
+    { destination: 'b', state: 'retry', tries: 1 },
+    { destination: 'c', state: 'retry', tries: 1 },
+  ]);
+  expect(
+    await database.rows('select 1 from outbox.batches where workflow_id = any ($1)', [[a, c]]),
+  ).toHaveLength(1);
+});
+
 test('an execution that was fenced parts nothing off and hands nothing back', async () => {
   const { database, run, workflowId, seqs } = await mixed();
   await openBatch(database.pool, workflowId, randomUUID(), chunk);
-  expect(await partOff(database.pool, run, 'b', randomUUID(), seqs['b'] ?? [])).toBeUndefined();
+  const leaver = { destination: 'b', part: randomUUID(), kept: seqs['b'] ?? [] };
+  expect(await partOff(database.pool, run, [leaver])).toBeUndefined();
   expect(await handBack(database.pool, run, seqs['b'] ?? [])).toBe(false);
   expect(await database.rows(`select 1 from outbox.deliveries where state <> 'claimed'`)).toEqual([]);
 });
