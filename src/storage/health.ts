@@ -79,3 +79,39 @@ export async function clockAheadMs(db: Queryable): Promise<{ aheadMs: number; ro
   const roundTripMs = Date.now() - sentAt;
   return { aheadMs: sentAt + roundTripMs / 2 - (row?.at ?? sentAt), roundTripMs };
 }
+
+export interface LockTable {
+  /** Locks that the server's table holds at least, for all databases and sessions together. */
+  readonly capacity: number;
+  readonly perTransaction: number;
+  /** Of our table with the most of them, partitions and their indexes: what a statement locks whose plan is kept, as it names no day. */
+  readonly table: string;
+  readonly partitions: number;
+  readonly locks: number;
+  /** Sessions in this database now, and as many as the processes of ours that live may open. */
+  readonly sessions: number;
+}
+
+const sessionsOfProcess = 10;
+
+/** How much of the lock table all sessions would take, if each ran a statement over every day at one moment. */
+export async function readLockTable(db: Queryable): Promise<LockTable> {
+  const row = await firstOf<LockTable>(
+    db,
+    `with days as (
+       select p.relname as table, count(*) as partitions, sum(1 + (select count(*) from pg_index x where x.indrelid = i.inhrelid)) as locks
+       from pg_inherits i join pg_class p on p.oid = i.inhparent
+       where p.relnamespace = 'outbox'::regnamespace and p.relkind = 'p' group by p.relname
+     )
+     select current_setting('max_locks_per_transaction')::float8 * (current_setting('max_connections')::float8
+              + current_setting('max_prepared_transactions')::float8) as capacity,
+            current_setting('max_locks_per_transaction')::float8 as "perTransaction",
+            d.table, d.partitions::float8, d.locks::float8,
+            greatest((select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'),
+                     $1 * (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds'))::float8 as sessions
+     from days d order by d.locks desc limit 1`,
+    [sessionsOfProcess],
+  );
+  if (row === undefined) throw new Error('outbox has no partitioned table');
+  return row;
+}

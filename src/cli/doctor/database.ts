@@ -23,6 +23,7 @@ import {
   checkDeadRows,
   checkDue,
   checkLastPass,
+  checkLocks,
   checkPrepared,
   checkRetention,
   checkSecrets,
@@ -133,6 +134,7 @@ const schemaChecks: readonly Check[] = [
   ['clock', checkClock],
   ['dead rows', checkDeadRows],
   ['replication slots', checkSlots],
+  ['locks', checkLocks],
 ];
 
 async function checkRoles(db: Pool): Promise<Finding> {

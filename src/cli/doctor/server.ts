@@ -10,7 +10,9 @@ import {
   idleSlots,
   oldestTransaction,
   preparedTransactions,
+  readLockTable,
   tablesFullOfDeadRows,
+  type LockTable,
 } from '../../storage/health.ts';
 import { partitionsPastRetention, readLag, readLatestPass } from '../../storage/housekeeping.ts';
 import { readDatabaseStanding } from '../../storage/standing.ts';
@@ -61,6 +63,35 @@ export async function checkSlots(db: Queryable): Promise<Finding> {
     check,
     `${idle.length} that nobody reads; ${printable(worst.name)} keeps ${kept}`,
     `Where its reader is gone for good: select pg_drop_replication_slot('${printable(worst.name)}'). Log kept for it fills the disk.`,
+  );
+}
+
+/** Others lock too, and a table that is nearly full fails whoever comes last. */
+const lockShareMost = 0.5;
+
+export async function checkLocks(db: Queryable): Promise<Finding> {
+  return judgeLocks(await readLockTable(db));
+}
+
+/** PostgreSQL says "out of shared memory" to whoever takes the last lock, a producer as well as us. */
+export function judgeLocks({
+  capacity,
+  perTransaction,
+  table,
+  partitions,
+  locks,
+  sessions,
+}: LockTable): Finding {
+  const check = 'locks';
+  const needed = locks * sessions;
+  const found = `${partitions} days of ${table} are ${locks} locks a statement; ${sessions} sessions may take ${needed} of the ${capacity} that the server has room for`;
+  if (needed <= capacity * lockShareMost) return ok(check, found);
+  const enough = Math.ceil((perTransaction * needed) / (capacity * lockShareMost));
+  return warn(
+    check,
+    found,
+    `Set max_locks_per_transaction to ${enough} or more (now ${perTransaction}; PostgreSQL restarts for it), or keep fewer days (retention), or open fewer connections. ` +
+      'At its end PostgreSQL refuses statements of everybody: out of shared memory.',
   );
 }
 

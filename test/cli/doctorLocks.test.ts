@@ -1,0 +1,42 @@
+/** doctor warns before PostgreSQL's lock table is full: of a server small enough to fill it. */
+import { expect, test } from 'vitest';
+import { judgeLocks } from '../../src/cli/doctor/server.ts';
+import { readLockTable } from '../../src/storage/health.ts';
+import { createTestDatabase } from '../support/index.ts';
+
+test('what a statement over every day locks is counted as PostgreSQL takes it', async () => {
+  const database = await createTestDatabase();
+  const { locks, partitions, table, capacity, perTransaction, sessions } = await readLockTable(database.pool);
+  const client = await database.pool.connect();
+  try {
+    await client.query('begin');
+    await client.query(`select count(*) from outbox.${table}`);
+    const { rows } = await client.query<{ n: number; days: number }>(
+      `select count(*)::int as n, count(*) filter (where c.relkind = 'r')::int as days
+       from pg_locks l join pg_class c on c.oid = l.relation
+       where l.pid = pg_backend_pid() and c.relnamespace = 'outbox'::regnamespace and c.relkind in ('r', 'i') and c.relispartition`,
+    );
+    expect(rows).toEqual([{ n: locks, days: partitions }]);
+    await client.query('rollback');
+  } finally {
+    client.release();
+  }
+  expect(capacity).toBeGreaterThanOrEqual(perTransaction);
+  expect(sessions).toBeGreaterThanOrEqual(1);
+});
+
+const small = { capacity: 6_400, perTransaction: 64, table: 'events', partitions: 37, locks: 111 };
+
+test('half of the lock table is all right, more is not, and what is said to be enough is', () => {
+  expect(judgeLocks({ ...small, sessions: 28 }).level).toBe('ok');
+  const { level, found, hint } = judgeLocks({ ...small, sessions: 60 });
+  expect({ level, found }).toEqual({
+    level: 'warn',
+    found:
+      '37 days of events are 111 locks a statement; 60 sessions may take 6660 of the 6400 that the server has room for',
+  });
+  const enough = Number(/to (\d+) or more/.exec(hint ?? '')?.[1]);
+  const raised = { ...small, perTransaction: enough, capacity: enough * 100 };
+  expect(judgeLocks({ ...raised, sessions: 60 }).level).toBe('ok');
+  expect(enough).toBe(134);
+});
