@@ -33,3 +33,9 @@ function readStat(pid) {
     return [];
   }
 }
+
+/** The most memory that a process has had resident so far, MiB. Linux only; elsewhere NaN. */
+export function peakMbOf(pid) {
+  if (process.platform !== 'linux') return Number.NaN;
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuMsOf } from './cpu.mjs';
+import { cpuMsOf, peakMbOf } from './cpu.mjs';
 import { median } from './figures.mjs';
 
 /**
@@ -46,10 +46,12 @@ function cpuNow({ postgresPid, temporalPid, receiverPid }, player) {
   };
 }
 
-async function drainOnce(stage, contestant, count) {
+/** `peakMb`: of the contestant's process, resident; NaN where /proc does not tell. */
+export async function drainOnce(stage, contestant, count, payloadBytes) {
   const player = await stage.launch(contestant, {
     databaseUrl: await stage.newDatabase(),
     receiverUrl: stage.receiverUrl,
+    payloadBytes,
   });
   await player.tell({ fill: count }, 'filled');
   await stage.received(true);
@@ -61,9 +63,10 @@ async function drainOnce(stage, contestant, count) {
   while ((await player.tell('left', 'left')).left > 0) await sleep(5);
   const seconds = (performance.now() - startedAt) / 1000;
   const after = cpuNow(stage, player);
+  const peakMb = peakMbOf(player.pid);
   await player.end();
   const cost = Object.fromEntries(
     Object.entries(after).map(([who, ms]) => [who, ((ms - before[who]) * 1000) / count]),
   );
-  return { rate: count / seconds, cost };
+  return { rate: count / seconds, cost, peakMb };
 }

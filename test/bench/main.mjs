@@ -1,8 +1,10 @@
 /**
- * npm run bench [-- drain|latency|cost|slow|quiet|memory|inbox|order|outage|dashboard|half-messages|queues] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|cost|slow|quiet|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
- * --quick: drain, latency and cost in ten minutes. --out FOLDER: figures.json and figures.svg are written there.
+ * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
+ * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
+ * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.
  * plan: no measurement; the tables of docs/scaling.md from measured.json, which `cost --json` makes.
  * latency and cost run for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
@@ -20,6 +22,7 @@ import { measureCost } from './cost.mjs';
 import { measureDashboard } from './dashboard.mjs';
 import { measureDrain } from './drain.mjs';
 import { measureHalfMessages } from './halfMessages.mjs';
+import { measureIdle } from './idle.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureMemory } from './memory.mjs';
@@ -28,6 +31,8 @@ import { measureQueues } from './queues.mjs';
 import { measureOutage } from './outage.mjs';
 import { measureQuiet } from './quiet.mjs';
 import { measureSlow } from './slow.mjs';
+import { measureShapes } from './shapes.mjs';
+import { tablesOf } from './tables.mjs';
 import { pictureOf } from './picture.mjs';
 import { cloudTable, machineTable } from './plan.mjs';
 import { openStage } from './stage.mjs';
@@ -41,7 +46,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     only: { type: 'string' },
     rates: { type: 'string', default: '100' },
-    destinations: { type: 'string', default: '1000' },
+    destinations: { type: 'string' },
     dead: { type: 'string', default: '0' },
     slow: { type: 'string', default: '0' },
     load: { type: 'boolean', default: false },
@@ -56,12 +61,14 @@ if (positionals.includes('plan')) {
 }
 if (values.quick)
   Object.assign(values, {
-    events: '20000',
+    events: '10000',
     rounds: '1',
     rates: '10,100,1000',
-    seconds: values.seconds ?? '8',
+    seconds: values.seconds ?? '6',
   });
-const usual = values.quick ? ['drain', 'latency', 'cost'] : ['drain', 'latency', 'memory', 'inbox'];
+const usual = values.quick
+  ? ['drain', 'latency', 'cost', 'shapes', 'slow', 'idle']
+  : ['drain', 'latency', 'memory', 'inbox'];
 const parts = positionals.length > 0 ? positionals : usual;
 const chosen =
   values.only === undefined
@@ -102,13 +109,20 @@ try {
     });
   if (parts.includes('slow'))
     report.parts.slow = await measureSlow(stage, chosen, { events: Number(values.events), say });
+  if (parts.includes('shapes')) report.parts.shapes = await measureShapes(stage, chosen, { say });
   if (parts.includes('quiet'))
     report.parts.quiet = await measureQuiet(stage, contestants[0], {
-      destinations: Number(values.destinations),
+      destinations: Number(values.destinations ?? 1000),
       rates: values.rates.split(',').map(Number),
       seconds: Number(values.seconds ?? 20),
       dead: Number(values.dead),
       slow: Number(values.slow),
+      say,
+    });
+  if (parts.includes('idle'))
+    report.parts.idle = await measureIdle(stage, contestants[0], {
+      destinations: (values.destinations ?? '1,10000').split(',').map(Number),
+      rounds: Number(values.rounds),
       say,
     });
   if (parts.includes('outage'))
@@ -142,6 +156,7 @@ try {
 if (values.out !== undefined) {
   await mkdir(values.out, { recursive: true });
   await writeFile(join(values.out, 'figures.json'), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(join(values.out, 'figures.md'), tablesOf(report));
   await writeFile(join(values.out, 'figures.svg'), pictureOf(report));
 }
 if (values.json) console.log(JSON.stringify(report));

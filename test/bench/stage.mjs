@@ -51,10 +51,15 @@ export async function openStage(say) {
       return url.href;
     },
     /** Starts a contestant's process; it prepares, and begins when told. */
-    launch: async (contestant, settings) => {
+    launch: async (contestant, { payloadBytes = 250, ...settings }) => {
       const child = fork(new URL(`./contestants/${contestant.file}`, import.meta.url).pathname, {
         execPath: node.path,
-        env: { ...process.env, BENCH_PEERS: peersFolder, NODE_PATH: join(peersFolder, 'node_modules') },
+        env: {
+          ...process.env,
+          BENCH_PEERS: peersFolder,
+          BENCH_PAYLOAD_BYTES: String(payloadBytes),
+          NODE_PATH: join(peersFolder, 'node_modules'),
+        },
       });
       child.setMaxListeners(0); // each insert waits for its answer
       child.send({ ...settings, ...contestant.settings, temporalAddress: servers.temporal.address });

@@ -11,6 +11,7 @@ export const contestants = [
   { name: 'pg-boss', file: 'pgBoss.mjs', settings: {}, eventsShare: 0.5 },
   { name: 'DBOS', file: 'dbos.mjs', settings: {}, eventsShare: 0.05 },
   { name: 'one workflow per row', file: 'outbox.mjs', settings: { batchMaximum: 1 }, eventsShare: 0.02 },
+  { name: 'one activity per row', file: 'standaloneActivity.mjs', settings: {}, eventsShare: 0.02 },
   { name: 'bare loop', file: 'bareLoop.mjs', settings: {}, drainOnly: true },
 ];
 

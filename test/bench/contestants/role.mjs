@@ -26,5 +26,6 @@ export async function play({ prepare, fill, insert, produce, count, begin, left,
   process.send({ kind: 'prepared' });
 }
 
-/** About 250 bytes of JSON, as an order event has. */
-export const payloadSql = `jsonb_build_object('orderId', i, 'customer', 'c-' || i % 997, 'total', i * 1.25, 'note', repeat('x', 180))`;
+/** About so many bytes of JSON, as an order event has. */
+const bytes = Number(process.env.BENCH_PAYLOAD_BYTES ?? 250);
+export const payloadSql = `jsonb_build_object('orderId', i, 'customer', 'c-' || i % 997, 'total', i * 1.25, 'note', repeat('x', ${bytes - 70}))`;
