@@ -13,7 +13,7 @@ import type { Starter } from './starter.ts';
 const askedForMs = 1_500;
 /** Searching all lanes from the beginning may take up this share of the time. */
 const sweepShare = 0.02;
-const sweepAtLeastMs = 50;
+const sweepMs = { least: 50, most: 2_000 };
 
 export interface SharedRound {
   /** Batches claimed or joined. */
@@ -40,6 +40,9 @@ export class SharedClaims {
   #sweepIsDue = true;
   #sweptAt = -Infinity;
   #sweepMs = 0;
+  /** Lanes that the last sweep found with work; empty once they are claimed. */
+  #behind: readonly string[] = [];
+  #isTurnOfBehind = false;
   /** Claiming for all of them together fails: until then each has batches of its own. */
   #apartUntil = -Infinity;
 
@@ -62,9 +65,10 @@ export class SharedClaims {
 
   /** `mayStart`: whether a new batch may be made now. */
   async round(now: number, mayStart: boolean): Promise<SharedRound> {
-    const sweep = await this.#sweep(now);
+    this.#behind = (await this.#sweep(now)) ?? this.#behind;
     const claims = [];
-    if (sweep !== null && sweep.length > 0) claims.push(await this.#claim(now, mayStart, sweep));
+    this.#isTurnOfBehind = this.#behind.length > 0 && !this.#isTurnOfBehind;
+    if (this.#isTurnOfBehind) claims.push(await this.#claimBehind(now, mayStart));
     // One hand-over at a time: where the sweep claimed, what came lately has its turn at the next poll.
     if (!claims.some(({ batch, joined }) => batch !== null || joined !== null))
       claims.push(await this.#claim(now, mayStart, null));
@@ -77,6 +81,18 @@ export class SharedClaims {
     const batch = claims.find((claim) => claim.batch !== null)?.batch ?? null;
     const joined = claims.filter((claim) => claim.joined !== null).length;
     return { claimed: joined + (batch === null ? 0 : 1), batch, ask: this.#asked(now) };
+  }
+
+  /** Of what lies below the mark as much as there is room for, and again until there is none: a sweep finds what one claim may not hold. */
+  async #claimBehind(now: number, mayStart: boolean): Promise<SharedClaim> {
+    const intake = this.#handover?.intakes.of(sharedLane);
+    const hasRoom = intake === undefined ? mayStart : intake.wants > 0;
+    // It begins at another one each time: a claim looks at so many rows, and what it does not come to is not always the same.
+    const from = Math.floor(Math.random() * this.#behind.length);
+    const among = [...this.#behind.slice(from), ...this.#behind.slice(0, from)];
+    const claim = await this.#claim(now, mayStart, among);
+    if (hasRoom && claim.batch === null && rowsIn(claim) === 0) this.#behind = [];
+    return claim;
   }
 
   /** The lane has work, or has room again. */
@@ -103,8 +119,9 @@ export class SharedClaims {
   /** Lanes with work, when it is time to search all of them; else null. */
   async #sweep(now: number): Promise<string[] | null> {
     if (this.#lanes.marks([sharedLane], now)[0] === '0') this.#sweepIsDue = true;
-    if (!this.#sweepIsDue || now - this.#sweptAt < Math.max(this.#sweepMs / sweepShare, sweepAtLeastMs))
-      return null;
+    // With a share alone a sweep that took half a second on a busy machine was the last one for half a minute.
+    const restMs = Math.min(Math.max(this.#sweepMs / sweepShare, sweepMs.least), sweepMs.most);
+    if (!this.#sweepIsDue || now - this.#sweptAt < restMs) return null;
     this.#sweepIsDue = false;
     const askedAt = performance.now();
     const names = await lanesWithWork(this.#db);
@@ -123,9 +140,7 @@ export class SharedClaims {
       if (own.has(name)) this.#busy.set(name, now + askedForMs);
       else if (!aside.has(name)) shared.push(name);
     }
-    // It begins at another one each time: what it does not come to is not always the same.
-    const from = Math.floor(Math.random() * shared.length);
-    return [...shared.slice(from), ...shared.slice(0, from)];
+    return shared;
   }
 
   async #claim(now: number, mayStart: boolean, among: readonly string[] | null): Promise<SharedClaim> {
@@ -176,11 +191,19 @@ export class SharedClaims {
 
   #noted(claim: SharedClaim): SharedClaim {
     const { seen, more, joined, batch } = claim;
-    if (seen !== null) this.#lanes.advance(sharedLane, seen);
-    // All that was seen was claimed, or is claimed with its own lane: what is behind it must not wait.
-    if (seen !== null && more) this.#lanes.skipTo(sharedLane, seen);
-    const rows = (joined?.rows.length ?? 0) + (joined?.rest.length ?? 0) + (batch?.size ?? 0);
+    const rows = rowsIn(claim);
+    // There may have been room for no more than that: what was seen behind it is looked at again.
+    const upTo = rows > 0 ? (joined?.lastSeq ?? batch?.lastSeq ?? seen) : seen;
+    if (seen !== null && upTo !== null) {
+      this.#lanes.advance(sharedLane, upTo);
+      // All up to there was claimed, or is claimed with its own lane: what is behind it must not wait.
+      if (more) this.#lanes.skipTo(sharedLane, upTo);
+    }
     if (rows > 0) this.#onClaimed(rows);
     return claim;
   }
+}
+
+function rowsIn({ joined, batch }: SharedClaim): number {
+  return (joined?.rows.length ?? 0) + (joined?.rest.length ?? 0) + (batch?.size ?? 0);
 }

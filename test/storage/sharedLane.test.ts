@@ -141,8 +141,8 @@ test('a failed delivery whose workflow was not started yet goes back to its lane
   await openBatch(pool, b, randomUUID(), chunk);
   expect(await callOff(pool, workflows)).toEqual([]);
   await pool.query(
-    `insert into outbox.circuits (destination, state, next_probe_at) values ('a', 'open', now()), ('b', 'open', now())
-     on conflict (destination) do update set state = 'open', next_probe_at = now()`,
+    `insert into outbox.circuits (destination, state, next_probe_at, opened_at) values ('a', 'open', now(), now()), ('b', 'open', now(), now())
+     on conflict (destination) do update set state = 'open', next_probe_at = now(), opened_at = now()`,
   );
   expect(await callOff(pool, workflows)).toEqual([a]);
   expect(await callOff(pool, workflows)).toEqual([]);
