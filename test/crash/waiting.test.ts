@@ -31,9 +31,7 @@ test('of two `run` processes one is killed under load: no event waits longer tha
   const processes = [spawnRun({ databaseUrl: database.url }), spawnRun({ databaseUrl: database.url })];
   await eventually(
     async () => {
-      const owners = await database.rows(
-        'select distinct owner from outbox.lanes where owner is not null',
-      );
+      const owners = await database.rows('select distinct owner from outbox.lanes where owner is not null');
       expect(owners).toHaveLength(2);
     },
     { timeout: 60_000 },

@@ -7,8 +7,9 @@ import { databaseWith, yamlOf } from './fixtures.ts';
 
 const names = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`lane-${n}`, {}]));
-const hold = async (db: Queryable, relay: string, leaseMs = 60_000) =>
-  [...((await holdLanes(db, relay, 'test', leaseMs)).lanes ?? [])];
+const hold = async (db: Queryable, relay: string, leaseMs = 60_000) => [
+  ...((await holdLanes(db, relay, 'test', leaseMs)).lanes ?? []),
+];
 
 test('a relay alone holds every lane', async () => {
   const { pool } = await databaseWith(names(5));
