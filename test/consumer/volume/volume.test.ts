@@ -1,6 +1,6 @@
 /**
- * Twenty thousand messages, while everything is killed: each effect once by a count of rows that nothing keeps unique, nothing left
- * unacknowledged, and poison parked with its cause. OUTBOX_TEST_VOLUME=kafka,nats runs it by hand over these.
+ * Messages by the thousand from each queue, while everything is killed: each effect once by a count of rows that nothing keeps unique, nothing
+ * left unacknowledged, and poison parked with its cause. OUTBOX_TEST_VOLUME=kafka,nats runs it by hand over these, with 20,000 messages each (SQS: 2,000).
  */
 import { expect, test } from 'vitest';
 import type { ConsumerServer } from '../../../src/testing/consumers/index.ts';
@@ -11,6 +11,9 @@ import { requireJars } from '../../support/brokers/jars.ts';
 import { startKafka } from '../servers/kafka.ts';
 import { startNats } from '../servers/nats.ts';
 import { startRabbitmq } from '../servers/rabbitmq.ts';
+import { startRedis } from '../servers/redis.ts';
+import { startRocketmq } from '../servers/rocketmq.ts';
+import { startSqs } from '../servers/sqs.ts';
 import { VolumePlay, type Poison } from './play.ts';
 
 interface Broker {
@@ -22,27 +25,41 @@ const brokers: Readonly<Record<string, Broker>> = {
   rabbitmq: { start: startRabbitmq, require: () => requires.program('rabbitmq-server') },
   kafka: { start: startKafka, require: () => requireJars('kafka') },
   nats: { start: startNats, require: () => requires.program('nats-server') },
+  // The server of the tests keeps its messages in memory: it is not killed.
+  sqs: { start: startSqs, require: () => requires.python('moto', 'flask') },
+  redis: { start: startRedis, require: () => requires.program('redis-server') },
+  rocketmq: { start: startRocketmq, require: () => requireJars('rocketmq') },
 };
 
 const chosen = process.env['OUTBOX_TEST_VOLUME'];
-const count = 20_000;
-const kills = 10;
+/** In a whole run the first queue has the whole load, the others a tenth of it. */
+const loads = (chosen ?? Object.keys(brokers).join(',')).split(',').map((name) => {
+  // The server that stands in for SQS takes some twenty messages a second.
+  const slow = name === 'sqs' ? 0.1 : 1;
+  return chosen !== undefined || name === 'rabbitmq'
+    ? { name, count: 20_000 * slow, kills: 10, restartAt: 4, brokerKillAt: 7 }
+    : { name, count: slow < 1 ? 400 : 2_000, kills: 3, restartAt: 1, brokerKillAt: 2 };
+});
 
-/** One in a thousand is refused, one in two thousand always fails, and one ends its process. */
-const poison = new Map<number, Poison>([
-  ...Array.from({ length: 20 }, (_, n) => [n * 1_000 + 500, 'refused'] as const),
-  ...Array.from({ length: 10 }, (_, n) => [n * 2_000 + 250, 'fails'] as const),
-  [3_000, 'dies'],
-]);
+/** Twenty are refused, ten always fail, and one ends its process. */
+function poisonOf(count: number): ReadonlyMap<number, Poison> {
+  const step = count / 20;
+  return new Map<number, Poison>([
+    ...Array.from({ length: 20 }, (_, n) => [n * step + step / 2, 'refused'] as const),
+    ...Array.from({ length: 10 }, (_, n) => [n * 2 * step + step / 4, 'fails'] as const),
+    [3 * step, 'dies'],
+  ]);
+}
 
-test.for((chosen ?? 'rabbitmq').split(','))(
-  'over %s 20,000 messages have their effect once each, with ten consumers killed, the database restarted and the broker killed',
-  { timeout: 400_000 },
-  async (name, context) => {
+test.for(loads)(
+  'from $name $count messages have their effect once each, with $kills consumers killed, the database restarted and the broker killed',
+  { timeout: 600_000 },
+  async ({ name, count, kills, restartAt, brokerKillAt }, context) => {
     if (chosen === undefined) onlyWithEverything(context, 'servers of its own');
     const { start, require } = brokers[name]!;
     require();
     const startedMs = Date.now();
+    const poison = poisonOf(count);
     const server = await start();
     atEnd(() => server.stop());
     const queue = await server.queue({ ordered: false });
@@ -53,8 +70,8 @@ test.for((chosen ?? 'rabbitmq').split(','))(
     const share = Math.floor(count / (kills + 2));
     for (let kill = 1; kill <= kills; kill++) {
       await play.consumeUntil(kill * share);
-      if (kill === 4) await play.restartDatabase();
-      if (kill === 7) {
+      if (kill === restartAt) await play.restartDatabase();
+      if (kill === brokerKillAt) {
         await server.kill?.();
         await server.restart?.();
       }
