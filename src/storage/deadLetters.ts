@@ -75,6 +75,23 @@ export async function listDeadLetters(
   );
 }
 
+export interface ParkedSince {
+  readonly destination: string;
+  /** Milliseconds since the first of its open letters was parked. */
+  readonly oldestMs: number;
+}
+
+/** One index probe for each destination, however many are parked there. */
+export async function readParkedSince(db: Queryable): Promise<ParkedSince[]> {
+  return rowsOf<ParkedSince>(
+    db,
+    `select d.name as destination, (extract(epoch from now() - l.parked_at) * 1000)::float8 as "oldestMs"
+     from outbox.destinations d
+     cross join lateral (select parked_at from outbox.dead_letters
+                         where destination = d.name and resolved_at is null order by id limit 1) l`,
+  );
+}
+
 /** Only what the filter asks for becomes SQL: `resolved_at is null` as written is what the partial index answers to. */
 function conditionsOf(filter: DeadLetterFilter): { conditions: string[]; values: unknown[] } {
   const conditions = ['true'];

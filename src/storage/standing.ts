@@ -71,6 +71,26 @@ function dueOf(alias: string): string {
   return `(select at from (${from('events')} union all ${from('events_kept')}) e limit 1)`;
 }
 
+/** Who is at work, and by which configuration. */
+export interface Alive {
+  readonly configRevision: number;
+  /** Relays and workers heard of within the last 15 seconds. */
+  readonly relays: number;
+  readonly workers: number;
+}
+
+export async function readAlive(db: Queryable): Promise<Alive> {
+  const row = await firstOf<Alive>(
+    db,
+    `select s.config_revision as "configRevision",
+            (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
+            (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds')::float8 as workers
+     from outbox.settings s`,
+  );
+  if (row === undefined) throw new Error('outbox.settings has no row');
+  return row;
+}
+
 export interface DatabaseStanding {
   readonly configRevision: number;
   /** Relays heard of within the last 15 seconds. */

@@ -41,7 +41,11 @@ test('the overview counts what was delivered in the last hour, and names what is
     expect(stock?.delivered.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(1);
     expect(stock?.p95Seconds).toBeGreaterThan(0);
     expect(body['stuck']).toContainEqual(
-      expect.objectContaining({ kind: 'parked', more: '/letters?destination=billing' }),
+      expect.objectContaining({
+        kind: 'parked',
+        more: '/letters?destination=billing',
+        since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string,
+      }),
     );
   });
   expect(letter).toBeGreaterThan(0);

@@ -1,18 +1,17 @@
 /** How everything stands: what the first page shows. Read once every few seconds, however many look. */
 import { secondsOfRequests } from '../../metrics/distribution.ts';
 import { listCauses, type Cause } from '../../storage/causes.ts';
-import { readSettings } from '../../storage/configuration.ts';
-import type { Pool } from '../../storage/connect.ts';
+import { inReadOnly, type Pool } from '../../storage/connect.ts';
+import { readParkedSince } from '../../storage/deadLetters.ts';
 import { readFlow, readLags, type FlowMinute } from '../../storage/flow.ts';
 import { countMessages } from '../../storage/messages.ts';
 import { readPausedWorkflows } from '../../storage/paused.ts';
-import { readDatabaseStanding, readLaneStandings } from '../../storage/standing.ts';
+import { readAlive, readLaneStandings } from '../../storage/standing.ts';
 import {
   countDeliveries,
   countUnrouted,
   readBlockedKeys,
   readLanes,
-  readRelays,
   readUnwritten,
   type DestinationCounts,
 } from '../../storage/status.ts';
@@ -55,25 +54,34 @@ export interface Overview {
   readonly unrouted: readonly { readonly type: string; readonly events: number }[];
 }
 
+/** No more than the dashboard's own requests have for their answers. */
+const statementMs = 8_000;
+
+/**
+ * Two connections, whose statements go one after another: of a new one the first look at a table with its partitions takes longer than most
+ * of what is read here, and one for each statement made the first overview of a process a second.
+ */
 export async function readOverview(pool: Pool): Promise<Overview> {
-  const [settings, counts, lanes, standings, flow, lags, standing, causes, unrouted] = await Promise.all([
-    readSettings(pool),
-    countDeliveries(pool),
-    readLanes(pool),
-    readLaneStandings(pool),
-    readFlow(pool, minutesShown),
-    readLags(pool, minutesShown),
-    readDatabaseStanding(pool),
-    listCauses(pool, {}, 5),
-    countUnrouted(pool, 5),
+  const [{ counts, causes }, found] = await Promise.all([
+    inReadOnly(pool, statementMs, async (db) => ({
+      counts: await countDeliveries(db),
+      causes: await listCauses(db, {}, 5),
+    })),
+    inReadOnly(pool, statementMs, async (db) => ({
+      lanes: await readLanes(db),
+      standings: await readLaneStandings(db),
+      flow: await readFlow(db, minutesShown),
+      lags: await readLags(db, minutesShown),
+      alive: await readAlive(db),
+      unrouted: await countUnrouted(db, 5),
+      parkedSince: await readParkedSince(db),
+      keys: await readBlockedKeys(db, 5),
+      messages: await countMessages(db),
+      unwritten: await readUnwritten(db),
+      paused: await readPausedWorkflows(db, 5),
+    })),
   ]);
-  const [keys, messages, unwritten, paused, relays] = await Promise.all([
-    readBlockedKeys(pool, 5),
-    countMessages(pool),
-    readUnwritten(pool),
-    readPausedWorkflows(pool, 5),
-    readRelays(pool),
-  ]);
+  const { lanes, standings, flow, lags, alive, unrouted } = found;
   const countsOf = new Map(counts.map(({ destination, ...rest }) => [destination, rest]));
   const standingOf = new Map(standings.map((each) => [each.destination, each]));
   const destinations = lanes.map((lane): OverviewDestination => {
@@ -99,12 +107,10 @@ export async function readOverview(pool: Pool): Promise<Overview> {
       p95Seconds: quantile(minutes, 0.95),
     };
   });
-  const stuck = stuckOf({ destinations, keys, messages, unwritten, paused, relays: relays.length });
+  const stuck = stuckOf({ ...found, destinations, relays: alive.relays });
   return {
     at: new Date().toISOString(),
-    configRevision: settings.configRevision,
-    relays: standing.relays,
-    workers: standing.workers,
+    ...alive,
     ...{ destinations, stuck, causes, unrouted },
   };
 }

@@ -1,4 +1,5 @@
 /** What waits for somebody or something, in the words of the first page. */
+import type { ParkedSince } from '../../storage/deadLetters.ts';
 import type { MessageCounts } from '../../storage/messages.ts';
 import type { PausedWorkflow } from '../../storage/paused.ts';
 import type { BlockedKey, UnwrittenOutcomes } from '../../storage/status.ts';
@@ -16,6 +17,7 @@ export interface Stuck {
 
 export interface StuckFacts {
   readonly destinations: readonly OverviewDestination[];
+  readonly parkedSince: readonly ParkedSince[];
   readonly keys: readonly BlockedKey[];
   readonly messages: readonly MessageCounts[];
   readonly unwritten: readonly UnwrittenOutcomes[];
@@ -26,7 +28,9 @@ export interface StuckFacts {
 /** From when on what is due and not sent is worth a word. */
 const lagSecondsMin = 30;
 
-export function stuckOf({ destinations, keys, messages, unwritten, paused, relays }: StuckFacts): Stuck[] {
+export function stuckOf(facts: StuckFacts): Stuck[] {
+  const { destinations, parkedSince, keys, messages, unwritten, paused, relays } = facts;
+  const parkedFor = new Map(parkedSince.map(({ destination, oldestMs }) => [destination, oldestMs]));
   const waiting = destinations.filter(({ counts }) => counts.pending > 0);
   return [
     ...(relays === 0
@@ -48,7 +52,9 @@ export function stuckOf({ destinations, keys, messages, unwritten, paused, relay
       ),
     ),
     ...destinations.filter(({ state }) => state !== 'closed').map(held),
-    ...destinations.filter(({ counts }) => counts.parked > 0).map(parked),
+    ...destinations
+      .filter(({ counts }) => counts.parked > 0)
+      .map((one) => parked(one, parkedFor.get(one.destination) ?? null)),
     ...destinations
       .filter(({ state, lagSeconds }) => state === 'closed' && lagSeconds >= lagSecondsMin)
       .map(({ destination, lagSeconds, counts }) =>
@@ -98,11 +104,11 @@ function held({ destination, state, reason, since }: OverviewDestination): Stuck
   };
 }
 
-function parked({ destination, counts }: OverviewDestination): Stuck {
+function parked({ destination, counts }: OverviewDestination, oldestMs: number | null): Stuck {
   return stuck(
     'parked',
     `${counts.parked} ${counts.parked === 1 ? 'event' : 'events'} parked at ${destination}`,
-    null,
+    oldestMs,
     `/letters?destination=${destination}`,
   );
 }
