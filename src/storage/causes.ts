@@ -51,12 +51,10 @@ export async function listCauses(db: Queryable, filter: CauseFilter, limit: numb
      )
      select f.id, f.destination, f.class, f.status, f.error, f.open::float8 as open, ${iso('f.first')} as "firstParkedAt",
             ${iso('f.last')} as "lastParkedAt", f.note, f.owner, f.noted_by as "notedBy", ${iso('f.noted_at')} as "notedAt",
-            array(select coalesce(t.parked, 0)::float8
-                  from generate_series(${trendHours - 1}, 0, -1) hour
-                  left join (select floor(extract(epoch from now() - l.parked_at) / 3600)::integer as hour, count(*) as parked
-                             from outbox.dead_letters l
-                             where l.cause = f.id and l.parked_at > now() - interval '${trendHours} hours' group by 1) t using (hour)
-                  order by hour desc) as trend
+            array(select (select count(*)::float8 from outbox.dead_letters l
+                          where l.cause = f.id and l.parked_at > now() - (hour + 1) * interval '1 hour'
+                            and l.parked_at <= now() - hour * interval '1 hour')
+                  from generate_series(${trendHours - 1}, 0, -1) hour order by hour desc) as trend
      from found f order by f.open desc, f.last desc nulls last, f.id`,
     [filter.destination ?? null, filter.id ?? null, limit, filter.all ?? false],
   );
