@@ -90,7 +90,7 @@ export interface Activities {
   /** Takes the letters of a redrive for the workflow that asks. */
   startRedrive(start: RedriveStart): Promise<StartedRedrive>;
   /** Goes on with a redrive for some seconds, or until there is news; answers how it stands. */
-  driveRedrive(id: number): Promise<Redrive>;
+  driveRedrive(id: number, shown?: Redrive['state']): Promise<Redrive>;
   /** Carries out commands to a redrive one after another, an answer for each. */
   commandRedrives(input: RedriveCommands): Promise<ResolutionAnswer[]>;
   /** Tells workflows that held what was let go, for some seconds; answers whether all of them know. */
@@ -122,7 +122,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     hasSearchAttributes: () => dependencies.hasSearchAttributes(),
     openRedrive: (by) => openRedrive(dependencies, by),
     startRedrive: (start) => startRedrive(dependencies, start),
-    driveRedrive: (id) => driveRedrive(dependencies, id),
+    driveRedrive: (id, shown) => driveRedrive(dependencies, id, shown),
     commandRedrives: (input) => commandRedrives(dependencies, input),
     tellHolders: (id) => tellHolders(dependencies, id),
     lookAtDestination: (name) => lookAtDestination(dependencies, name),

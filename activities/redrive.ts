@@ -137,11 +137,13 @@ async function found(pool: ActivityDependencies['pool'], id: number): Promise<Re
 
 /**
  * Goes on with a redrive until a step is over, somebody has to do something, or ten seconds are; answers how it stands. What is done is
- * decided in PostgreSQL: a second execution beside this one does no harm.
+ * decided in PostgreSQL: a second execution beside this one does no harm. `shown`: as its page has it; where that is not so any more, the page
+ * is told at once.
  */
 export async function driveRedrive(
   { pool, leaving, onReturned }: ActivityDependencies,
   id: number,
+  shown?: Redrive['state'],
 ): Promise<Redrive> {
   return heartbeating(async () => {
     const until = Date.now() + roundMs;
@@ -153,7 +155,8 @@ export async function driveRedrive(
       if (standing.acted !== before?.acted) for (const lane of standing.destinations) onReturned(lane);
       const { waitMs, ...redrive } = standing;
       if (waitMs === null || Date.now() > until || leaving.asked.aborted) return redrive;
-      if (before !== undefined && isNews(before, standing)) return redrive;
+      if (before === undefined ? shown !== undefined && shown !== standing.state : isNews(before, standing))
+        return redrive;
       before = standing;
       await sleep(waitMs, undefined, { signal: leaving.asked }).catch(() => undefined);
     }

@@ -159,7 +159,9 @@ async function untilOver(input: RedriveInput, page: Page): Promise<void> {
   const { desk } = page;
   for (;;) {
     page.recheck = false;
-    const { result } = await desk.serveDuring(driveRedrive(page.redrive.id), async () => show(page));
+    const { result } = await desk.serveDuring(driveRedrive(page.redrive.id, page.redrive.state), async () =>
+      show(page),
+    );
     page.redrive = result;
     show(page);
     if (result.endedAt !== null) return;

@@ -107,6 +107,66 @@ export async function sendSignal(page: Page, signal: string, input?: string): Pr
   await confirm(page, await fillSignal(page, signal, input), 'Submit');
 }
 
+/** By their text, those of the frames that Markdown is rendered in among them. */
+export async function linksOf(page: Page): Promise<Map<string, string>> {
+  const all = await Promise.all(page.frames().map((frame) => frame.locator('a').all()));
+  const found = await Promise.all(
+    all.flat().map(async (link) => {
+      const [text, href] = await Promise.all([link.innerText(), link.getAttribute('href')]);
+      return [text.trim(), href ?? ''] as const;
+    }),
+  );
+  return new Map(found);
+}
+
+/** What stands on the page, in all its frames. */
+export async function texts(page: Page): Promise<string> {
+  return (await Promise.all(page.frames().map((frame) => frame.locator('body').innerText()))).join('\n');
+}
+
+/** As a click on it does; the frame that has it opens another tab. */
+export async function follow(page: Page, link: string): Promise<void> {
+  await page.goto(new URL(link, servers().temporalUi ?? '').href);
+}
+
+/** On the page that starts a workflow, filled in. It stays, and says that it was done. */
+export async function pressStart(page: Page): Promise<void> {
+  const said = page.getByText('Workflow started successfully').first();
+  await expect
+    .poll(
+      async () => {
+        if (await said.isVisible()) return true;
+        await page
+          .getByRole('button', { name: 'Start Workflow' })
+          .click({ timeout: 5_000 })
+          .catch(() => undefined);
+        return said.isVisible();
+      },
+      { timeout: 30_000, interval: 2_000 },
+    )
+    .toBe(true);
+}
+
+/** Start Workflow, as a person fills it in. */
+export async function startByHand(
+  page: Page,
+  given: {
+    readonly workflowId: string;
+    readonly taskQueue: string;
+    readonly workflowType: string;
+    readonly input: string;
+  },
+): Promise<void> {
+  const { temporalUi, temporalNamespace } = servers();
+  await page.goto(`${temporalUi}/namespaces/${temporalNamespace}/workflows/start-workflow`);
+  await page.getByLabel('Workflow ID').fill(given.workflowId);
+  await page.getByLabel('Task Queue').fill(given.taskQueue);
+  await page.getByLabel('Workflow Type').fill(given.workflowType);
+  await page.locator('[contenteditable=true]').first().click();
+  await page.keyboard.insertText(given.input);
+  await pressStart(page);
+}
+
 /** Where pictures go that people are to look at; undefined: none are taken. */
 export const pictures = process.env['OUTBOX_SCREENSHOTS'];
 

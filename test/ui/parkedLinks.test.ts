@@ -1,9 +1,7 @@
 /** From a parked workflow's page to everything like it, by its links alone. */
-import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import { servers } from '../support/index.ts';
 import { openDeadLetters, openStage, settled, type Stage } from '../resolve/stage.ts';
-import { openBrowser, openDetails, takePicture } from './browser.ts';
+import { follow, linksOf, openBrowser, openDetails, pressStart, takePicture, texts } from './browser.ts';
 
 const runbook = 'https://wiki.test/billing?page=(1)';
 let stage: Stage;
@@ -42,53 +40,14 @@ test(
     stage.heal(...ids);
     const redrive = `${stage.database.name}/redrive/like/${letter?.id}`;
     await follow(page, links.get('Redrive everything like it') ?? '');
-    await press(page);
+    await pressStart(page);
     const preview = await openDetails(page, redrive, 'would go');
     expect(preview).toContain('3 dead letters would go');
     expect(await openDeadLetters(stage.database, ids)).toHaveLength(3);
     await follow(page, (await linksOf(page)).get('Start it') ?? '');
     // The page fetches the input after it has opened; pressed sooner, it starts one without, which is another preview.
     await page.getByText('"redrive"').first().waitFor();
-    await press(page);
+    await pressStart(page);
     await settled(stage.database, ids, patience);
   },
 );
-
-/** By their text, those of the frames that Markdown is rendered in among them. */
-async function linksOf(page: Page): Promise<Map<string, string>> {
-  const all = await Promise.all(page.frames().map((frame) => frame.locator('a').all()));
-  const found = await Promise.all(
-    all.flat().map(async (link) => {
-      const [text, href] = await Promise.all([link.innerText(), link.getAttribute('href')]);
-      return [text.trim(), href ?? ''] as const;
-    }),
-  );
-  return new Map(found);
-}
-
-async function texts(page: Page): Promise<string> {
-  return (await Promise.all(page.frames().map((frame) => frame.locator('body').innerText()))).join('\n');
-}
-
-/** As a click on it does; the frame that has it opens another tab. */
-async function follow(page: Page, link: string): Promise<void> {
-  await page.goto(new URL(link, servers().temporalUi ?? '').href);
-}
-
-/** The page is filled in: nothing is typed. It stays, and says that it was done. */
-async function press(page: Page): Promise<void> {
-  const said = page.getByText('Workflow started successfully').first();
-  await expect
-    .poll(
-      async () => {
-        if (await said.isVisible()) return true;
-        await page
-          .getByRole('button', { name: 'Start Workflow' })
-          .click({ timeout: 5_000 })
-          .catch(() => undefined);
-        return said.isVisible();
-      },
-      { timeout: 30_000, interval: 2_000 },
-    )
-    .toBe(true);
-}
