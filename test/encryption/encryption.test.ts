@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import {
   commitMessage,
+  createRedrives,
   encryptEvent,
   encryptionKeys,
   enqueue,
@@ -14,7 +15,7 @@ import {
 } from '../../src/index.ts';
 import { prepareRevision } from '../../src/storage/resolutions.ts';
 import { ask } from '../dashboard/stage.ts';
-import { atEnd, eventually, runCli, startRun } from '../support/index.ts';
+import { atEnd, eventually, runCli, startRun, temporalClient } from '../support/index.ts';
 import { historiesWith, openStage, parked, tablesWith, type Stage } from './stage.ts';
 
 let stage: Stage;
@@ -227,4 +228,42 @@ test('on the dashboard it is read by who may look at payloads, and by nobody els
     contentType: 'application/json',
     encrypted: { kid: 'k1', problem: null },
   });
+});
+
+test('a redrive that edits passes encrypted letters over and says why, before and after; one that retries sends them', async () => {
+  const mark = (type: string, answer: number) => ({ type, payload: { name: marker, answer } });
+  const secret = await write(mark('order.sealed', 422));
+  const { id: plain } = await enqueue(stage.database.pool, mark('order.sealed', 422), {
+    ownTransaction: true,
+  });
+  await parked(stage.database, secret, plain);
+  const redrives = createRedrives({
+    db: stage.database.pool,
+    name: stage.database.name,
+    temporal: { client: await temporalClient(), address: 'the test server' },
+  });
+  const over = (id: number) =>
+    eventually(async () => {
+      const status = await redrives.status(id);
+      expect(status.redrive.endedAt).not.toBeNull();
+      return status;
+    });
+  const patch = '[{"op": "replace", "path": "/answer", "value": 204}]';
+  const edit = await redrives.preview({ type: 'order.sealed', action: 'edit', patch }, { actor: 'ada' });
+  expect(edit.sample.map(({ eventId, before, problem }) => [eventId, before === null, problem])).toEqual([
+    [secret, true, 'its payload is encrypted'],
+    [plain, false, null],
+  ]);
+  await redrives.start(edit.redrive.id, { actor: 'ada' });
+  const { redrive, skipped } = await over(edit.redrive.id);
+  expect(redrive).toMatchObject({ state: 'done', total: 2, done: 1, skipped: 1 });
+  expect(skipped).toEqual([{ why: 'its payload is encrypted: no patch can look into it', letters: 1 }]);
+  expect(bodiesOf(secret)).toHaveLength(1);
+
+  const retry = await redrives.preview({ type: 'order.sealed' }, { actor: 'ada' });
+  await redrives.start(retry.redrive.id, { actor: 'ada' });
+  expect((await over(retry.redrive.id)).redrive).toMatchObject({ total: 1, acted: 1 });
+  // Decrypted to be sent, and the same as before.
+  const [before, after] = bodiesOf(secret);
+  expect(after).toBe(before);
 });

@@ -135,6 +135,12 @@ test('what nobody is left to be told of is answered as untold', async () => {
 
 const matters: readonly (readonly [kind: string, sql: string, says: RegExp])[] = [
   [
+    'circuit-open',
+    `insert into outbox.circuits (destination, state, opened_at, next_probe_at, reason)
+     values ('billing', 'open', now() - interval '2 minutes', now() + interval '1 hour', 'connection refused')`,
+    /the circuit of billing is open: connection refused/,
+  ],
+  [
     'circuit-flapping',
     `insert into outbox.circuit_openings select 'billing', now() - n * interval '10 minutes' from generate_series(1, 3) n`,
     /opened 3 times within an hour/,
