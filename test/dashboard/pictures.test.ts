@@ -1,8 +1,10 @@
 /** With OUTBOX_SCREENSHOTS=<dir>: the pictures of the docs. Without, that the views of a busy outbox are there. */
+import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { prepareMessage } from '../../src/halfMessages/client.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { openBrowser, pictures, takePicture } from '../ui/browser.ts';
-import { looks } from './looks.ts';
+import { findingsOf, looks } from './looks.ts';
 import { openDashboard, type Stage } from './stage.ts';
 
 let stage: Stage;
@@ -100,15 +102,47 @@ const views: readonly (readonly [name: string, path: () => string])[] = [
   ['half-message', () => `/messages/${half}`],
 ];
 
-test('every view of a busy outbox is drawn whole', async () => {
+async function show(page: Page, path: string): Promise<void> {
+  await page.goto(`${stage.url}/#${path}`);
+  await page.locator('main h1').waitFor();
+  await expect.poll(() => page.locator('.loading').count()).toBe(0);
+}
+
+test('every view of a busy outbox is drawn whole, and axe finds nothing serious in it', async () => {
   const page = await openBrowser();
   for (const [name, path] of views) {
-    await page.goto(`${stage.url}/#${path()}`);
-    await page.locator('main h1').waitFor();
-    await expect.poll(() => page.locator('.loading').count()).toBe(0);
+    await show(page, path());
     expect(await page.locator('main').innerText(), name).not.toContain('cannot be shown');
+    expect(await findingsOf(page), name).toEqual([]);
   }
 });
+
+test(
+  'each view keeps what it had while the server is away, marked as old, and while it is paused; axe finds nothing there either',
+  { timeout: 300_000 },
+  async (context) => {
+    onlyWithEverything(context, 'a browser that waits for each view');
+    const page = await openBrowser();
+    for (const [name, path] of views) {
+      if (name === 'new-redrive') continue; // It shows nothing that could grow old.
+      await show(page, path());
+      const before = await page.locator('main h1').innerText();
+      await page.getByRole('button', { name: 'Live' }).click();
+      await page.getByText('Paused: what is shown is from').waitFor();
+      expect(await findingsOf(page), `${name}, paused`).toEqual([]);
+      await page.route('**/v1/**', (route) => route.abort());
+      await page.getByRole('button', { name: 'Read it now' }).first().click();
+      await page
+        .getByText(/What is shown is .* old/)
+        .first()
+        .waitFor();
+      expect(await page.locator('main h1').innerText()).toBe(before);
+      expect(await findingsOf(page), `${name}, old`).toEqual([]);
+      await page.getByRole('button', { name: 'Paused' }).click();
+      await page.unroute('**/v1/**');
+    }
+  },
+);
 
 test('pictures, where somebody wants them', async () => {
   if (pictures === undefined) return;
@@ -116,9 +150,7 @@ test('pictures, where somebody wants them', async () => {
   for (const look of looks) {
     await look.on(page);
     for (const [name, path] of views) {
-      await page.goto(`${stage.url}/#${path()}`);
-      await page.locator('main h1').waitFor();
-      await expect.poll(() => page.locator('.loading').count()).toBe(0);
+      await show(page, path());
       await takePicture(page, `${name}${look.suffix}`, { webp: true });
     }
     await page.goto(`${stage.url}/#/letters/${letters[0]}`);
