@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- drain|latency|cost|slow|quiet|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|cost|slow|quiet|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
@@ -7,6 +7,7 @@
  * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.
  * plan: no measurement; the tables of docs/scaling.md from measured.json, which `cost --json` makes.
  * latency and cost run for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
+ * redrive: a fourth of --events at each of --rates, and --rounds of parking them with and without causes.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
  * queues [--only rabbitmq,kafka,nats,rocketmq]: needs those brokers, as the tests do (see .ci/run).
  *
@@ -30,6 +31,7 @@ import { measureOrder } from './order.mjs';
 import { measureQueues } from './queues.mjs';
 import { measureOutage } from './outage.mjs';
 import { measureQuiet } from './quiet.mjs';
+import { measureRedrive } from './redrive.mjs';
 import { measureSlow } from './slow.mjs';
 import { measureShapes } from './shapes.mjs';
 import { tablesOf } from './tables.mjs';
@@ -129,6 +131,13 @@ try {
     report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
   if (parts.includes('dashboard'))
     report.parts.dashboard = await measureDashboard(stage, { letters: Number(values.waiting), say });
+  if (parts.includes('redrive'))
+    report.parts.redrive = await measureRedrive(stage, {
+      letters: Math.round(Number(values.events) / 4),
+      rates: values.rates.split(',').map(Number),
+      rounds: Number(values.rounds),
+      say,
+    });
   if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
   if (parts.includes('inbox'))
     report.parts.inbox = await measureInbox(stage, {

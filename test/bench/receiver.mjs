@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 let count = 0;
 let times = [];
 let answer = 204;
+let text = '';
 /** Of so many answers in a hundred, milliseconds that they take. */
 let slow = { share: 0, ms: 0 };
 let tookMs = 0;
@@ -17,13 +18,14 @@ const server = createServer((request, response) => {
     const ofPath = Number(/^\/slow\/(\d+)$/.exec(request.url)?.[1] ?? 0);
     const ms = slow.share > 0 && count % Math.round(1 / slow.share) === 0 ? slow.ms : ofPath;
     tookMs += ms;
-    if (ms === 0) response.writeHead(answer).end();
-    else setTimeout(() => response.writeHead(answer).end(), ms);
+    if (ms === 0) response.writeHead(answer).end(text);
+    else setTimeout(() => response.writeHead(answer).end(text), ms);
   });
 });
 server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send({ kind: 'listening', port: server.address().port }));
-process.on('message', ({ reset, status, slowDown }) => {
+process.on('message', ({ reset, status, says, slowDown }) => {
+  text = says ?? text;
   answer = status ?? answer;
   slow = slowDown ?? slow;
   process.send({ kind: 'count', count, meanMs: tookMs / count, times: reset ? times : [] });
