@@ -105,7 +105,7 @@ const views: readonly (readonly [name: string, path: () => string])[] = [
 async function show(page: Page, path: string): Promise<void> {
   await page.goto(`${stage.url}/#${path}`);
   await page.locator('main h1').waitFor();
-  await expect.poll(() => page.locator('.loading').count()).toBe(0);
+  await expect.poll(() => page.locator('.loading').count(), { timeout: 20_000 }).toBe(0);
 }
 
 test('every view of a busy outbox is drawn whole, and axe finds nothing serious in it', async () => {
