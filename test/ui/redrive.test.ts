@@ -76,11 +76,11 @@ test(
     await sendSignal(page, 'cancel', '{"reason": "enough"}');
     const stopped = await shown(page, workflowId, 'stopped');
     expect(stopped).toMatch(/stopped: cancelled by .*enough/);
-    const { acted = 0 } = (await standing()) ?? {};
+    const { id, acted = 0 } = (await standing()) ?? {};
     expect(stopped).toContain(`${200 - acted} left parked`);
     expect((await openDeadLetters(database, ids)).length).toBe(200 - acted);
     expect(
-      (await auditOf(database, workflowId)).map(({ action, outcome, via }) => [action, outcome, via]),
+      (await auditOf(database, `${database.name}/redrive/${id}`)).map(({ action, outcome, via }) => [action, outcome, via]),
     ).toEqual([
       ['start', 'done', 'workflow'],
       ['pause', 'done', 'signal'],
