@@ -67,7 +67,7 @@ test('each letter of 10,000 goes once, in the order of its key, whatever is kill
   expect(arrived()).toBeLessThan(letters);
   const beforeRepeats = receiver.requests.length - arrived();
   // A workflow task that a busy machine is too late for is given to another process, which sends again what was under way in the first one.
-  const takenOver = first.reduce((sum, { stdout }) => sum + stdout().split(fencedWords).length - 1, 0);
+  const takenOver = first.reduce((sum, process) => sum + process.stdout().split(fencedWords).length - 1, 0);
   run();
   const over = await eventually(
     async () => {

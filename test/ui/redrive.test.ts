@@ -80,7 +80,11 @@ test(
     expect(stopped).toContain(`${200 - acted} left parked`);
     expect((await openDeadLetters(database, ids)).length).toBe(200 - acted);
     expect(
-      (await auditOf(database, `${database.name}/redrive/${id}`)).map(({ action, outcome, via }) => [action, outcome, via]),
+      (await auditOf(database, `${database.name}/redrive/${id}`)).map(({ action, outcome, via }) => [
+        action,
+        outcome,
+        via,
+      ]),
     ).toEqual([
       ['start', 'done', 'workflow'],
       ['pause', 'done', 'signal'],
