@@ -101,15 +101,23 @@ export async function readBlockedKeys(
 ): Promise<BlockedKey[]> {
   return rowsOf<BlockedKey>(
     db,
-    `select h.destination, h.key, h.event_id as "headEventId", h.state as "headState", l.id::float8 as "deadLetterId",
-            w.waiting, (extract(epoch from now() - coalesce(l.parked_at, h.first_attempt_at)) * 1000)::float8 as "blockedMs"
-     from outbox.deliveries h
-     left join outbox.dead_letters l on l.event_id = h.event_id and l.destination = h.destination and l.resolved_at is null
+    // First the heads that anybody waits behind: one of the two sides may be long, a hundred thousand letters or a million rows that wait.
+    `with held as materialized
+       (select h.destination, h.key, h.event_id, h.state, h.first_attempt_at from outbox.deliveries h
+        where h.key is not null and h.state in ('claimed', 'retry', 'parked') and h.state <> 'claimed'
+          and exists (select from outbox.deliveries d
+                      where d.destination = h.destination and d.key = h.key and d.key is not null and d.state in ('pending', 'blocked'))
+          and ($2::uuid is null or h.event_id = $2 and h.destination = $3)),
+     longest as
+       (select h.*, l.id::float8 as letter, (extract(epoch from now() - coalesce(l.parked_at, h.first_attempt_at)) * 1000)::float8 as blocked_ms
+        from held h
+        left join outbox.dead_letters l on l.event_id = h.event_id and l.destination = h.destination and l.resolved_at is null
+        order by blocked_ms desc limit $1)
+     select h.destination, h.key, h.event_id as "headEventId", h.state as "headState", h.letter as "deadLetterId", w.waiting, h.blocked_ms as "blockedMs"
+     from longest h
      cross join lateral (select count(*)::float8 as waiting from outbox.deliveries d
-                         where d.destination = h.destination and d.key = h.key and d.state in ('pending', 'blocked')) w
-     where h.key is not null and h.state in ('claimed', 'retry', 'parked') and h.state <> 'claimed' and w.waiting > 0
-       and ($2::uuid is null or h.event_id = $2 and h.destination = $3)
-     order by 7 desc limit $1`,
+                         where d.destination = h.destination and d.key = h.key and d.key is not null and d.state in ('pending', 'blocked')) w
+     order by h.blocked_ms desc`,
     [limit, head?.eventId, head?.destination],
   );
 }
