@@ -142,7 +142,6 @@ describe('types', () => {
 import { processOnce } from 'temporal-outbox-client/inbox';
 import { createVerifier } from 'temporal-outbox-client/receiver';
 import { fromKnex } from 'temporal-outbox-client/knex';
-import { onlyWithEverything } from '../support/everything.ts';
 declare const client: SqlClient;
 const event: NewEvent = { type: 'a', payload: new Date() };
 export const written: Promise<{ id: string }> = enqueue(client, event, { ownTransaction: true });
