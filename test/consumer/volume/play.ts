@@ -79,7 +79,7 @@ export class VolumePlay {
         expect(row['done']).toBeGreaterThanOrEqual(effects);
         expect(row['interrupted']).toBe(0);
       },
-      { timeout: 120_000, interval: 100 },
+      { timeout: 240_000, interval: 100 },
     );
   }
 
