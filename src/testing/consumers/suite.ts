@@ -38,7 +38,7 @@ const plays: Readonly<Record<ConsumerRowName, (play: ConsumerPlay) => Promise<vo
   'broker-killed': ends.brokerKilled,
 };
 
-const timeout = 180_000;
+const timeout = 300_000;
 
 /**
  * Registers the conformance suite of consumers: one test a row, against the real server that the harness starts, with processes killed.

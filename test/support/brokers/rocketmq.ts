@@ -109,7 +109,7 @@ async function launch(proxy: object): Promise<TestRocketmq> {
           );
           if (!/success/.test(said)) throw new Error(said);
         },
-        { timeout: 60_000, interval: 500 },
+        { timeout: 180_000, interval: 500 },
       ),
     topics: async () => (await mqadmin('topicList')).split('\n').map((line) => line.trim()),
     read: async (topic) => parse(await mqadmin('printMsg', '-t', topic, '-d', 'true')),
