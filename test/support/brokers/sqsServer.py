@@ -21,8 +21,6 @@ Backend = models.SQSBackend
 one_at_a_time = threading.RLock()
 look_seconds = 0.05
 clock = models.unix_time_millis
-looks = threading.local()
-models.unix_time_millis = lambda: getattr(looks, "instant", None) or clock()
 
 
 def guarded(method):
@@ -39,21 +37,31 @@ for name in ("delete_message", "change_message_visibility", "send_message"):
 look = Backend.receive_message
 
 
+def at_one_instant(queue, find):
+    """With the groups that are in flight as they are now, while the clock stands still."""
+    instant = clock()
+    models.unix_time_millis = lambda: instant
+    try:
+        queue._pending_messages = {
+            message
+            for message in queue._messages
+            if message.approximate_receive_count > 0 and message.visible_at >= instant
+        }
+        return find()
+    finally:
+        models.unix_time_millis = clock
+
+
 def receive_message(self, queue_name, count, wait_seconds_timeout, *args, **kwargs):
+    queue = self.get_queue(queue_name)
+    if not queue.fifo_queue:
+        return look(self, queue_name, count, wait_seconds_timeout, *args, **kwargs)
     deadline = time.monotonic() + wait_seconds_timeout
     while True:
         with one_at_a_time:
-            looks.instant = clock()
-            try:
-                queue = self.get_queue(queue_name)
-                queue._pending_messages = {
-                    message
-                    for message in queue._messages
-                    if message.approximate_receive_count > 0 and not message.visible
-                }
-                found = look(self, queue_name, count, 0, *args, **kwargs)
-            finally:
-                looks.instant = None
+            found = at_one_instant(
+                queue, lambda: look(self, queue_name, count, 0, *args, **kwargs)
+            )
         if found or time.monotonic() > deadline:
             return found
         time.sleep(look_seconds)
