@@ -19,7 +19,7 @@ import { describeDatabase } from './storage/databaseUrl.ts';
 import { explainUnusable } from './storage/errors.ts';
 import { requireSchema } from './storage/migrate.ts';
 import { adoptTemporal, bindHome, bindTemporal, knowsMark, makeMark } from './storage/recovery.ts';
-import { connectTemporal, explainAway, type Temporal, type TemporalSettings } from './temporal/connect.ts';
+import { connectTemporal, type Temporal, type TemporalSettings } from './temporal/connect.ts';
 import {
   claimNamespace,
   inspectNamespace,
@@ -27,6 +27,7 @@ import {
   restoredDatabase,
   type Claimant,
 } from './temporal/namespace.ts';
+import { explainAway } from './temporal/unreachable.ts';
 import { ensureHousekeepingSchedule } from './temporal/schedule.ts';
 import type { DestinationType } from './destination/type.ts';
 import type { KeyProvider } from './encryption/keys.ts';

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
+import { firstLine } from '../core/firstLine.ts';
 import { jsonText, printable, printableLines } from '../core/printable.ts';
-import { OutboxError, errorCatalogue } from '../errors.ts';
+import { OutboxError, errorCatalogue, type ErrorCode } from '../errors.ts';
 import { ConfigError } from '../settings/findings.ts';
 import { innermostWords, isAway } from '../temporal/grpc.ts';
 import { coloursFor } from './output.ts';
@@ -50,9 +51,16 @@ interface Described {
   readonly exitCode: number;
 }
 
-export const deniedHint =
-  'Grant outbox_operator (people) or outbox_relay (run, relay, worker) to the user in OUTBOX_DATABASE_URL; ' +
-  'migrate is for the owner of the schema, outbox_migrator.';
+/** What PostgreSQL refuses to the login for want of a right; null for any other error. */
+export function deniedBy(error: unknown): { readonly code: ErrorCode; readonly hint: string } | null {
+  if ((error as { code?: unknown } | null)?.code !== '42501') return null;
+  return {
+    code: 'OUTBOX_POSTGRES_DENIED',
+    hint:
+      'Grant outbox_operator (people) or outbox_relay (run, relay, worker) to the user in OUTBOX_DATABASE_URL; ' +
+      'migrate is for the owner of the schema, outbox_migrator.',
+  };
+}
 
 function describe(error: unknown): Described {
   if (error instanceof OutboxError) {
@@ -67,16 +75,10 @@ function describe(error: unknown): Described {
       exitCode: errorCatalogue.OUTBOX_TEMPORAL_UNREACHABLE.exitCode,
     };
   }
-  const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-  const { code } = (error ?? {}) as { code?: unknown };
-  if (code === '42501') {
-    return {
-      code: 'OUTBOX_POSTGRES_DENIED',
-      message: `PostgreSQL: ${message}`,
-      hint: deniedHint,
-      exitCode: errorCatalogue.OUTBOX_POSTGRES_DENIED.exitCode,
-    };
-  }
+  const message = firstLine(error);
+  const denied = deniedBy(error);
+  if (denied !== null)
+    return { ...denied, message: `PostgreSQL: ${message}`, exitCode: errorCatalogue[denied.code].exitCode };
   const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
   return { code: 'OUTBOX_UNEXPECTED', message: `${name}${message}`, exitCode: 1 };
 }

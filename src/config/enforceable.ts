@@ -1,4 +1,4 @@
-/** Which JSON Schemas the database can check in full: those of the keywords that migration 50 knows. */
+/** Which JSON Schemas the database can check in full: those of the keywords that migration 0047 knows. */
 import { isMapping } from '../settings/mapping.ts';
 
 /** Where schemas stand below a keyword. Every other keyword is in one of the lists below, or not known. */

@@ -5,7 +5,7 @@ import { jsonText } from '../core/printable.ts';
 import { isOutboxError, OutboxError, type ErrorCode } from '../errors.ts';
 import { driverErrorOf } from '../storage/driverError.ts';
 import { explainDatabaseError } from '../storage/errors.ts';
-import { isAway } from '../temporal/grpc.ts';
+import { explainAway } from '../temporal/unreachable.ts';
 
 /** A request that is refused for what it is, whatever it asks for. */
 export class RequestRefused extends OutboxError {
@@ -74,7 +74,7 @@ interface Described {
 }
 
 function describe(thrown: unknown): Described {
-  const error = explainDatabaseError(thrown, 'the outbox database');
+  const error = explainAway(explainDatabaseError(thrown, 'the outbox database'), 'its address');
   if (error instanceof RequestRefused)
     return { status: error.status, code: error.code, detail: error.message, hint: error.hint };
   if (isOutboxError(error)) {
@@ -93,13 +93,6 @@ function describe(thrown: unknown): Described {
   const busy = databaseBusy(driverErrorOf(thrown).code ?? '');
   if (busy !== undefined)
     return { status: 503, code: 'OUTBOX_POSTGRES_UNREACHABLE', detail: busy, hint: tryAgain };
-  if (isAway(thrown))
-    return {
-      status: 503,
-      code: 'OUTBOX_TEMPORAL_UNREACHABLE',
-      detail: 'Temporal cannot be used at the moment',
-      hint: tryAgain,
-    };
   // Fastify's own: what is wrong with the request's form.
   if (code.startsWith('FST_') && statusCode !== undefined && statusCode < 500)
     return {

@@ -29,6 +29,7 @@ import {
 } from '../storage/redrives.ts';
 import { refusalOf } from '../storage/resolutions.ts';
 import type { Temporal } from '../temporal/connect.ts';
+import { unreachable } from '../temporal/unreachable.ts';
 
 export type {
   AuditLine,
@@ -190,7 +191,7 @@ async function start({ db, name, temporal }: RedrivesOptions, id: number, who: W
       }),
     );
   } catch (error) {
-    throw (await import('../temporal/connect.ts')).unreachable(address, error);
+    throw unreachable(address, error);
   }
 }
 

@@ -79,24 +79,17 @@ export interface Alive {
   readonly workers: number;
 }
 
-export async function readAlive(db: Queryable): Promise<Alive> {
-  const row = await firstOf<Alive>(
-    db,
-    `select s.config_revision as "configRevision",
+const aliveColumns = `s.config_revision as "configRevision",
             (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
-            (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds')::float8 as workers
-     from outbox.settings s`,
-  );
+            (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds')::float8 as workers`;
+
+export async function readAlive(db: Queryable): Promise<Alive> {
+  const row = await firstOf<Alive>(db, `select ${aliveColumns} from outbox.settings s`);
   if (row === undefined) throw new Error('outbox.settings has no row');
   return row;
 }
 
-export interface DatabaseStanding {
-  readonly configRevision: number;
-  /** Relays heard of within the last 15 seconds. */
-  readonly relays: number;
-  /** Workers heard of within the last 15 seconds. */
-  readonly workers: number;
+export interface DatabaseStanding extends Alive {
   readonly partitionsAheadDays: number;
   /** Since a pass of housekeeping last came to its end, or the schema was made. */
   readonly housekeepingAgeSeconds: number;
@@ -109,9 +102,7 @@ export interface DatabaseStanding {
 export async function readDatabaseStanding(db: Queryable): Promise<DatabaseStanding> {
   const row = await firstOf<DatabaseStanding>(
     db,
-    `select s.config_revision as "configRevision",
-            (select count(*) from outbox.relays where seen_at > now() - interval '15 seconds')::float8 as relays,
-            (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds')::float8 as workers,
+    `select ${aliveColumns},
             outbox.days_ahead() as "partitionsAheadDays",
             (select extract(epoch from now() - ended_at) from outbox.housekeeping)::float8 as "housekeepingAgeSeconds",
             outbox.oldest_transaction_seconds() as "oldestTransactionSeconds",

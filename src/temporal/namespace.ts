@@ -3,8 +3,9 @@ import { taskQueueName, workflowPrefix } from '../core/ids.ts';
 import { OutboxError } from '../errors.ts';
 import { searchAttributeNames } from '../../workflows/attributes.ts';
 import { isMark, markSignal } from '../../workflows/contract.ts';
-import { unreachable, type Temporal } from './connect.ts';
+import type { Temporal } from './connect.ts';
 import { grpcCodeOf, grpcStatus, innermostWords, isWithheld } from './grpc.ts';
+import { unreachable } from './unreachable.ts';
 
 export interface NamespaceFacts {
   /** Differs from store to store, even of one name: a wiped or wrong server is noticed by it. */

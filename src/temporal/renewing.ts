@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { NativeConnection, type NativeConnectionOptions, type Worker } from '@temporalio/worker';
 import type { Log } from '../../activities/index.ts';
+import { firstLine } from '../core/firstLine.ts';
 
 export interface RenewingOptions {
   /** Reads the files anew; throws where one is not there at the moment. */
@@ -71,7 +72,7 @@ export class RenewingConnection {
     } catch (error) {
       // Half of a pair is written, or what was written is not taken: what is in use may be good for a while yet.
       log.warn(
-        { error: messageOf(error) },
+        { error: firstLine(error) },
         'renewed certificates or keys do not get in to Temporal: those of before are used',
       );
     }
@@ -92,10 +93,6 @@ export class RenewingConnection {
     };
     this.#retired.set(before, setTimeout(() => void retire(), retiredAfterMs).unref());
   }
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 }
 
 /** Of what is renewed; an address that changed would be another server. */

@@ -1,5 +1,6 @@
+import { firstLine } from '../../core/firstLine.ts';
 import { errorCatalogue, isOutboxError } from '../../errors.ts';
-import { deniedHint } from '../failure.ts';
+import { deniedBy } from '../failure.ts';
 
 /** What one check came to. */
 export interface Finding {
@@ -24,11 +25,8 @@ export function fail(check: string, found: string, hint: string): Finding {
 }
 
 export function failedBy(check: string, error: unknown): Finding {
-  const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-  const isDenied = (error as { code?: unknown } | null)?.code === '42501';
-  const denied = isDenied ? { code: 'OUTBOX_POSTGRES_DENIED', hint: deniedHint } : { code: null };
-  const { code, hint = null } = isOutboxError(error) ? error : denied;
-  return { check, level: 'fail', found: message, hint, code };
+  const { code, hint = null } = isOutboxError(error) ? error : (deniedBy(error) ?? { code: null });
+  return { check, level: 'fail', found: firstLine(error), hint, code };
 }
 
 /** The first three, and how many more there are. */
