@@ -59,8 +59,8 @@ export class VolumePlay {
       await this.#queue.put(messages.slice(from, from + putAtOnce));
   }
 
-  /** Until so many messages had their effect; a process that ends by itself meanwhile is followed by another. */
-  async consumeUntil(effects: number): Promise<void> {
+  /** Until so many messages had their effect and so many are parked; a process that ends by itself meanwhile is followed by another. */
+  async consumeUntil(effects: number, parked = 0): Promise<void> {
     await eventually(
       async () => {
         if (this.#consumer?.hasEnded() === true) {
@@ -71,12 +71,14 @@ export class VolumePlay {
         this.#consumer ??= await this.#spawn();
         const row = await this.one(
           `select (select count(*)::int from effects) as done,
+             (select count(*)::int from outbox_inbox.parked) as parked,
              (select count(*)::int from unnest($1::text[]) as i (id)
               where not exists (select from effects e where e.message_id = i.id)
                 and not exists (select from outbox_inbox.parked p where p.message_id = i.id)) as interrupted`,
           [this.#interrupted],
         );
         expect(row['done']).toBeGreaterThanOrEqual(effects);
+        expect(row['parked']).toBeGreaterThanOrEqual(parked);
         expect(row['interrupted']).toBe(0);
       },
       { timeout: 240_000, interval: 100 },
