@@ -26,6 +26,8 @@ test('with more waiting than a batch has room for nothing is passed over: each r
   if (batch?.opened == null) throw new Error('nothing was claimed');
   const intake = handover.intakes.open(pool, batch.opened.batch);
   atEnd(() => intake.leave());
+  // What the first sweep found is claimed: these rounds find that out, and what lies behind the mark no longer has a turn of its own.
+  for (let round = 0; round < 2; round++) await claims.round(performance.now(), true);
   await pool.query(
     `insert into outbox.events (type, payload) select 'd' || i % 20, '{}' from generate_series(1, 1500) i`,
   );

@@ -74,7 +74,8 @@ test(
     );
     await shown(page, workflowId, 'lets letters go');
     await sendSignal(page, 'cancel', '{"reason": "enough"}');
-    const stopped = await shown(page, workflowId, 'stopped');
+    // Its result says "stopped" too, beside the page.
+    const stopped = await shown(page, workflowId, 'left parked');
     expect(stopped).toMatch(/stopped: cancelled by .*enough/);
     const { id, acted = 0 } = (await standing()) ?? {};
     expect(stopped).toContain(`${200 - acted} left parked`);
