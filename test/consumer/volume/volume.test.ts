@@ -45,8 +45,8 @@ const loads = (chosen ?? Object.keys(brokers).join(',')).split(',').map((name) =
 function poisonOf(count: number): ReadonlyMap<number, Poison> {
   const step = count / 20;
   return new Map<number, Poison>([
-    ...Array.from({ length: 20 }, (_, n) => [n * step + step / 2, 'refused'] as const),
-    ...Array.from({ length: 10 }, (_, n) => [n * 2 * step + step / 4, 'fails'] as const),
+    ...Array.from({ length: 20 }, (_, n) => [n * step + Math.floor(step / 2), 'refused'] as const),
+    ...Array.from({ length: 10 }, (_, n) => [n * 2 * step + Math.floor(step / 4), 'fails'] as const),
     [3 * step, 'dies'],
   ]);
 }
