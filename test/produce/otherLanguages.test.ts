@@ -1,5 +1,6 @@
 /** Producers in other languages, as docs/producers.md has them. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { folderWith } from '../cli/commands.ts';
 import { readPages } from '../docs/pages.ts';
 import { databaseWith } from '../storage/fixtures.ts';
 import { classPath, requireJars } from '../support/brokers/jars.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { requires, type TestDatabase } from '../support/index.ts';
 
 const execute = promisify(execFile);
@@ -79,3 +81,55 @@ class Produce {
     { payload: '{"id": "o-5", "total": 12345678901234567890.10}' },
   ]);
 });
+
+test(
+  'pgx writes nothing with a rollback, and one event with a commit',
+  { timeout: 300_000 },
+  async (context) => {
+    onlyWithEverything(context, 'a compiler');
+    const project = join(import.meta.dirname, 'pgx');
+    const insert = block('go', 'tx.Exec');
+    const cwd = await folderWith({
+      'go.mod': await readFile(join(project, 'go.mod'), 'utf8'),
+      'go.sum': await readFile(join(project, 'go.sum'), 'utf8'),
+      'main.go': `package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func main() {
+	ctx := context.Background()
+	orderAsJSON := \`{"id": "o-6", "total": 12345678901234567890.10}\`
+	connection, err := pgx.Connect(ctx, os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	for _, end := range []func(pgx.Tx) error{
+		func(tx pgx.Tx) error { return tx.Rollback(ctx) },
+		func(tx pgx.Tx) error { return tx.Commit(ctx) },
+	} {
+		tx, err := connection.Begin(ctx)
+		if err != nil {
+			panic(err)
+		}
+		${insert}
+		if err != nil {
+			panic(err)
+		}
+		if err = end(tx); err != nil {
+			panic(err)
+		}
+	}
+}
+`,
+    });
+    await execute(requires.go(), ['run', '.', database.url], { cwd });
+    expect(await database.rows(`select payload::text from outbox.events where key = 'o-6'`)).toEqual([
+      { payload: '{"id": "o-6", "total": 12345678901234567890.10}' },
+    ]);
+  },
+);

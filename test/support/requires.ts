@@ -52,6 +52,12 @@ export const requires = {
     return found(existing(built), 'no server in .outbox/temporalAuth (test/support/temporalAuth/build)');
   },
 
+  /** Go, from PATH or where .ci/run puts it for machines without. */
+  go(): string {
+    const made = join(import.meta.dirname, '..', '..', '.outbox', 'test-python', 'bin', 'go');
+    return found(onPath(['go']) ?? existing(made), 'Go is not installed');
+  },
+
   /** The programs of a MariaDB server. */
   mariadb(): { readonly install: string; readonly server: string } {
     const install = onPath(['mariadb-install-db']) ?? existing('/usr/bin/mariadb-install-db');
