@@ -1,6 +1,10 @@
 /** `redrive …`: preview, what is confirmed, progress, commands. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { runCli } from '../support/index.ts';
+import { requires, runCli } from '../support/index.ts';
+import { servers } from '../support/servers.ts';
 import { settled } from '../resolve/stage.ts';
 import { openPlace } from '../redrive/place.ts';
 import { json, jsonError, offline } from './commands.ts';
@@ -60,6 +64,36 @@ test('a redrive from preview to its end', async () => {
   expect(items).toHaveLength(2);
   expect((await redrive('list')).stdout).toContain('{"status":422,"destination":"billing"}');
   expect(jsonError(await redrive('status', '4711', '--json')).code).toBe('OUTBOX_NOT_FOUND');
+});
+
+test('on a terminal a bar moves while a redrive goes on', async () => {
+  const place = await openPlace();
+  const ids = await place.park(20);
+  place.heal(...ids);
+  const { temporalAddress, temporalNamespace } = servers();
+  const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+  const onTerminal = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))';
+  const args = ['redrive', 'start', '--destination', 'billing', '--rate', '8', '--yes', '--follow'];
+  const { stdout } = await promisify(execFile)(
+    requires.python('pty'),
+    ['-c', onTerminal, process.execPath, cli, ...args],
+    {
+      env: {
+        ...process.env,
+        OUTBOX_DATABASE_URL: place.database.url,
+        TEMPORAL_ADDRESS: temporalAddress,
+        TEMPORAL_NAMESPACE: temporalNamespace,
+      },
+    },
+  );
+  // Each state is drawn over the one before, in the same line.
+  const [line = ''] = stdout.split('\n').filter((each) => each.includes('█'));
+  const drawn = line.split('\r\u001b[2K').flatMap((state) => / (\d+) of 20 /.exec(state)?.[1] ?? []);
+  const states = [...new Set(drawn.map(Number))];
+  expect(states.length).toBeGreaterThanOrEqual(4);
+  expect(states).toEqual([...states].sort((a, b) => a - b));
+  expect(states.at(-1)).toBe(20);
+  expect(line).toContain(`${'█'.repeat(30)} 100 %`);
 });
 
 test.each([
