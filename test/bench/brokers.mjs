@@ -2,8 +2,13 @@
 import { createServer } from 'vite';
 
 export const brokerNames = ['rabbitmq', 'kafka', 'nats', 'rocketmq'];
+/** Those from which only the consumers are compared. */
+export const queueNames = ['rocketmq', 'redis', 'sqs'];
 
-/** @returns `launch(name)`, with `place({ ordered })` of settings for a destination and a consumer, and `close()` */
+/**
+ * @returns `launch(name)`, with `place({ ordered })` of settings for a destination and a consumer, `startQueues(name)`, with `queue({ ordered })`
+ *   of settings for a consumer and `put(messages)`, and `close()`
+ */
 export async function openBrokers() {
   const root = new URL('../..', import.meta.url).pathname;
   const vite = await createServer({
@@ -12,5 +17,9 @@ export async function openBrokers() {
     optimizeDeps: { noDiscovery: true },
   });
   const { brokers } = await vite.ssrLoadModule('/test/destinationTypes/volume/brokers.ts');
-  return { launch: (name) => brokers[name].launch(), close: () => vite.close() };
+  const startQueues = async (name) => {
+    const server = await vite.ssrLoadModule(`/test/consumer/servers/${name}.ts`);
+    return server[`start${name[0].toUpperCase()}${name.slice(1)}`]();
+  };
+  return { launch: (name) => brokers[name].launch(), startQueues, close: () => vite.close() };
 }

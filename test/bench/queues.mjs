@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { brokerNames, openBrokers } from './brokers.mjs';
+import { brokerNames, openBrokers, queueNames } from './brokers.mjs';
 import { median } from './figures.mjs';
 
 /** Beyond what PostgreSQL's count costs. */
@@ -30,7 +31,7 @@ export async function measureQueues(stage, { only, events, rounds, say }) {
             const given = { destination, batchMaximum: 2000 };
             note(name, what, await drainOnce(stage, file, given, events));
           }
-          // Nobody consumes from RocketMQ by hand in this comparison: its client takes one message a call.
+          // Its consumers come with the queues below.
           if (broker.transactional !== undefined) {
             for (const [what, rate] of await endToEnd(stage, broker)) note(name, what, rate);
             continue;
@@ -43,6 +44,20 @@ export async function measureQueues(stage, { only, events, rounds, say }) {
         }
       } finally {
         await broker.stop();
+      }
+    }
+    for (const name of queueNames.filter((each) => only?.includes(each) ?? true)) {
+      const server = await brokers.startQueues(name);
+      try {
+        for (let round = 1; round <= rounds; round++)
+          for (const bare of [false, true])
+            note(
+              name,
+              bare ? 'bare consumer' : 'consumer',
+              await consumeFrom(stage, server, name, bare, events / 2),
+            );
+      } finally {
+        await server.stop();
       }
     }
   } finally {
@@ -75,6 +90,31 @@ async function consumeOnce(stage, settings, count) {
     { databaseUrl: await stage.newDatabase(), ...settings },
   );
   await player.tell({ fill: count }, 'filled');
+  await player.tell('begin', 'begun');
+  const rate = await rateOf(async () => (await player.tell('left', 'left')).left, count);
+  await player.end();
+  return rate;
+}
+
+/** What stands in for SQS takes some hundred messages a second, and is slower the more of them wait. */
+const sqsMost = 500;
+
+async function consumeFrom(stage, server, name, bare, events) {
+  const count = name === 'sqs' ? Math.min(events, sqsMost) : events;
+  const queue = await server.queue({ ordered: false });
+  const body = Buffer.from(
+    JSON.stringify({ orderId: 17, customer: 'c-17', total: 21.25, note: 'x'.repeat(180) }),
+  );
+  for (let done = 0; done < count; done += 1000)
+    await queue.put(
+      Array.from({ length: Math.min(1000, count - done) }, () => ({
+        ...{ headers: { 'webhook-id': randomUUID() }, key: null, contentType: 'application/json', body },
+      })),
+    );
+  const player = await stage.launch(
+    { file: 'consuming.mjs' },
+    { databaseUrl: await stage.newDatabase(), from: queue.from, bare },
+  );
   await player.tell('begin', 'begun');
   const rate = await rateOf(async () => (await player.tell('left', 'left')).left, count);
   await player.end();

@@ -125,4 +125,54 @@ const consumers = {
       callback: (message) => void handle(message.string()).then(() => message.ack()),
     });
   },
+  /** As many as are at work are read and acknowledged together. */
+  async redis({ url, stream }, atOnce, handle) {
+    const { Redis } = await import('ioredis');
+    const redis = new Redis(url);
+    await redis.xgroup('CREATE', stream, 'bare', '0', 'MKSTREAM');
+    for (;;) {
+      const read = await redis.xreadgroup(
+        ...['GROUP', 'bare', 'one', 'COUNT', atOnce, 'BLOCK', 1000],
+        ...['STREAMS', stream, '>'],
+      );
+      const entries = read?.[0][1] ?? [];
+      await Promise.all(entries.map(([, fields]) => handle(fields[fields.indexOf('payload') + 1])));
+      if (entries.length > 0) await redis.xack(stream, 'bare', ...entries.map(([id]) => id));
+    }
+  },
+  /** Two polls at once, of ten messages each at most. */
+  async sqs({ queueUrl, region, endpoint, credentials }, atOnce, handle) {
+    const { SQSClient, ReceiveMessageCommand, DeleteMessageBatchCommand } =
+      await import('@aws-sdk/client-sqs');
+    const client = new SQSClient({ region, endpoint, credentials });
+    const one = { QueueUrl: queueUrl, MaxNumberOfMessages: Math.min(10, atOnce / 2), WaitTimeSeconds: 1 };
+    const poll = async () => {
+      for (;;) {
+        const { Messages = [] } = await client.send(new ReceiveMessageCommand(one));
+        await Promise.all(Messages.map(({ Body }) => handle(Body)));
+        const Entries = Messages.map(({ ReceiptHandle }, n) => ({ Id: String(n), ReceiptHandle }));
+        if (Entries.length > 0)
+          await client.send(new DeleteMessageBatchCommand({ QueueUrl: queueUrl, Entries }));
+      }
+    };
+    await Promise.all([poll(), poll()]);
+  },
+  async rocketmq({ endpoints, topic, group }, atOnce, handle) {
+    const { SimpleConsumer } = await import('rocketmq-client-nodejs');
+    const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+    const consumer = new SimpleConsumer({
+      ...{ endpoints, namespace: '', logger: quiet, consumerGroup: group },
+      ...{ subscriptions: new Map([[topic, '*']]), awaitDuration: 1_000 },
+    });
+    await consumer.startup();
+    for (;;) {
+      const messages = await consumer.receive(atOnce, 30_000);
+      await Promise.all(
+        messages.map(async (message) => {
+          await handle(message.body.toString());
+          await consumer.ack(message);
+        }),
+      );
+    }
+  },
 };
