@@ -85,19 +85,24 @@ export interface Running {
 export async function run(given: RunOptions): Promise<Running> {
   const options = { ...given, log: given.log ?? (await ownLog()) };
   const { log, roles = bothRoles } = options;
-  const pool = connect(options.databaseUrl, {
-    applicationName: 'temporal-outbox',
-    onIdleError: (error) =>
-      log.warn({ error: error.message }, 'a PostgreSQL connection broke; it is replaced'),
-  });
+  const open = (max: number): Pool =>
+    connect(options.databaseUrl, {
+      applicationName: 'temporal-outbox',
+      max,
+      onIdleError: (error) =>
+        log.warn({ error: error.message }, 'a PostgreSQL connection broke; it is replaced'),
+    });
+  const pool = open(roles.relay ? connections.inAll - connections.forClaims : connections.inAll);
+  const claimsPool = roles.relay ? open(connections.forClaims) : undefined;
   let temporal: Temporal | undefined;
   try {
     await requireSchema(pool);
     temporal = await connectTemporal(options.temporal, log);
     const base = await prepare(pool, temporal, options);
-    return await assemble(base, options, roles);
+    return await assemble({ ...base, ...(claimsPool === undefined ? {} : { claimsPool }) }, options, roles);
   } catch (error) {
     await temporal?.close().catch(() => undefined);
+    await claimsPool?.end();
     await pool.end();
     // Either server may go away at any moment of a start; whoever called waits for it only if told that it was that.
     throw explainUnusable(explainAway(error, temporal?.address ?? ''), describeDatabase(options.databaseUrl));
@@ -115,8 +120,13 @@ type LoggedOptions = RunOptions & Required<Pick<RunOptions, 'log'>>;
 
 const bothRoles = { relay: true, worker: true };
 
+/** Of a process: `forClaims` are the relay's alone, so that claiming waits for no outcomes. */
+const connections = { inAll: 10, forClaims: 2 };
+
 interface Base {
   readonly pool: Pool;
+  /** What claims and leases go through. Undefined in a process without a relay. */
+  readonly claimsPool?: Pool;
   readonly temporal: Temporal;
   readonly name: string | null;
   readonly searchAttributes: boolean;
@@ -225,6 +235,7 @@ async function assemble(
         .close()
         .catch((error: unknown) => options.log.warn({ error: String(error) }, 'HTTP not closed in order'));
       await base.temporal.close();
+      await base.claimsPool?.end();
       await base.pool.end();
       settle();
     }

@@ -24,6 +24,11 @@ import { Poller, type PollTrouble } from './poller.ts';
 
 export interface RelayOptions {
   readonly pool: Pool;
+  /**
+   * What claims and leases go through: where hundreds of destinations die at once, their outcomes have every connection of `pool` for half a
+   * minute. Default: `pool`.
+   */
+  readonly claimsPool?: Pool;
   readonly temporal: Temporal;
   /** The configuration's `name`; it decides the task queue. */
   readonly name: string | null;
@@ -86,14 +91,14 @@ const noteLagEveryMs = 15_000;
 /** Claims rows and starts workflows for them. Any number of relays share the lanes among them. */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { pool, log, leaseMs = 6_000, telemetry = noTelemetry } = options;
-  const { unable = () => [] } = options;
+  const { unable = () => [], claimsPool = pool } = options;
   const id = randomUUID();
-  const lanes = new Lanes(pool, id, `${hostname()}:${process.pid}`, leaseMs);
+  const lanes = new Lanes(claimsPool, id, `${hostname()}:${process.pid}`, leaseMs);
   const timeouts = new Timeouts(pool);
   const visibility = options.visibility ?? new Visibility(options.temporal, log, options.searchAttributes);
   const starter = new Starter({ ...options, visibility, telemetry, timeouts });
   const poller = new Poller(
-    pool,
+    claimsPool,
     id,
     lanes,
     starter,

@@ -111,7 +111,7 @@ export class VolumePlay {
   async #noteInterrupted(): Promise<void> {
     const found = await this.rows(
       `select message_id from outbox_inbox.attempts a
-       where runner is not null and not exists (select from effects e where e.message_id = a.message_id)`,
+       where (runner is not null or deaths > 0) and not exists (select from effects e where e.message_id = a.message_id)`,
     );
     this.#interrupted = found.map((row) => String(row['message_id']));
   }
