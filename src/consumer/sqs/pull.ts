@@ -1,6 +1,6 @@
 /** Receives from a queue of SQS. */
 import type * as Sqs from '@aws-sdk/client-sqs';
-import type { Message } from '@aws-sdk/client-sqs';
+import type { BatchResultErrorEntry, Message } from '@aws-sdk/client-sqs';
 import { entriesMax } from '../../destination/sqs/batches.ts';
 import { sqsClient } from '../../destination/sqs/client.ts';
 import { SqsConnection, type Queue } from '../../destination/sqs/connection.ts';
@@ -8,12 +8,12 @@ import { otherHeaders, transferEncoding } from '../../destination/sqs/names.ts';
 import { loadClient } from '../../destination/shared/clients.ts';
 import type { Pull, Pulled } from '../shared/pulling.ts';
 import { textHeaders, textOrNull } from '../shared/text.ts';
-import { Extensions } from './extensions.ts';
+import { Handfuls, type Refused } from './handfuls.ts';
 
 type SqsModule = Pick<
   typeof Sqs,
   | 'ReceiveMessageCommand'
-  | 'DeleteMessageCommand'
+  | 'DeleteMessageBatchCommand'
   | 'ChangeMessageVisibilityCommand'
   | 'ChangeMessageVisibilityBatchCommand'
 >;
@@ -22,14 +22,16 @@ interface Open {
   readonly connection: SqsConnection;
   readonly client: Sqs.SQSClient;
   readonly sqs: SqsModule;
-  readonly extensions: Extensions;
+  readonly extensions: Handfuls;
+  readonly acknowledgements: Handfuls;
 }
 
 const visibilitySecondsMax = 12 * 3600;
 
 export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: number): Pull<Open> {
   const QueueUrl = queue.url;
-  const delivery = ({ client, sqs, extensions }: Open, message: Message): Pulled => {
+  const delivery = (open: Open, message: Message): Pulled => {
+    const { client, sqs, extensions, acknowledgements } = open;
     const {
       ReceiptHandle = '',
       MessageId = '',
@@ -56,7 +58,7 @@ export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: nu
       brokerId: textOrNull(MessageId),
       key: Attributes.MessageGroupId ?? null,
       position: `${queue.label}@${MessageId}`,
-      acknowledge: () => client.send(new sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle })),
+      acknowledge: () => acknowledgements.add(ReceiptHandle),
       giveBack: () => visible(0),
       again: (delayMs) => visible(Math.min(Math.ceil(delayMs / 1000), visibilitySecondsMax)),
       extend: () => extensions.add(ReceiptHandle),
@@ -68,13 +70,21 @@ export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: nu
       const connection = new SqsConnection(queue);
       const { client } = await connection.open();
       const sqs = await loadClient<SqsModule>(sqsClient, 'sqs');
-      const extensions = new Extensions((handles) => {
-        const Entries = handles.map((ReceiptHandle, index) => ({
-          ...{ Id: String(index), ReceiptHandle, VisibilityTimeout: visibilitySeconds },
+      const extensions = new Handfuls(async (handles) => {
+        const Entries = entriesOf(handles).map((entry) => ({
+          ...entry,
+          VisibilityTimeout: visibilitySeconds,
         }));
-        return client.send(new sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
+        return refusedOf(
+          await client.send(new sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })),
+        );
       });
-      return { connection, client, sqs, extensions };
+      const acknowledgements = new Handfuls(async (handles) =>
+        refusedOf(
+          await client.send(new sqs.DeleteMessageBatchCommand({ QueueUrl, Entries: entriesOf(handles) })),
+        ),
+      );
+      return { connection, client, sqs, extensions, acknowledgements };
     },
     async receive(open, room, deliver, signal) {
       const { Messages = [] } = await open.client.send(
@@ -92,6 +102,15 @@ export function sqsPull(queue: Queue, visibilitySeconds: number, waitSeconds: nu
     },
     end: ({ connection }) => connection.close(),
   };
+}
+
+/** Named by their places. */
+function entriesOf(handles: readonly string[]) {
+  return handles.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }));
+}
+
+function refusedOf({ Failed = [] }: { Failed?: BatchResultErrorEntry[] | undefined }): Refused[] {
+  return Failed.map(({ Id, Code, Message }) => ({ at: Number(Id), why: Message ?? Code ?? 'refused' }));
 }
 
 /** What found no place among the ten attributes. */
