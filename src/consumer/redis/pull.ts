@@ -5,6 +5,7 @@ import { RedisLink, type Server } from '../../destination/redis/connection.ts';
 import { bodyField } from '../../destination/redis/bodyField.ts';
 import type { Pull, Pulled } from '../shared/pulling.ts';
 import { textHeaders, textOrNull } from '../shared/text.ts';
+import { entriesOf, type Entry, type StreamsReply } from './reply.ts';
 
 export interface RedisGroupSettings {
   readonly stream: string;
@@ -19,8 +20,6 @@ interface Open {
   readonly links: readonly RedisLink[];
   readonly name: string;
 }
-
-type Entry = readonly [id: Buffer, fields: readonly Buffer[] | null];
 
 const waitMs = 500;
 
@@ -89,8 +88,8 @@ export function redisPull(server: Server, { stream, group, idleMs }: RedisGroupS
           stream,
           '>',
         ] as const),
-      )) as readonly [unknown, readonly Entry[]][] | null;
-      deliverAll(open, found?.[0]?.[1] ?? [], deliver);
+      )) as StreamsReply;
+      deliverAll(open, entriesOf(found), deliver);
     },
     async end({ redis, links, name }) {
       // A name of the group for each process that there ever was would pile up; one that has entries keeps them for the next.
