@@ -64,7 +64,8 @@ test('kill -9 in the middle of a probe: the next probe returns what it held, key
   expect([await charged(stage.database), await deadLetters(stage.database)]).toEqual([0, 0]);
 }, 180_000);
 
-test('a terminated workflow of a destination is started again; what the circuit was stays', async () => {
+test('a terminated workflow of a destination is started again; what the circuit was stays', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const stage = await openStage({ answer: 503 });
   const ids = await stage.send(50);
   await stands(stage, 'open');

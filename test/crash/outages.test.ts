@@ -50,7 +50,8 @@ test('PostgreSQL killed with -9 in the middle of a drain and started again: noth
   expect(repeats).toBeLessThanOrEqual(2 * (50 + 200));
 }, 150_000);
 
-test('Temporal out of reach in the middle of a drain, for a while: nothing is lost, and nothing parked', async () => {
+test('Temporal out of reach in the middle of a drain, for a while: nothing is lost, and nothing parked', async (context) => {
+  onlyWithEverything(context, 'a sibling is shown');
   const database = await createTestDatabase();
   const receiver = await startReceiver();
   const { temporalAddress, temporalNamespace } = servers();

@@ -7,6 +7,7 @@ import {
   spawnRun,
   startReceiver,
 } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { writeEvents } from './drain.ts';
 
 const events = 20;
@@ -18,7 +19,8 @@ const takenOverMs = 120_000;
 
 test(
   'a worker stopped for longer than a workflow task and continued is fenced: no row is charged twice',
-  async () => {
+  async (context) => {
+    onlyWithEverything(context, 'it takes half a minute');
     const database = await createTestDatabase();
     const receiver = await startReceiver({ answer: { status: 500, delayMs: 2_000 } });
     await applyTestConfig(

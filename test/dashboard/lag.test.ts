@@ -4,8 +4,10 @@ import { readOverview } from '../../src/dashboard/views/overview.ts';
 import { noteLags } from '../../src/storage/flow.ts';
 import { databaseFor, startRelay, write } from '../relay/stage.ts';
 import { eventually, startReceiver } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 
-test('what waits while nobody delivers is drawn, the worst of each minute', async () => {
+test('what waits while nobody delivers is drawn, the worst of each minute', async (context) => {
+  onlyWithEverything(context, 'it waits for the minutes that are drawn');
   const receiver = await startReceiver();
   const database = await databaseFor({ billing: receiver, stock: receiver });
   await write(database, 'billing.due');

@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { openBrowser } from '../ui/browser.ts';
 import { findingsOf, isFocused, tabTo, tooWideBy } from './looks.ts';
 import { openDashboard, type Stage } from './stage.ts';
@@ -206,7 +207,8 @@ test('the keyboard alone suffices to resolve a letter', async () => {
   await said(page).filter({ hasText: 'sent again' }).waitFor();
 });
 
-test('no view has a serious finding of axe, light, dark or narrow, and none is wider than the screen', async () => {
+test('no view has a serious finding of axe, light, dark or narrow, and none is wider than the screen', async (context) => {
+  onlyWithEverything(context, 'a browser in each width');
   const [letter] = await stage.park([{ type: 'order.created', key: 'axe', payload: { answer: 422 } }]);
   const page = await open('/');
   await page.getByRole('heading', { name: 'Overview' }).waitFor();

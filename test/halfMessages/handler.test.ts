@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { prepareMessage, readMessage, type CheckBackHandlers } from '../../src/index.ts';
 import { messageSignals } from '../../workflows/contract.ts';
 import { eventually, startReceiver, startRun, temporalClient } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { configure, databaseWithProducer } from './support.ts';
 
 const message = { producer: 'shop', type: 'order.paid', payload: {} };
@@ -18,7 +19,8 @@ async function stage(
   return { receiver, database };
 }
 
-test('fifteen times unknown: parked, and then resolved by a signal', async () => {
+test('fifteen times unknown: parked, and then resolved by a signal', async (context) => {
+  onlyWithEverything(context, 'it waits for fourteen looks');
   const asked: number[] = [];
   const schedule = Array.from({ length: 14 }, () => '20ms').join(', ');
   const { database, receiver } = await stage(

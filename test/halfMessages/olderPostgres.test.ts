@@ -4,10 +4,12 @@ import { commitMessage, prepareMessage, rollbackMessage } from '../../src/index.
 import { migrate } from '../../src/storage/migrate.ts';
 import { claimMessages, openMessages, settleChecks } from '../../src/storage/messages.ts';
 import { uniqueName } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { startOlderPostgres } from '../support/olderPostgres.ts';
 import { configure } from './support.ts';
 
-test('are prepared, settled together, repeated, and settled by a check-back', async () => {
+test('are prepared, settled together, repeated, and settled by a check-back', async (context) => {
+  onlyWithEverything(context, 'other versions');
   const { pool } = await startOlderPostgres();
   await migrate(pool);
   const checkBack = `url: 'http://127.0.0.1:9/', grace: 1ms`;

@@ -6,10 +6,12 @@ import { migrate } from '../../src/storage/migrate.ts';
 import { prepareRevision, resolve } from '../../src/storage/resolutions.ts';
 import { enqueue } from '../../src/index.ts';
 import { applyTestConfig, uniqueName } from '../support/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { startOlderPostgres } from '../support/olderPostgres.ts';
 import { claimOpen, failure, rowsOfBatch, soleRelay, yamlOf } from './fixtures.ts';
 
-test('on the oldest PostgreSQL at hand the schema migrates, events are written, claimed, parked and resolved', async () => {
+test('on the oldest PostgreSQL at hand the schema migrates, events are written, claimed, parked and resolved', async (context) => {
+  onlyWithEverything(context, 'other versions');
   const { pool, version } = await startOlderPostgres();
   const rows = async (sql: string, values: unknown[] = []) =>
     (await pool.query<Record<string, unknown>>(sql, values)).rows;

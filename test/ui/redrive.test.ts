@@ -1,9 +1,11 @@
 /** A redrive from the Temporal UI alone, in a real browser: a filter is typed, its preview's link starts it, signals pause, resume and cancel it. */
+import type { Client } from '@temporalio/client';
 import type { Page } from 'playwright-core';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createRedrives } from '../../src/redrive/index.ts';
+import { onlyWithEverything } from '../support/everything.ts';
 import { eventually, uniqueName } from '../support/index.ts';
-import { auditOf, openDeadLetters, openStage, pageOf, type Stage } from '../resolve/stage.ts';
+import { auditOf, openDeadLetters, openStage, pageOf } from '../resolve/stage.ts';
 import {
   follow,
   linksOf,
@@ -15,24 +17,21 @@ import {
   takePicture,
 } from './browser.ts';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-
 const patience = { timeout: 60_000 };
 
 /** The page as somebody finds it who opens it once it says so: it does not read itself again. */
-async function shown(page: Page, workflowId: string, words: string): Promise<string> {
-  await eventually(async () => expect(await pageOf(stage.client, workflowId)).toContain(words), patience);
+async function shown(page: Page, client: Client, workflowId: string, words: string): Promise<string> {
+  await eventually(async () => expect(await pageOf(client, workflowId)).toContain(words), patience);
   return openDetails(page, workflowId, words.replaceAll('*', ''));
 }
 
 test(
   'a person previews one, starts it by its link, pauses, resumes and cancels it',
   { timeout: 300_000 },
-  async () => {
-    const { database } = stage;
+  async (context) => {
+    onlyWithEverything(context, 'a browser for what is shown without one');
+    const stage = await openStage();
+    const { database, client } = stage;
     // Slow enough for somebody who opens a page and a dialog for each of it.
     const ids = await stage.park(200);
     stage.heal(...ids);
@@ -44,7 +43,7 @@ test(
       workflowType: 'redrive',
       input: '{"destination": "billing", "status": 422, "steps": [1], "rate": 1}',
     });
-    const preview = await shown(page, workflowId, 'would go');
+    const preview = await shown(page, client, workflowId, 'would go');
     expect(preview).toContain('200 dead letters would go. Nothing was sent');
     await takePicture(page, 'redrive-preview');
     expect(await openDeadLetters(database, ids)).toHaveLength(200);
@@ -60,9 +59,9 @@ test(
     };
     await eventually(async () => expect((await standing())?.acted).toBeGreaterThan(0), patience);
 
-    await shown(page, workflowId, 'lets letters go');
+    await shown(page, client, workflowId, 'lets letters go');
     await sendSignal(page, 'pause', '{"reason": "lunch"}');
-    await shown(page, workflowId, 'is **paused**');
+    await shown(page, client, workflowId, 'is **paused**');
     await takePicture(page, 'redrive-paused');
     const paused = await standing();
     expect(paused).toMatchObject({ state: 'paused', total: 200 });
@@ -72,10 +71,10 @@ test(
       async () => expect((await standing())?.acted).toBeGreaterThan(paused?.acted ?? 200),
       patience,
     );
-    await shown(page, workflowId, 'lets letters go');
+    await shown(page, client, workflowId, 'lets letters go');
     await sendSignal(page, 'cancel', '{"reason": "enough"}');
     // Its result says "stopped" too, beside the page.
-    const stopped = await shown(page, workflowId, 'left parked');
+    const stopped = await shown(page, client, workflowId, 'left parked');
     expect(stopped).toMatch(/stopped: cancelled by .*enough/);
     const { id, acted = 0 } = (await standing()) ?? {};
     expect(stopped).toContain(`${200 - acted} left parked`);
