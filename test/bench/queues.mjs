@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brokerNames, openBrokers, queueNames } from './brokers.mjs';
+import { body } from './contestants/consumed.mjs';
 import { median } from './figures.mjs';
 
 /** Beyond what PostgreSQL's count costs. */
@@ -84,12 +85,13 @@ async function drainOnce(stage, file, settings, count) {
   return rate;
 }
 
-async function consumeOnce(stage, settings, count) {
+/** `fill`: where the player itself puts the messages there. */
+async function consumeOnce(stage, settings, count, fill = true) {
   const player = await stage.launch(
     { file: 'consuming.mjs' },
     { databaseUrl: await stage.newDatabase(), ...settings },
   );
-  await player.tell({ fill: count }, 'filled');
+  if (fill) await player.tell({ fill: count }, 'filled');
   await player.tell('begin', 'begun');
   const rate = await rateOf(async () => (await player.tell('left', 'left')).left, count);
   await player.end();
@@ -102,23 +104,18 @@ const sqsMost = 500;
 async function consumeFrom(stage, server, name, bare, events) {
   const count = name === 'sqs' ? Math.min(events, sqsMost) : events;
   const queue = await server.queue({ ordered: false });
-  const body = Buffer.from(
-    JSON.stringify({ orderId: 17, customer: 'c-17', total: 21.25, note: 'x'.repeat(180) }),
-  );
   for (let done = 0; done < count; done += 1000)
     await queue.put(
       Array.from({ length: Math.min(1000, count - done) }, () => ({
-        ...{ headers: { 'webhook-id': randomUUID() }, key: null, contentType: 'application/json', body },
+        ...{
+          headers: { 'webhook-id': randomUUID() },
+          key: null,
+          contentType: 'application/json',
+          body: Buffer.from(body),
+        },
       })),
     );
-  const player = await stage.launch(
-    { file: 'consuming.mjs' },
-    { databaseUrl: await stage.newDatabase(), from: queue.from, bare },
-  );
-  await player.tell('begin', 'begun');
-  const rate = await rateOf(async () => (await player.tell('left', 'left')).left, count);
-  await player.end();
-  return rate;
+  return consumeOnce(stage, { from: queue.from, bare }, count, false);
 }
 
 /**

@@ -1,10 +1,9 @@
 /** `redrive …`: preview, what is confirmed, progress, commands. */
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { requires, runCli } from '../support/index.ts';
-import { servers } from '../support/servers.ts';
+import { cli, environmentOf } from '../support/running.ts';
 import { settled } from '../resolve/stage.ts';
 import { openPlace } from '../redrive/place.ts';
 import { json, jsonError, offline } from './commands.ts';
@@ -70,21 +69,12 @@ test('on a terminal a bar moves while a redrive goes on', async () => {
   const place = await openPlace();
   const ids = await place.park(20);
   place.heal(...ids);
-  const { temporalAddress, temporalNamespace } = servers();
-  const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
   const onTerminal = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))';
   const args = ['redrive', 'start', '--destination', 'billing', '--rate', '8', '--yes', '--follow'];
   const { stdout } = await promisify(execFile)(
     requires.python('pty'),
     ['-c', onTerminal, process.execPath, cli, ...args],
-    {
-      env: {
-        ...process.env,
-        OUTBOX_DATABASE_URL: place.database.url,
-        TEMPORAL_ADDRESS: temporalAddress,
-        TEMPORAL_NAMESPACE: temporalNamespace,
-      },
-    },
+    { env: environmentOf({ databaseUrl: place.database.url }) },
   );
   // Each state is drawn over the one before, in the same line.
   const [line = ''] = stdout.split('\n').filter((each) => each.includes('█'));

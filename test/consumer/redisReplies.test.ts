@@ -5,13 +5,13 @@ import { expect, test } from 'vitest';
 import { createConsumer } from '../../src/consumer/index.ts';
 import { entriesOf, type StreamsReply } from '../../src/consumer/redis/reply.ts';
 import { migrateInbox } from '../../src/inbox/index.ts';
-import { launchRedis, redisProgram } from '../support/brokers/redis.ts';
+import { launchRedis } from '../support/brokers/redis.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { createTestDatabase, eventually, uniqueName } from '../support/index.ts';
 import { leaveBrokersToEverything, requires } from '../support/requires.ts';
 
 async function start() {
-  if (redisProgram() === undefined) requires.program('redis-server');
+  requires.program('redis-server');
   const server = await launchRedis();
   atEnd(() => server.stop());
   return server;

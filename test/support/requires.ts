@@ -8,6 +8,9 @@ import { delimiter, join } from 'node:path';
 import { TestRunner } from 'vitest';
 import { everything } from './everything.ts';
 
+/** What .ci/run installs by pip. */
+const pythonBin = join(import.meta.dirname, '..', '..', '.outbox', 'test-python', 'bin');
+
 export const requires = {
   /** The path of a Chromium or Chrome, for playwright-core's `executablePath`. */
   chromium(): string {
@@ -17,8 +20,7 @@ export const requires = {
 
   /** A Python that has these modules: the one .ci/run made, or the one on PATH. */
   python(...modules: readonly string[]): string {
-    const made = join(import.meta.dirname, '..', '..', '.outbox', 'test-python', 'bin', 'python');
-    const candidates = [process.env['OUTBOX_TEST_PYTHON'], made, onPath(['python3'])];
+    const candidates = [process.env['OUTBOX_TEST_PYTHON'], join(pythonBin, 'python'), onPath(['python3'])];
     const fit = candidates.find((path) => path !== undefined && imports(path, modules));
     return found(fit, `Python with ${modules.join(' and ')} is not installed`);
   },
@@ -54,8 +56,7 @@ export const requires = {
 
   /** Go, from PATH or where .ci/run puts it for machines without. */
   go(): string {
-    const made = join(import.meta.dirname, '..', '..', '.outbox', 'test-python', 'bin', 'go');
-    return found(onPath(['go']) ?? existing(made), 'Go is not installed');
+    return found(onPath(['go']) ?? existing(join(pythonBin, 'go')), 'Go is not installed');
   },
 
   /** The programs of a MariaDB server. */

@@ -92,7 +92,8 @@ export interface SpawnedRun {
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
-const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+/** The built program. */
+export const cli = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
 /** The built CLI as a process of its own, on the shared servers; killed when the test (or the file) ends. */
 export function spawnRun(options: SpawnOptions): SpawnedRun {
@@ -130,7 +131,7 @@ export async function runCli(
 }
 
 /** What the CLI finds in its environment: the shared servers, and what the test adds. */
-function environmentOf({ databaseUrl, env = {} }: SpawnOptions): Record<string, string | undefined> {
+export function environmentOf({ databaseUrl, env = {} }: SpawnOptions): Record<string, string | undefined> {
   const { temporalAddress, temporalNamespace } = servers();
   return {
     PATH: process.env['PATH'],

@@ -3,11 +3,11 @@ import pg from 'pg';
 import { createConsumer } from '../../../dist/src/consumer/index.js';
 import { migrateInbox } from '../../../dist/src/inbox/index.js';
 import { consumeBare, openPublisher } from './bareClients.mjs';
+import { body } from './consumed.mjs';
 import { randomUUID } from 'node:crypto';
 import { play } from './role.mjs';
 
 const atOnce = 8;
-const body = JSON.stringify({ orderId: 17, customer: 'c-17', total: 21.25, note: 'x'.repeat(180) });
 let pool;
 let settings;
 let consumer;
