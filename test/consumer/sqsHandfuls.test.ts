@@ -36,6 +36,15 @@ test('what is asked while a request is under way goes with the next, or as soon 
   await Promise.all(asked);
 });
 
+test('behind a request that is never answered nothing waits for good', async () => {
+  const handfuls = new Handfuls((handles) =>
+    handles.includes('hangs') ? new Promise(() => undefined) : Promise.resolve([]),
+  );
+  void handfuls.add('hangs');
+  await turn();
+  await Promise.all([handfuls.add('one'), handfuls.add('two')]);
+});
+
 test('a request that fails fails what asked with it, one that is refused of ten only itself', async () => {
   const handfuls = new Handfuls((handles): Promise<Refused[]> => {
     if (handles.includes('throttled')) return Promise.reject(new Error('slow down'));

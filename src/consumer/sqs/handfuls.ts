@@ -13,6 +13,9 @@ export interface Refused {
   readonly why: string;
 }
 
+/** Behind a request that hangs nothing waits for longer than this, ms: what is not extended in time is handed to others. */
+const patienceMs = 100;
+
 /**
  * One request at a time, and what gathers meanwhile goes with the next: alone nobody waits, under load ten travel together. More at once only where ten wait.
  */
@@ -21,6 +24,7 @@ export class Handfuls {
   #asked: Asked[] = [];
   #underWay = 0;
   #isDue = false;
+  #overdue: NodeJS.Timeout | undefined;
 
   /** @param send takes ten at most */
   constructor(send: (receiptHandles: readonly string[]) => Promise<readonly Refused[]>) {
@@ -41,8 +45,11 @@ export class Handfuls {
     });
   }
 
-  #pump(): void {
-    while (this.#asked.length >= entriesMax || (this.#asked.length > 0 && this.#underWay === 0)) {
+  #pump(isOverdue = false): void {
+    while (
+      this.#asked.length >= entriesMax ||
+      (this.#asked.length > 0 && (isOverdue || this.#underWay === 0))
+    ) {
       const handful = this.#asked.splice(0, entriesMax);
       this.#underWay++;
       void this.#ask(handful).finally(() => {
@@ -50,6 +57,11 @@ export class Handfuls {
         this.#pump();
       });
     }
+    if (this.#asked.length > 0)
+      this.#overdue ??= setTimeout(() => {
+        this.#overdue = undefined;
+        this.#pump(true);
+      }, patienceMs);
   }
 
   async #ask(handful: readonly Asked[]): Promise<void> {
