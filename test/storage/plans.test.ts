@@ -109,6 +109,28 @@ test('loading, acknowledging, failing and finishing touch the batch, not the tab
   }
 });
 
+test('of large payloads those are read that a chunk has room for', async () => {
+  const database = await databaseWith({ billing: { maximum: 300, inFlight: 1 } });
+  const { pool } = database;
+  await pool.query(
+    `insert into outbox.events (type, payload)
+     select 'order.created', jsonb_build_object('n', n, 'text', (select string_agg(md5(i::text || n), '') from generate_series(1, 1500) i))
+     from generate_series(1, 300) n`,
+  );
+  const [batch] = await claim(pool, await soleRelay(pool));
+  const { batchId } = await openRun(pool, batch!.workflowId);
+  const load = 'select seq from outbox.load_rows($1, 0, 500, $2)';
+  const [all, few] = [
+    await blocksOf(database, load, [batchId, 100_000_000]),
+    await blocksOf(database, load, [batchId, 250_000]),
+  ];
+  expect(await database.rows(load, [batchId, 250_000])).toHaveLength(6);
+  console.log(`blocks touched for 300 payloads of 48 kB: ${all}, for 6 of them: ${few}`);
+  // Of a payload eight, stored apart.
+  expect(all).toBeGreaterThan(300 * 8);
+  expect(few).toBeLessThan(all / 2);
+});
+
 test('routing one event does not depend on how many are there', async () => {
   const database = await databaseWith({ billing: {} });
   const insert = `insert into outbox.events (type, payload) values ('a', '{}')`;
