@@ -3,7 +3,7 @@ import { createServer } from 'vite';
 
 export const brokerNames = ['rabbitmq', 'kafka', 'nats', 'rocketmq'];
 /** Those from which only the consumers are compared. */
-export const queueNames = ['rocketmq', 'redis', 'sqs'];
+export const queueNames = ['rocketmq', 'redis', 'elasticmq'];
 
 /**
  * @returns `launch(name)`, with `place({ ordered })` of settings for a destination and a consumer, `startQueues(name)`, with `queue({ ordered })`

@@ -9,7 +9,7 @@
  * latency and cost run for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
  * redrive: a fourth of --events at each of --rates, and --rounds of parking them with and without causes.
  * half-messages takes part only where it is named, as it fetches RocketMQ, and needs java and mvn.
- * queues [--only rabbitmq,kafka,nats,rocketmq,redis,sqs]: needs those brokers, as the tests do (see .ci/run).
+ * queues [--only rabbitmq,kafka,nats,rocketmq,redis,elasticmq]: needs those brokers, as the tests do (see .ci/run).
  *
  * Compares contestants on one machine in one run, in turns, so that noise falls on all alike: quote the ratios. Every
  * contestant is a process of its own, under one Node, against the same embedded PostgreSQL and the same receiver.

@@ -55,7 +55,7 @@ export async function measureQueues(stage, { only, events, rounds, say }) {
             note(
               name,
               bare ? 'bare consumer' : 'consumer',
-              await consumeFrom(stage, server, name, bare, events / 2),
+              await consumeFrom(stage, server, bare, events / 2),
             );
       } finally {
         await server.stop();
@@ -98,11 +98,7 @@ async function consumeOnce(stage, settings, count, fill = true) {
   return rate;
 }
 
-/** What stands in for SQS takes some hundred messages a second, and is slower the more of them wait. */
-const sqsMost = 500;
-
-async function consumeFrom(stage, server, name, bare, events) {
-  const count = name === 'sqs' ? Math.min(events, sqsMost) : events;
+async function consumeFrom(stage, server, bare, count) {
   const queue = await server.queue({ ordered: false });
   for (let done = 0; done < count; done += 1000)
     await queue.put(

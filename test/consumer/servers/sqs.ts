@@ -1,4 +1,4 @@
-/** SQS, as moto has it, before the suite of consumers, and before volumes. Its messages are in memory: it cannot be killed and come back. */
+/** SQS before the suite of consumers, as moto has it, in memory. */
 import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
@@ -13,7 +13,14 @@ import { uniqueName } from '../../support/index.ts';
 const entriesMax = 10;
 
 export async function startSqs(): Promise<ConsumerServer> {
-  const server = await launchSqs({ windowSeconds: 0 });
+  return serve(await launchSqs({ windowSeconds: 0 }));
+}
+
+/** Queues of whatever speaks SQS at that endpoint. */
+export function serve(server: {
+  readonly endpoint: string;
+  readonly stop: () => Promise<void>;
+}): ConsumerServer {
   const credentials = { accessKeyId: 'key-of-a-test', secretAccessKey: 'secret-of-a-test' };
   const region = 'eu-central-1';
   const client = new SQSClient({ region, endpoint: server.endpoint, credentials });

@@ -1,6 +1,6 @@
 /**
  * Messages by the thousand from each queue, while everything is killed: each effect once by a count of rows that nothing keeps unique, nothing
- * left unacknowledged, and poison parked with its cause. OUTBOX_TEST_VOLUME=kafka,nats runs it by hand over these, with 20,000 messages each (SQS: 2,000).
+ * left unacknowledged, and poison parked with its cause. OUTBOX_TEST_VOLUME=kafka,nats runs it by hand over these.
  */
 import { expect, test } from 'vitest';
 import type { ConsumerServer } from '../../../src/testing/consumers/index.ts';
@@ -8,12 +8,12 @@ import { atEnd } from '../../support/cleanup.ts';
 import { everything, onlyWithEverything } from '../../support/everything.ts';
 import { eventually, requires } from '../../support/index.ts';
 import { requireJars } from '../../support/brokers/jars.ts';
+import { startElasticmq } from '../servers/elasticmq.ts';
 import { startKafka } from '../servers/kafka.ts';
 import { startNats } from '../servers/nats.ts';
 import { startRabbitmq } from '../servers/rabbitmq.ts';
 import { startRedis } from '../servers/redis.ts';
 import { startRocketmq } from '../servers/rocketmq.ts';
-import { startSqs } from '../servers/sqs.ts';
 import { VolumePlay, type Poison } from './play.ts';
 
 interface Broker {
@@ -25,24 +25,21 @@ const brokers: Readonly<Record<string, Broker>> = {
   rabbitmq: { start: startRabbitmq, require: () => requires.program('rabbitmq-server') },
   kafka: { start: startKafka, require: () => requireJars('kafka') },
   nats: { start: startNats, require: () => requires.program('nats-server') },
-  // The server of the tests keeps its messages in memory: it is not killed.
-  sqs: { start: startSqs, require: () => requires.python('moto', 'flask') },
+  sqs: { start: startElasticmq, require: () => requireJars('elasticmq') },
   redis: { start: startRedis, require: () => requires.program('redis-server') },
   rocketmq: { start: startRocketmq, require: () => requireJars('rocketmq') },
 };
 
+const count = 20_000;
+const kills = 10;
+const restartAt = 4;
+const brokerKillAt = 7;
+
 const chosen = process.env['OUTBOX_TEST_VOLUME'];
-/** In a whole run JetStream, the fastest, has the whole load, the others a tenth of it. */
-const loads = (chosen ?? Object.keys(brokers).join(',')).split(',').map((name) => {
-  // The server that stands in for SQS takes some twenty messages a second.
-  const slow = name === 'sqs' ? 0.1 : 1;
-  return chosen !== undefined || name === 'nats'
-    ? { name, count: 20_000 * slow, kills: 10, restartAt: 4, brokerKillAt: 7 }
-    : { name, count: slow < 1 ? 200 : 2_000, kills: 3, restartAt: 1, brokerKillAt: 2 };
-});
+const names = chosen?.split(',') ?? Object.keys(brokers);
 
 /** Twenty are refused, ten always fail, and one ends its process. */
-function poisonOf(count: number): ReadonlyMap<number, Poison> {
+function poisonous(): ReadonlyMap<number, Poison> {
   const step = count / 20;
   return new Map<number, Poison>([
     ...Array.from({ length: 20 }, (_, n) => [n * step + Math.floor(step / 2), 'refused'] as const),
@@ -51,15 +48,15 @@ function poisonOf(count: number): ReadonlyMap<number, Poison> {
   ]);
 }
 
-test.for(loads)(
-  'from $name $count messages have their effect once each, with $kills consumers killed, the database restarted and the broker killed',
+test.for(names)(
+  `from %s ${count} messages have their effect once each, with ${kills} consumers killed, the database restarted and the broker killed`,
   { timeout: 900_000 },
-  async ({ name, count, kills, restartAt, brokerKillAt }, context) => {
+  async (name, context) => {
     if (chosen === undefined) onlyWithEverything(context, 'servers of its own');
     const { start, require } = brokers[name]!;
     require();
     const startedMs = Date.now();
-    const poison = poisonOf(count);
+    const poison = poisonous();
     const server = await start();
     atEnd(() => server.stop());
     const queue = await server.queue({ ordered: false });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { delimiter } from 'node:path';
 import { skipUnless } from '../requires.ts';
 
-export type JavaBroker = 'kafka' | 'rocketmq' | 'jdbc';
+export type JavaBroker = 'kafka' | 'rocketmq' | 'elasticmq' | 'jdbc';
 
 /** The class path; undefined where the jars were not fetched or there is no Java. */
 export function classPath(broker: JavaBroker): string | undefined {
