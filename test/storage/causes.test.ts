@@ -66,6 +66,9 @@ describe('what differs from event to event is taken out', () => {
     ['event 01a1d9ed-c200-7333-8b57-dc3cca0b234d was seen', null, 'event # was seen'],
     ["no column 'größe' in “orders” of `shop`", null, 'no column "…" in "…" of "…"'],
     ["can't do that", null, "can't do that"],
+    // However long what is quoted, or a tag, is.
+    [answered, `<a href="${'x'.repeat(400)}">no stock</a>`, 'no stock'],
+    [answered, `field "${'größe '.repeat(60)}" is 'too ${'very '.repeat(60)}long'`, 'field "…" is "…"'],
     [null, null, ''],
   ])('%j, %j', async (message, excerpt, text) => {
     const [row] = await database.rows<{ text: string }>('select outbox.cause_text($1, $2) as text', [
