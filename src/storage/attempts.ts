@@ -172,11 +172,14 @@ export async function beginAlone(
   );
 }
 
-/** Columns of outbox.load_rows as `r`, and what the templates of a row's destination need of its payload. */
+/**
+ * Columns of outbox.load_rows as `r`, and what the templates of a row's destination need of its payload. Where there is no row, which is how
+ * most claims end, destinations are not looked at: with 10,000 of them that was 1.6 of 1.8 ms, fifty times a second while nothing happened.
+ */
 export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, r.revision, r.tries, r.attempts, r.unreachable,
   r.since_first_ms as "sinceFirstMs", r.order_key as "orderKey", r.type, r.key, r.source, r.subject, r.content_type as "contentType",
   r.created_ms as "createdMs", r.payload, r.payload_bytes as "payloadBytes", r.headers,
-  case when r.destination in (select name from outbox.destinations where paths is not null)
+  case when r.destination is not null and r.destination in (select name from outbox.destinations where paths is not null)
        then outbox.extracted(r.destination, r.payload) end as extracted`;
 
 /** The next rows to send after `seq`, in order. */

@@ -1,5 +1,6 @@
 /** What stays cheap whatever the planner believes: looked at in buffers touched, which a busy machine does not change. */
 import { expect, test } from 'vitest';
+import { claimShared } from '../../src/storage/sharedLane.ts';
 import { readLaneStandings } from '../../src/storage/standing.ts';
 import type { TestDatabase } from '../support/index.ts';
 import { claim, databaseWith, openRun, rowsOfBatch, soleRelay, writeEvents, failure } from './fixtures.ts';
@@ -107,6 +108,30 @@ test('loading, acknowledging, failing and finishing touch the batch, not the tab
     expect(blocks.finish).toBeLessThan(1500);
     console.log('blocks touched for 100 rows of a batch:', blocks);
   }
+});
+
+test('asking for the shared lane in vain reads no destination, however many there are', async () => {
+  const names = Array.from({ length: 3_000 }, (_, n) => `d${n}`);
+  const database = await databaseWith(
+    Object.fromEntries(names.map((name) => [name, {}])),
+    `[{ match: order.*, to: [d0] }]`,
+  );
+  const relay = await soleRelay(database.pool);
+  const nothing = { among: null, share: true, own: [], aside: [], into: null, limit: null };
+  let blocks = NaN;
+  const explaining = {
+    query: async (text: string, values?: unknown[]) => {
+      blocks = await blocksOf(database, text, values ?? []);
+      return database.pool.query(text, values);
+    },
+  };
+  for (let warm = 0; warm < 2; warm++)
+    await claimShared(explaining, relay, { after: '0', ...nothing }, { rows: 500, bytes: 1_000_000 });
+  const [table] = await database.rows<{ blocks: number }>(
+    `select (pg_relation_size('outbox.destinations') / 8192)::int as blocks`,
+  );
+  expect(table?.blocks).toBeGreaterThan(100);
+  expect(blocks).toBeLessThan(30);
 });
 
 test('of large payloads those are read that a chunk has room for', async () => {
