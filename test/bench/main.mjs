@@ -2,6 +2,7 @@
  * npm run bench [-- drain|latency|cost|slow|quiet|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
+ * memory: --waiting rows, a million unless told otherwise; outage and dashboard: 100,000.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
  * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
  * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.
@@ -43,7 +44,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     events: { type: 'string', default: '40000' },
-    waiting: { type: 'string', default: '100000' },
+    waiting: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string' },
     only: { type: 'string' },
@@ -128,9 +129,12 @@ try {
       say,
     });
   if (parts.includes('outage'))
-    report.parts.outage = await measureOutage(stage, { events: Number(values.waiting), say });
+    report.parts.outage = await measureOutage(stage, { events: Number(values.waiting ?? 100_000), say });
   if (parts.includes('dashboard'))
-    report.parts.dashboard = await measureDashboard(stage, { letters: Number(values.waiting), say });
+    report.parts.dashboard = await measureDashboard(stage, {
+      letters: Number(values.waiting ?? 100_000),
+      say,
+    });
   if (parts.includes('redrive'))
     report.parts.redrive = await measureRedrive(stage, {
       letters: Math.round(Number(values.events) / 4),
@@ -138,7 +142,11 @@ try {
       rounds: Number(values.rounds),
       say,
     });
-  if (parts.includes('memory')) report.parts.memory = await measureMemory(stage, { say });
+  if (parts.includes('memory'))
+    report.parts.memory = await measureMemory(stage, {
+      waiting: Number(values.waiting ?? 1_000_000),
+      say,
+    });
   if (parts.includes('inbox'))
     report.parts.inbox = await measureInbox(stage, {
       messages: Math.round(Number(values.events) / 2),
