@@ -86,31 +86,38 @@ export interface LockTable {
   readonly perTransaction: number;
   /** Of our table with the most of them, partitions and their indexes: what a statement locks whose plan is kept, as it names no day. */
   readonly table: string;
+  /** Days there are now, and as many as there will be once the table is as old as its retention. */
   readonly partitions: number;
+  readonly grown: number;
+  /** By `grown`. */
   readonly locks: number;
   /** Sessions in this database now, and as many as the processes of ours that live may open. */
   readonly sessions: number;
 }
 
 const sessionsOfProcess = 10;
+/** Made ahead of today. */
+const daysAhead = 30;
 
-/** How much of the lock table all sessions would take, if each ran a statement over every day at one moment. */
+/** How much of the lock table all sessions would take, if each ran a statement over every day at one moment; with the days that the retention asks for. */
 export async function readLockTable(db: Queryable): Promise<LockTable> {
   const row = await firstOf<LockTable>(
     db,
     `with days as (
-       select p.relname as table, count(*) as partitions, sum(1 + (select count(*) from pg_index x where x.indrelid = i.inhrelid)) as locks
+       select p.relname as table, count(*) as partitions,
+              greatest(count(*), ceil(extract(epoch from outbox.retention_of(p.relname)) / 86400) + $2) as grown,
+              avg(1 + (select count(*) from pg_index x where x.indrelid = i.inhrelid)) as each
        from pg_inherits i join pg_class p on p.oid = i.inhparent
        where p.relnamespace = 'outbox'::regnamespace and p.relkind = 'p' group by p.relname
      )
      select current_setting('max_locks_per_transaction')::float8 * (current_setting('max_connections')::float8
               + current_setting('max_prepared_transactions')::float8) as capacity,
             current_setting('max_locks_per_transaction')::float8 as "perTransaction",
-            d.table, d.partitions::float8, d.locks::float8,
+            d.table, d.partitions::float8, d.grown::float8, round(d.grown * d.each)::float8 as locks,
             greatest((select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'),
                      $1 * (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds'))::float8 as sessions
-     from days d order by d.locks desc limit 1`,
-    [sessionsOfProcess],
+     from days d order by d.grown * d.each desc limit 1`,
+    [sessionsOfProcess, daysAhead],
   );
   if (row === undefined) throw new Error('outbox has no partitioned table');
   return row;

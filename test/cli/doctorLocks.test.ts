@@ -2,10 +2,17 @@
 import { expect, test } from 'vitest';
 import { judgeLocks } from '../../src/cli/doctor/server.ts';
 import { readLockTable } from '../../src/storage/health.ts';
-import { createTestDatabase } from '../support/index.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+/** With as many days as a relay keeps. */
+async function databaseOfDays(): Promise<TestDatabase> {
+  const database = await createTestDatabase();
+  await database.pool.query('select outbox.make_partitions(7, 30)');
+  return database;
+}
 
 test('what a statement over every day locks is counted as PostgreSQL takes it', async () => {
-  const database = await createTestDatabase();
+  const database = await databaseOfDays();
   const { locks, partitions, table, capacity, perTransaction, sessions } = await readLockTable(database.pool);
   const client = await database.pool.connect();
   try {
@@ -25,7 +32,7 @@ test('what a statement over every day locks is counted as PostgreSQL takes it', 
   expect(sessions).toBeGreaterThanOrEqual(1);
 });
 
-const small = { capacity: 6_400, perTransaction: 64, table: 'events', partitions: 37, locks: 111 };
+const small = { capacity: 6_400, perTransaction: 64, table: 'events', partitions: 37, grown: 37, locks: 111 };
 
 test('half of the lock table is all right, more is not, and what is said to be enough is', () => {
   expect(judgeLocks({ ...small, sessions: 28 }).level).toBe('ok');
@@ -39,4 +46,24 @@ test('half of the lock table is all right, more is not, and what is said to be e
   const raised = { ...small, perTransaction: enough, capacity: enough * 100 };
   expect(judgeLocks({ ...raised, sessions: 60 }).level).toBe('ok');
   expect(enough).toBe(134);
+});
+
+test('it warns on the day that a long retention is chosen, not when its last day has come', async () => {
+  const database = await databaseOfDays();
+  const before = await readLockTable(database.pool);
+  await database.pool.query(`update outbox.retention set keep = '400 days' where what = 'events'`);
+  const { grown, partitions, locks, ...chosen } = await readLockTable(database.pool);
+  expect({ grown, partitions }).toEqual({ grown: 430, partitions: before.partitions });
+  expect(locks).toBe((430 * before.locks) / before.partitions);
+  const { level, found } = judgeLocks({
+    ...chosen,
+    grown,
+    partitions,
+    locks,
+    ...{ capacity: 6_400, sessions: 20 },
+  });
+  expect(level).toBe('warn');
+  expect(found).toContain(
+    `430 days of events, as retention has it (now ${partitions}), are ${locks} locks a statement`,
+  );
 });

@@ -79,12 +79,17 @@ export function judgeLocks({
   perTransaction,
   table,
   partitions,
+  grown,
   locks,
   sessions,
 }: LockTable): Finding {
   const check = 'locks';
   const needed = locks * sessions;
-  const found = `${partitions} days of ${table} are ${locks} locks a statement; ${sessions} sessions may take ${needed} of the ${capacity} that the server has room for`;
+  const days =
+    grown > partitions
+      ? `${grown} days of ${table}, as retention has it (now ${partitions}),`
+      : `${partitions} days of ${table}`;
+  const found = `${days} are ${locks} locks a statement; ${sessions} sessions may take ${needed} of the ${capacity} that the server has room for`;
   if (needed <= capacity * lockShareMost) return ok(check, found);
   const enough = Math.ceil((perTransaction * needed) / (capacity * lockShareMost));
   return warn(
