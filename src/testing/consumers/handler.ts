@@ -21,6 +21,7 @@ export const schema = `
   create table effects (number serial, n integer, key text, message_id text, body bytea);
   create table calls (number serial, n integer, at timestamptz default clock_timestamp());
   create table told (n integer);
+  create table mistakes (text text);
 `;
 
 /** @param aside of the same database, for what stays when a transaction is rolled back */
@@ -31,7 +32,7 @@ export function startTestConsumer(
 ): Consumer {
   return createConsumer({
     keptInterval: '50ms',
-    onError: () => undefined,
+    onError: (error) => noteMistake(error, aside),
     ...options,
     pool,
     handler: (client, message) => handle(client, message, aside),
@@ -60,4 +61,10 @@ async function handle(client: pg.PoolClient, message: ConsumedMessage, aside: pg
   if (takes > 0) await new Promise((resolve) => setTimeout(resolve, takes));
   if (refused) throw new Refusal(422, 'not in this world');
   if ((rows[0]?.calls ?? 1) <= fails) throw new Error(`call ${rows[0]?.calls} fails`);
+}
+
+/** What the language throws is a mistake in the consumer, though all goes well in the end: a message that comes again when its lease has run out, say. */
+function noteMistake(error: unknown, aside: pg.Pool): void {
+  if (!(error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError)) return;
+  aside.query('insert into mistakes (text) values ($1)', [error.stack]).catch(() => undefined);
 }

@@ -69,6 +69,7 @@ export function consumerConformance(
         try {
           await play.prepare();
           await plays[name](play);
+          assert.deepEqual(await play.rows('select text from mistakes'), []);
         } finally {
           await play.end();
         }
