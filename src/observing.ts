@@ -23,6 +23,7 @@ import { namespaceIdOf } from './temporal/namespace.ts';
 import type { Visibility } from './temporal/visibility.ts';
 import { version } from './version.ts';
 import type { OutboxWorker } from './worker/worker.ts';
+import { counted } from './core/counted.ts';
 
 export interface Observed {
   readonly databaseUrl: string;
@@ -266,7 +267,7 @@ function checkOutcomes(worker: OutboxWorker, redact: (text: string) => string): 
   const { outcomes, waitedMs, says } = waiting;
   return {
     ok: false,
-    says: `${outcomes} outcomes wait to be written for ${Math.round(waitedMs / 1000)} s: ${redact(says)}`,
+    says: `${counted(outcomes, 'outcome')} waiting to be written for ${Math.round(waitedMs / 1000)} s: ${redact(says)}`,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   parseDestination,
   parseEventId,
   parseLimit,
+  parseParkReason,
   textOf,
 } from './arguments.ts';
 import type { BulkOptions } from './dlq/bulk.ts';
@@ -36,7 +37,7 @@ const statuses = ['open', 'resolved', 'all'] as const;
 function addReading(dlq: Command, out: Output): void {
   addNarrowing(dlq.command('list').description('list dead letters, newest first'))
     // What it was called before: elsewhere `--reason` says why a command is given.
-    .addOption(new Option('--reason <reason>').argParser(textOf(63)).hideHelp())
+    .addOption(new Option('--reason <reason>').argParser(parseParkReason).hideHelp())
     .option('--event <id>', 'only those of this event', parseEventId)
     .addOption(new Option('--status <status>', 'which ones').choices(statuses).default('open'))
     .option('--limit <n>', `at most so many, up to ${limitMax}`, parseLimit, 50)

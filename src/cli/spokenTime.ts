@@ -1,4 +1,4 @@
-/** Times and numbers as people say them. */
+/** Times as people say them. */
 import { describeDuration } from '../core/duration.ts';
 
 /** `3 min 12 s`; `-` for nothing. Two servers' clocks may differ: what is negative is now. */
@@ -10,9 +10,4 @@ export function describeAge(ms: number | null): string {
 /** `2030-01-31 08:00:00` in UTC. */
 export function shortTime(iso: string): string {
   return iso.slice(0, 19).replace('T', ' ');
-}
-
-/** `1 route`, `2 routes`. */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -36,7 +36,11 @@ export class CircuitWatch {
   async pass(): Promise<void> {
     const { db, log } = this.#options;
     for (const circuit of await circuitsToWatch(db, lookEveryMs, startsPerPass)) {
-      if (circuit.fresh) log.warn({ destination: circuit.destination }, 'destination is held');
+      if (circuit.fresh)
+        log.warn(
+          { destination: circuit.destination },
+          'destination is held: its circuit opened, or somebody paused it',
+        );
       await this.#start(circuit).catch(async (error: unknown) => {
         await forgetWatch(db, circuit.destination);
         throw error;

@@ -96,6 +96,11 @@ test('a list shows what the receiver said, and filters by one name', async () =>
   const { stdout } = await dlq(['list', '--parked-for', 'permanent']);
   expect(stdout).toMatch(/ 422: total must be positive\n/);
   expect((await dlq(['list', '--reason', 'poison'])).stdout).toBe('no open dead letters match\n');
+  const unknown = await dlq(['list', '--reason', 'rejected']);
+  expect(unknown).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Expected one of permanent, ') as string,
+  });
   expect(json(await dlq(['list', '--json']))).toMatchObject({
     items: [{ lastExcerpt: expect.stringContaining('total must be positive') as string }],
   });

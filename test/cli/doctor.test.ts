@@ -109,7 +109,7 @@ test('an idle replication slot, dead rows, days past retention and rows past the
   });
   expect(seen.of('replication slots')).toMatchObject(warning(`nobody reads.*`, 'pg_drop_replication_slot'));
   expect(seen.of('retention')).toMatchObject(
-    warning('3 days are past it, the oldest attempts_.*no pass came by', 'housekeeping run'),
+    warning('3 days past it, the oldest attempts_.*no pass came by', 'housekeeping run'),
   );
   expect(seen.of('due')).toMatchObject(warning('3 min .*late', 'temporal-outbox status'));
   expect(seen.of('routing')).toMatchObject(warning('lost \\(1\\)', 'Add a route'));

@@ -147,7 +147,7 @@ test('set back to an earlier copy: what it holds is delivered, under the same ke
     (await pool.query<{ n: string }>('select last_value as n from outbox.delivery_seq')).rows[0]?.n ?? 0,
   );
   const mended = await runCli(['doctor', '--restored'], { databaseUrl });
-  expect(mended.stdout).toContain('3 claimed deliveries went back to pending');
+  expect(mended.stdout).toContain('back to pending: 3 deliveries');
   expect(await states(pool)).toEqual({ pending: 3, parked: 2 });
 
   receiver.answer(204);

@@ -35,7 +35,7 @@ const triggers: readonly Trigger[] = [
   {
     name: 'a table is locked and the role has a statement_timeout',
     settings: [`statement_timeout = '2s'`],
-    says: /outcomes wait to be written .*(has not answered|canceling statement)/,
+    says: /outcomes? waiting to be written .*(has not answered|canceling statement)/,
     begin: async ({ database }) => {
       const other = await stranger(database);
       await other.query('begin; lock table outbox.delivered in access exclusive mode');
@@ -149,7 +149,7 @@ const triggers: readonly Trigger[] = [
   },
   {
     name: 'our connections are ended again and again, and one table is locked',
-    says: /outcomes wait to be written|terminat|cannot use PostgreSQL/i,
+    says: /outcomes? waiting to be written|terminat|cannot use PostgreSQL/i,
     rare: true,
     begin: async ({ database, role }) => {
       const locker = await stranger(database);

@@ -1,4 +1,4 @@
-import { counted } from '../spokenTime.ts';
+import { counted } from '../../core/counted.ts';
 import { describeFinding } from '../../settings/findings.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { withOwnTypes } from '../../destination/registry.ts';

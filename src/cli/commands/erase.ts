@@ -2,7 +2,7 @@ import { OutboxError } from '../../errors.ts';
 import type { Pool } from '../../storage/connect.ts';
 import { eraseEvents, eventsOfKey, type Erased } from '../../storage/erase.ts';
 import { withDatabase } from '../database.ts';
-import { counted } from '../spokenTime.ts';
+import { counted } from '../../core/counted.ts';
 import { refuseUsage } from '../failure.ts';
 import type { Output } from '../output.ts';
 import { systemUser } from '../../core/systemUser.ts';

@@ -1,4 +1,4 @@
-import { counted } from '../spokenTime.ts';
+import { counted } from '../../core/counted.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { applyConfig, type AppliedConfig } from '../../storage/configuration.ts';
 import type { Pool } from '../../storage/connect.ts';

@@ -25,6 +25,7 @@ import type { Colours, Output } from '../output.ts';
 import { describeAge } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { facts, table } from '../table.ts';
+import { counted } from '../../core/counted.ts';
 
 const blockedKeysShown = 20;
 const pausedShown = 20;
@@ -138,13 +139,15 @@ function statusText(found: Status, colours: Colours): string {
       ...(found.name === null ? [] : [['name', found.name] as const]),
       [
         'Temporal',
-        found.temporalNamespaceId === null ? 'not bound yet' : `namespace ${found.temporalNamespaceId}`,
+        found.temporalNamespaceId === null
+          ? 'not bound yet'
+          : `namespace with the id ${found.temporalNamespaceId}`,
       ],
       [
         'relays',
         relays.length === 0
           ? colours.yellow('none alive: nothing is delivered')
-          : relays.map(({ label, lanes }) => `${printable(label)} (${lanes} lanes)`).join(', '),
+          : relays.map(({ label, lanes }) => `${printable(label)} (${counted(lanes, 'lane')})`).join(', '),
       ],
       ['housekeeping', housekeepingText(found.housekeeping, colours)],
       ...found.unwritten.map(
@@ -152,7 +155,7 @@ function statusText(found: Status, colours: Colours): string {
           [
             'unwritten',
             colours.red(
-              `${outcomes} outcomes wait in ${printable(worker)} for ${describeAge(waitedMs)}: ${printable(says)}`,
+              `${counted(outcomes, 'outcome')} waiting in ${printable(worker)} for ${describeAge(waitedMs)}: ${printable(says)}`,
             ),
           ] as const,
       ),

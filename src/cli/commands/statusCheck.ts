@@ -1,4 +1,4 @@
-import { counted } from '../spokenTime.ts';
+import { counted } from '../../core/counted.ts';
 import { describeDuration } from '../../core/duration.ts';
 import {
   problemsOf,

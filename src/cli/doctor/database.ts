@@ -32,6 +32,7 @@ import {
   checkTransactions,
 } from './server.ts';
 import { checkMissed, checkRowSecurity, checkSequences, checkTrigger } from './structure.ts';
+import { counted } from '../../core/counted.ts';
 
 type Check = readonly [name: string, look: (db: Pool) => Promise<Finding>];
 
@@ -150,7 +151,7 @@ async function checkRoles(db: Pool): Promise<Finding> {
 /** A relay makes 30 days ahead, every hour. */
 async function checkPartitions(db: Pool): Promise<Finding> {
   const days = await daysAhead(db);
-  const found = days < 0 ? 'none for today' : `${days} days ahead`;
+  const found = days < 0 ? 'none for today' : `${counted(days, 'day')} ahead`;
   const hint =
     'A relay makes them; start one: temporal-outbox run, or make them now: temporal-outbox housekeeping run. Without a partition, inserts of producers fail.';
   if (days < 1) return fail('partitions', found, hint);

@@ -14,6 +14,7 @@ import { recheckAll, runningQuery } from '../../temporal/recheck.ts';
 import type { Output } from '../output.ts';
 import { connectPatiently, patiently } from '../patience.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
+import { counted } from '../../core/counted.ts';
 
 const check = 'origin';
 
@@ -59,7 +60,7 @@ async function goOn(
     temporal,
     name,
     () => workflowsWithRows(pool),
-    (count) => out.note(`asked ${count} workflows to look again …`),
+    (count) => out.note(`asked ${counted(count, 'workflow')} to look again …`),
   );
   const knows = (mark: string): Promise<boolean> => knowsMark(pool, mark);
   await claimNamespace(temporal, name, {
@@ -70,7 +71,7 @@ async function goOn(
     restored: true,
   });
   await acceptHome(pool);
-  const found = `work goes on in this database: ${returned} claimed deliveries went back to pending, ${asked} workflows were asked to look again`;
+  const found = `work goes on in this database; back to pending: ${counted(returned, 'delivery')}; asked to look again: ${counted(asked, 'workflow')}`;
   if (unlisted === null) return ok(check, found);
   return warn(
     check,

@@ -21,6 +21,7 @@ import { describeAge } from '../spokenTime.ts';
 import { printable } from '../../core/printable.ts';
 import { inspectDestinations } from './destinations.ts';
 import { firstThree, ok, warn, type Finding } from './finding.ts';
+import { counted } from '../../core/counted.ts';
 
 export async function checkTransactions(db: Queryable, oldAfterMs: number): Promise<Finding> {
   const check = 'transactions';
@@ -120,7 +121,7 @@ export async function checkRetention(db: Queryable): Promise<Finding> {
   const [oldest] = past;
   if (oldest === undefined) return ok(check, 'no day is past it');
   const { finishedAt, report } = await readLatestPass<HousekeepingReport>(db);
-  const found = `${past.length} days are past it, the oldest ${oldest.name}`;
+  const found = `${counted(past.length, 'day')} past it, the oldest ${oldest.name}`;
   const waiting = report?.waiting ?? [];
   const recent = finishedAt !== null && Date.now() - Date.parse(finishedAt) < passOverdueMs;
   if (recent && waiting.length === 0) return ok(check, `${found}; the next pass drops them`);
@@ -153,7 +154,8 @@ export async function checkDue(db: Queryable): Promise<Finding> {
   const check = 'due';
   const { staleClaims, oldestDueMs } = await readLag(db);
   const status = 'temporal-outbox status shows where; workers, lanes and Temporal below and above say why.';
-  if (staleClaims > 0) return warn(check, `${staleClaims} claims are stuck in their first attempt`, status);
+  if (staleClaims > 0)
+    return warn(check, `${counted(staleClaims, 'claim')} stuck in the first attempt`, status);
   if (oldestDueMs === null || oldestDueMs < dueLateMs) return ok(check, 'nothing waits beyond its time');
   return warn(check, `the oldest that should have been sent is ${describeAge(oldestDueMs)} late`, status);
 }

@@ -5,6 +5,7 @@ import { sequencesBehind } from '../../storage/sequences.ts';
 import { printable } from '../../core/printable.ts';
 import { readRoutingTrigger, rowSecurityHint, tablesUnderRowSecurity } from '../../storage/structure.ts';
 import { fail, firstThree, ok, warn, type Finding } from './finding.ts';
+import { counted } from '../../core/counted.ts';
 
 export async function checkSequences(db: Queryable): Promise<Finding> {
   const check = 'sequences';
@@ -55,7 +56,7 @@ export async function checkMissed(db: Pool): Promise<Finding> {
   const types = byType.map(({ type, events: count }) => `${printable(type)} (${count})`);
   return warn(
     check,
-    `${events} events were written past the trigger and routed nowhere: ${firstThree(types)}; ${looked}`,
+    `${counted(events, 'event')} written past the trigger and routed nowhere: ${firstThree(types)}; ${looked}`,
     'temporal-outbox routes route-missed routes them. session_replication_role = replica, a disabled trigger or a restore does this.',
   );
 }

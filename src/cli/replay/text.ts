@@ -5,13 +5,14 @@ import type { ReplayStanding } from '../../storage/replays.ts';
 import type { Colours } from '../output.ts';
 import { shortTime } from '../spokenTime.ts';
 import { cut, facts, table } from '../table.ts';
+import { counted } from '../../core/counted.ts';
 
 type Fact = [string, string];
 
 export function previewText(standing: ReplayStanding, colours: Colours): string {
   const { id, total, preview, rate, to, late } = standing;
   const { leftOut } = preview;
-  const counted = (count: number | undefined, name: string, why: string): Fact[] =>
+  const told = (count: number | undefined, name: string, why: string): Fact[] =>
     count === undefined || count === 0 ? [] : [[name, `${count} ${why}`]];
   const rows: Fact[] = [
     ['events', `${total}, ${whatText(standing)}`],
@@ -22,10 +23,10 @@ export function previewText(standing: ReplayStanding, colours: Colours): string 
       'kept since',
       preview.keptSince === null ? '-' : `${utcTime(preview.keptSince)} UTC: events of before are gone`,
     ],
-    ...counted(preview.noRoute, 'no route', 'that no route would take: they stay as they are'),
-    ...counted(leftOut.hadOne, 'left out', `that ${to} had before`),
-    ...counted(leftOut.unknown, 'left out', `of which it is not known any more whether ${to} had them`),
-    ...counted(preview.late, 'late', lateText[late]),
+    ...told(preview.noRoute, 'no route', 'that no route would take: they stay as they are'),
+    ...told(leftOut.hadOne, 'left out', `that ${to} had before`),
+    ...told(leftOut.unknown, 'left out', `of which it is not known any more whether ${to} had them`),
+    ...told(preview.late, 'late', lateText[late]),
     ['pace', `${rate} a second: ${describeDuration(Math.ceil(total / rate) * 1000)}`],
   ];
   const types = preview.byType.map(({ type, events }) => `  ${printable(type)}  ${events}\n`).join('');
@@ -71,7 +72,7 @@ export function standingText(standing: ReplayStanding, colours: Colours): string
         `${stateText(state, colours)}${because === null ? '' : ` ${colours.yellow(printable(because))}`}`,
       ],
       ['events', `${handled} of ${total}, ${whatText(standing)}`],
-      ['sent', `${done} events, ${deliveries} deliveries`],
+      ['sent', `${counted(done, 'event')}, ${counted(deliveries, 'delivery')}`],
       ...(standing.skipped === 0
         ? []
         : [['skipped', `${standing.skipped}: ${why.map((each) => each.join(' ')).join(', ')}`] as Fact]),

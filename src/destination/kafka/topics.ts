@@ -6,6 +6,7 @@ import { kafkaFailure } from './answers.ts';
 import { readHostPorts } from '../shared/hostPorts.ts';
 import { configsOf, KafkaLink, prepareCluster } from './cluster.ts';
 import type { KafkaSettings } from './keys.ts';
+import { counted } from '../../core/counted.ts';
 
 /** Without an effect on one that is there already. */
 export async function declareTopic(
@@ -117,8 +118,8 @@ function standing({
   const inSync = configs.get('min.insync.replicas');
   const limit = configs.get('max.message.bytes');
   const known = [
-    `${partitions} partitions`,
-    `${replicas} replicas`,
+    counted(partitions, 'partition'),
+    counted(replicas, 'replica'),
     ...(inSync === undefined ? [] : [`min.insync.replicas ${inSync}`]),
     ...(limit === undefined ? [] : [`messages up to ${limit} bytes`]),
   ].join(', ');

@@ -7,6 +7,7 @@ import type { RabbitmqSettings } from './keys.ts';
 import { RabbitmqConnection } from './connection.ts';
 import { prepareServer } from './server.ts';
 import { declare as makeTargets } from './targets.ts';
+import { counted } from '../../core/counted.ts';
 
 export async function inspectRabbitmq(
   { exchange, routingKey, declare, ...settings }: DestinationConfig & RabbitmqSettings,
@@ -29,7 +30,7 @@ export async function inspectRabbitmq(
       return [found(`${server.label} answers; its queues differ by event (${routingKey})`)];
     const { consumerCount } = await channel.checkQueue(routingKey);
     await makeTargets(channel, { exchange, routingKey, declare });
-    return [found(`${server.label}: queue ${routingKey} is there, ${consumerCount} consumers`)];
+    return [found(`${server.label}: queue ${routingKey} is there, ${counted(consumerCount, 'consumer')}`)];
   } catch (error) {
     return [
       missing(error, { label: server.label, exchange, routingKey, made: declare.exchange ?? declare.queue }),

@@ -10,6 +10,7 @@ import { RedisPublisher } from './publisher.ts';
 import { checkRedis } from './rules.ts';
 import { schemes } from './schemes.ts';
 import { prepareServer } from './server.ts';
+import { counted } from '../../core/counted.ts';
 
 /** `type: redis`: an entry of a stream for each delivery, acknowledged by the server's reply. */
 export const redis: DestinationType<RedisSettings> = {
@@ -31,7 +32,7 @@ export const redis: DestinationType<RedisSettings> = {
           'acknowledged',
           wait === null
             ? 'by the reply to XADD; it survives the server with appendonly yes'
-            : `by the reply to XADD and by ${wait.replicas} replicas within ${describeDuration(wait.timeoutMs)}`,
+            : `by the reply to XADD and by ${counted(wait.replicas, 'replica')} within ${describeDuration(wait.timeoutMs)}`,
         ],
         ...(declare ? [['made if absent', 'the stream'] as const] : []),
         ...(maxLength === null

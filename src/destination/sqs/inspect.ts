@@ -20,7 +20,7 @@ export async function inspectSqs(
     );
     const { ApproximateNumberOfMessages: waiting = '?', MaximumMessageSize: size } = Attributes;
     const kind = Attributes['FifoQueue'] === 'true' ? 'FIFO' : 'standard';
-    const found = `${queue.label} is there, ${kind}, ${waiting} messages`;
+    const found = `${queue.label} is there, ${kind}, ${waiting} waiting`;
     if (size !== undefined && Number(size) < bytesMax)
       return [
         {

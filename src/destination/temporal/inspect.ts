@@ -5,6 +5,7 @@ import type { Inspection, Services } from '../type.ts';
 import { failureOf } from './failures.ts';
 import type { TemporalSettings } from './keys.ts';
 import { prepareServer, TemporalConnection } from './server.ts';
+import { counted } from '../../core/counted.ts';
 
 const taskQueueTypes = { workflow: 1, activity: 2 };
 
@@ -29,7 +30,11 @@ export async function inspectTemporal(
     });
     if (pollers.length > 0)
       return [
-        { level: 'ok', found: `${found}, ${pollers.length} workers on ${config.taskQueue}`, hint: null },
+        {
+          level: 'ok',
+          found: `${found}, ${counted(pollers.length, 'worker')} on ${config.taskQueue}`,
+          hint: null,
+        },
       ];
     return [
       {
