@@ -86,7 +86,12 @@ export async function temporalServer(dataFile: string): Promise<TemporalServer> 
   const restart = restarting(first, async () => {
     // Its file has the attributes; to see whether they can be used yet would be to ask for a list.
     const how = listsRefused ? { searchAttributes: {}, dynamicConfig: noLists } : {};
-    const again = await startTemporal({ ...options, port, ...how });
+    const start = () => startTemporal({ ...options, port, ...how });
+    // One start in some hundreds never takes a call; the next one with the same file does.
+    const again = await start().catch((error: unknown) => {
+      console.warn(`chaos: Temporal is started once more: ${String(error)}`);
+      return start();
+    });
     if (again.address !== address) throw new Error(`${address} was taken by somebody`);
     return again;
   });
