@@ -117,7 +117,7 @@ test('doctor names it, and --restored works on without it', async (context) => {
   expect(of('origin')).toMatchObject({
     level: 'warn',
     found: expect.stringMatching(
-      /work goes on in this database: .* 1 workflows were asked .*Temporal listed none/,
+      /work goes on in this database; .* asked to look again: 1 workflow\b.*Temporal listed none/,
     ) as string,
   });
   receiver.answer(204);

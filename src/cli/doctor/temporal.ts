@@ -15,6 +15,7 @@ import { connectForCommand } from '../temporal.ts';
 import { printable } from '../../core/printable.ts';
 import { failedBy, ok, warn, type Finding } from './finding.ts';
 import { checkOrigin } from './origin.ts';
+import { counted } from '../../core/counted.ts';
 
 const visibilityForMs = 5_000;
 
@@ -134,7 +135,7 @@ async function checkBinding(
       await bindTemporal(pool, namespaceId);
       return adoptTemporal(pool, namespaceId);
     });
-    return ok(check, `adopted by this namespace; ${returned} claimed deliveries went back to pending`);
+    return ok(check, `adopted by this namespace; back to pending: ${counted(returned, 'delivery')}`);
   } catch (error) {
     return failedBy(check, error);
   } finally {
