@@ -3,6 +3,7 @@ import type { MessageSummary, OpenMessage } from '../activities/index.ts';
 import { markdownText as plain } from '../src/core/markdown.ts';
 import type { CommandLine } from './contract.ts';
 import { commandLog, utc } from './page.ts';
+import { counted } from '../src/core/counted.ts';
 
 /** The Markdown a person reads on the page of a `preparedMessage` workflow. Ids and types only: contents stay in PostgreSQL. */
 export function showMessages(summary: MessageSummary, lines: readonly CommandLine<string>[]): void {
@@ -50,5 +51,5 @@ function cli({ rows }: MessageSummary): string {
 }
 
 function count(messages: number): string {
-  return messages === 1 ? '1 half message' : `${messages} half messages`;
+  return counted(messages, 'half message');
 }

@@ -4,6 +4,7 @@ import { setCurrentDetails } from '@temporalio/workflow';
 import type { BatchSummary, HeldDelivery } from '../activities/index.ts';
 import type { CommandLine } from './contract.ts';
 import { whereToGo, type Place } from './whereToGo.ts';
+import { counted } from '../src/core/counted.ts';
 
 /**
  * The Markdown a person reads on the workflow's page in the Temporal UI: what failed, how often, what to send. Status and class
@@ -134,5 +135,5 @@ function cli({ rows }: BatchSummary, workflowId: string): string {
 }
 
 function count(deliveries: number): string {
-  return deliveries === 1 ? '1 delivery' : `${deliveries} deliveries`;
+  return counted(deliveries, 'delivery');
 }

@@ -5,6 +5,7 @@ import { markdownText as plain } from '../src/core/markdown.ts';
 import { startPage } from '../src/core/temporalUi.ts';
 import type { CommandLine } from './contract.ts';
 import { commandLog, utc } from './page.ts';
+import { counted } from '../src/core/counted.ts';
 
 /** The Markdown a person reads on a redrive's page: what it is about, how far it is, what can be done now. */
 export function showRedrive(
@@ -134,7 +135,7 @@ function whatToDo({ id, state, total }: Redrive, isNumbered: boolean): string {
 }
 
 function letters(count: number): string {
-  return count === 1 ? '1 dead letter' : `${count} dead letters`;
+  return counted(count, 'dead letter');
 }
 
 function code(text: string): string {

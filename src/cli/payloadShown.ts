@@ -3,6 +3,7 @@ import { readPayload, type ReadPayload, type StoredPayload as Stored } from '../
 import type { Queryable } from '../storage/connect.ts';
 import type { Colours } from './output.ts';
 import { printable } from './table.ts';
+import { counted } from '../core/counted.ts';
 
 /** `encrypted`: as `readPayload` has it. */
 type StoredPayload = Stored & Partial<Pick<ReadPayload, 'encrypted'>>;
@@ -34,7 +35,7 @@ export function payloadShown(
   // JSON escapes control characters below 0x20; what else could steer a terminal is taken out.
   if (payloadBase64 === null) return `${colours.bold('payload')}\n${printable(payloadText ?? '')}\n`;
   const bytes = Buffer.from(payloadBase64, 'base64');
-  const title = `${colours.bold('payload')}  ${bytesSpoken(bytes.length)}, ${printable(contentType)}`;
+  const title = `${colours.bold('payload')}  ${counted(bytes.length, 'byte')}, ${printable(contentType)}`;
   const more =
     bytes.length > bytesAcross * linesShown ? colours.dim('…  --json has all of them, in base64\n') : '';
   return `${title}\n${hexLines(bytes)}${more}`;
@@ -50,11 +51,7 @@ export function payloadInShort({ payloadText, payloadBase64 }: Omit<StoredPayloa
   if (payloadBase64 === null) return printable(payloadText ?? '');
   const bytes = Buffer.from(payloadBase64, 'base64');
   const head = hexOf(bytes.subarray(0, bytesAcross));
-  return `${bytesSpoken(bytes.length)}: ${head}${bytes.length > bytesAcross ? ' …' : ''}`;
-}
-
-function bytesSpoken(count: number): string {
-  return count === 1 ? '1 byte' : `${count} bytes`;
+  return `${counted(bytes.length, 'byte')}: ${head}${bytes.length > bytesAcross ? ' …' : ''}`;
 }
 
 function hexLines(bytes: Buffer): string {

@@ -21,6 +21,7 @@ import { EndedRuns } from './endedRuns.ts';
 import { followPause } from './pauses.ts';
 import { messageAttributes } from '../../workflows/attributes.ts';
 import { recheckSignal, type PreparedMessageInput } from '../../workflows/contract.ts';
+import { counted } from '../core/counted.ts';
 
 export interface MessageWatchOptions {
   readonly db: Queryable;
@@ -104,7 +105,7 @@ export class MessageWatch {
         workflowId,
         taskQueue: taskQueueName(name),
         args: [{ producer, searchAttributes } satisfies PreparedMessageInput],
-        staticSummary: `${size} half ${size === 1 ? 'message' : 'messages'} of ${producer}`,
+        staticSummary: `${counted(size, 'half message')} of ${producer}`,
         ...(searchAttributes ? { typedSearchAttributes: messageAttributes('retrying') } : {}),
       }),
     );

@@ -1,6 +1,7 @@
 /** What reading outbox.yaml turned up: problems, which refuse the file, and warnings, which do not. */
 import { jsonText, printable } from '../core/printable.ts';
 import { OutboxError, type ErrorCode } from '../errors.ts';
+import { counted } from '../core/counted.ts';
 
 /** Keys and list positions from the top of the file: `['destinations', 'billing', 'timeout']`. */
 export type KeyPath = readonly (string | number)[];
@@ -44,11 +45,10 @@ function sharedCode(problems: readonly ConfigProblem[]): ErrorCode {
 }
 
 function describeProblems(file: string, problems: readonly ConfigProblem[]): string {
-  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   const lines = problems.slice(0, problemsPrinted).map((problem) => `  ${describeFinding(problem)}`);
   const more = problems.length - problemsPrinted;
   if (more > 0) lines.push(`  … and ${more} more`);
-  return [`${printable(file)} is refused, ${count}:`, ...lines].join('\n');
+  return [`${printable(file)} is refused, ${counted(problems.length, 'problem')}:`, ...lines].join('\n');
 }
 
 /** One line: `outbox.yaml:7:14  destinations.billing.timeout: expected …`. */

@@ -81,6 +81,7 @@ const chosen =
 // Servers of the bench are ended when this process exits, which a signal alone would not make it do.
 process.once('SIGTERM', () => process.exit(143));
 
+const waiting = (usual) => Number(values.waiting ?? usual);
 const say = (line) => process.stderr.write(`${line}\n`);
 const stage = await openStage(say);
 const report = {
@@ -129,10 +130,10 @@ try {
       say,
     });
   if (parts.includes('outage'))
-    report.parts.outage = await measureOutage(stage, { events: Number(values.waiting ?? 100_000), say });
+    report.parts.outage = await measureOutage(stage, { events: waiting(100_000), say });
   if (parts.includes('dashboard'))
     report.parts.dashboard = await measureDashboard(stage, {
-      letters: Number(values.waiting ?? 100_000),
+      letters: waiting(100_000),
       say,
     });
   if (parts.includes('redrive'))
@@ -144,7 +145,7 @@ try {
     });
   if (parts.includes('memory'))
     report.parts.memory = await measureMemory(stage, {
-      waiting: Number(values.waiting ?? 1_000_000),
+      waiting: waiting(1_000_000),
       say,
     });
   if (parts.includes('inbox'))

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFileSync } from 'node:fs';
 import { contestants } from './contestants/index.mjs';
+import { peakMbOf } from './cpu.mjs';
 
 const fillAtOnce = 100_000;
 const idleSeconds = 15;
 const watchedSeconds = 30;
 
-/** Resident memory of `temporal-outbox run` with nothing to do, and while so many rows wait and are being drained. Linux only: read from /proc. */
+/** Resident memory of `temporal-outbox run` with nothing to do, and while so many rows wait and are being drained. Linux only. */
 export async function measureMemory(stage, { waiting, say }) {
   const databaseUrl = await stage.newDatabase();
   const filler = await stage.launch(contestants[0], { databaseUrl, receiverUrl: stage.receiverUrl });
@@ -31,12 +31,8 @@ export async function measureMemory(stage, { waiting, say }) {
 /** MiB. */
 async function peakOf(stage, databaseUrl, seconds) {
   const command = stage.runCommand(databaseUrl);
-  let peak = 0;
-  for (let quarter = 0; quarter < seconds * 4; quarter++) {
-    await sleep(250);
-    const rssKb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${command.pid}/status`, 'utf8'))?.[1]);
-    peak = Math.max(peak, rssKb / 1024);
-  }
+  await sleep(seconds * 1_000);
+  const peak = peakMbOf(command.pid);
   await command.end();
   return peak;
 }

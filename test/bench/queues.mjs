@@ -100,15 +100,14 @@ async function consumeOnce(stage, settings, count, fill = true) {
 
 async function consumeFrom(stage, server, bare, count) {
   const queue = await server.queue({ ordered: false });
+  const bytes = Buffer.from(body);
   for (let done = 0; done < count; done += 1000)
     await queue.put(
       Array.from({ length: Math.min(1000, count - done) }, () => ({
-        ...{
-          headers: { 'webhook-id': randomUUID() },
-          key: null,
-          contentType: 'application/json',
-          body: Buffer.from(body),
-        },
+        headers: { 'webhook-id': randomUUID() },
+        key: null,
+        contentType: 'application/json',
+        body: bytes,
       })),
     );
   return consumeOnce(stage, { from: queue.from, bare }, count, false);

@@ -1,9 +1,10 @@
 import type { Redrive } from '../../redrive/index.ts';
 import type { Colours } from '../output.ts';
 import { printable } from '../table.ts';
+import { counted } from '../../core/counted.ts';
 
 export function lettersText(count: number): string {
-  return count === 1 ? '1 dead letter' : `${count} dead letters`;
+  return counted(count, 'dead letter');
 }
 
 /** `done 812, failed 3, retrying 2, skipped 1 of 1000` */

@@ -4,6 +4,7 @@ import type { MessageCounts } from '../../storage/messages.ts';
 import type { PausedWorkflow } from '../../storage/paused.ts';
 import type { BlockedKey, UnwrittenOutcomes } from '../../storage/status.ts';
 import type { OverviewDestination } from './overview.ts';
+import { counted } from '../../core/counted.ts';
 
 export interface Stuck {
   readonly kind:
@@ -79,7 +80,7 @@ export function stuckOf(facts: StuckFacts): Stuck[] {
         : [
             stuck(
               'message',
-              `${count} half ${count === 1 ? 'message' : 'messages'} of ${producer} parked`,
+              `${counted(count, 'half message')} of ${producer} parked`,
               oldestMs,
               '/messages?status=parked',
             ),
@@ -107,7 +108,7 @@ function held({ destination, state, reason, since }: OverviewDestination): Stuck
 function parked({ destination, counts }: OverviewDestination, oldestMs: number | null): Stuck {
   return stuck(
     'parked',
-    `${counts.parked} ${counts.parked === 1 ? 'event' : 'events'} parked at ${destination}`,
+    `${counted(counts.parked, 'event')} parked at ${destination}`,
     oldestMs,
     `/letters?destination=${destination}`,
   );

@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import type { ConsumerServer } from '../../../src/testing/consumers/index.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { everything, onlyWithEverything } from '../../support/everything.ts';
+import { onlyWithEverything } from '../../support/everything.ts';
 import { eventually, requires } from '../../support/index.ts';
 import { requireJars } from '../../support/brokers/jars.ts';
 import { startElasticmq } from '../servers/elasticmq.ts';
@@ -98,10 +98,9 @@ test.for(names)(
     const parked = bodies.map(({ body }) => JSON.parse(String(body)) as { n: number; poison: Poison });
     expect(new Map(parked.map((each) => [each.n, each.poison]))).toEqual(poison);
     expect(play.deaths).toBe(2);
-    if (everything || chosen !== undefined)
-      console.log(
-        `${name}: ${count} messages in ${seconds(doneMs - beganMs)}, all in all ${seconds(Date.now() - startedMs)}`,
-      );
+    console.log(
+      `${name}: ${count} messages in ${seconds(doneMs - beganMs)}, all in all ${seconds(Date.now() - startedMs)}`,
+    );
   },
 );
 
