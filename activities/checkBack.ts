@@ -1,4 +1,4 @@
-import { ApplicationFailure, cancellationSignal } from '@temporalio/activity';
+import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import {
   nextCheckDelayMs,
   type CheckBackAnswer,
@@ -18,6 +18,7 @@ import {
 import type { AttemptInput } from './attempt.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
+import { leftToAnother } from './leftToAnother.ts';
 import { persist } from './persist.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
@@ -108,10 +109,10 @@ async function askOne(
     : { id, checks, ...outcome, delayMs: nextCheckDelayMs(reached.config, check) };
 }
 
-/** Another worker may have what it takes: the activity is tried again, and no check-back is counted. */
+/** Another worker may have what it takes: no check-back is counted. */
 function leftToOthers({ config: { name, checkBack }, problem }: Reached): ApplicationFailure {
-  return ApplicationFailure.create({
-    type: checkBack.kind === 'handler' ? 'NoCheckBackHandler' : 'CannotCheckBack',
-    message: `this worker cannot ask producer ${name} back: ${problem ?? 'it does not say why'}`,
-  });
+  return leftToAnother(
+    checkBack.kind === 'handler' ? 'NoCheckBackHandler' : 'CannotCheckBack',
+    `this worker cannot ask producer ${name} back: ${problem ?? 'it does not say why'}`,
+  );
 }

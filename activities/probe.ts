@@ -25,6 +25,7 @@ import { deliverRows } from './deliverRows.ts';
 import type { ActivityDependencies, Reachable } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { parkedBySign } from './judgeAttempt.ts';
+import { leftToAnother } from './leftToAnother.ts';
 import { Ledger } from './ledger.ts';
 import { persist } from './persist.ts';
 import { maximumSingles } from './standards.ts';
@@ -79,9 +80,8 @@ async function probeNow(dependencies: ActivityDependencies, name: string): Promi
     standing === null ? undefined : await dependencies.destinations.find(name, standing.configRevision);
   if (standing === null || reachable === undefined)
     return { standing: null, started: [], message: `there is no destination ${name}` };
-  // Another worker tries, after a moment.
   if (reachable.problem !== null)
-    throw new Error(`this process cannot send to ${name}: ${reachable.problem}`);
+    throw leftToAnother('CannotSend', `this process cannot send to ${name}: ${reachable.problem}`);
   if (standing.state === 'closed' && !standing.paused)
     return { standing, started: [], message: 'its circuit is closed: there is nothing to probe' };
   const probe = new Probe(dependencies, name, standing, reachable);

@@ -43,6 +43,8 @@ export class Lanes {
   readonly #label: string;
   readonly #leaseMs: number;
   #lanes = new Map<string, Lane>();
+  /** Those of others that this relay claims for, too. */
+  #helped = new Map<string, Lane>();
   readonly #shared: Lane = { ...newLane, keyed: false };
   #heldAt = performance.now();
   /** What the lanes were decided by, and when they were looked at. */
@@ -60,6 +62,11 @@ export class Lanes {
 
   get held(): string[] {
     return [...this.#lanes.keys()].filter((name) => name !== sharedLane);
+  }
+
+  /** Of other relays, whose processes they fill. */
+  get helped(): string[] {
+    return [...this.#helped.keys()].filter((name) => !this.#lanes.has(name));
   }
 
   /** Too many to ask for each of them at each poll. */
@@ -85,20 +92,35 @@ export class Lanes {
     this.#heldAt = performance.now();
   }
 
+  /** These lanes of others are to be claimed for, too, and no more than these. */
+  async help(names: readonly string[]): Promise<void> {
+    if (names.length > 0 || this.#helped.size > 0) this.#helped = await this.#withMarks(names);
+  }
+
   async #take(names: readonly string[]): Promise<void> {
-    const keyed = new Set(await keyedLanes(this.#db));
-    this.#lanes = new Map(
-      names.map((name) => {
-        const known = this.#lanes.get(name) ?? newLane;
-        return [name, { ...known, keyed: keyed.has(name) }];
-      }),
-    );
+    this.#lanes = await this.#withMarks(names);
     // Where a destination has that very name nothing is shared.
     if (names.length > fewLanes && !names.includes(sharedLane)) this.#lanes.set(sharedLane, this.#shared);
   }
 
+  /** Where each was read up to is kept. */
+  async #withMarks(names: readonly string[]): Promise<Map<string, Lane>> {
+    const keyed = new Set(await keyedLanes(this.#db));
+    return new Map(
+      names.map((name) => {
+        const known = this.#find(name) ?? newLane;
+        return [name, { ...known, keyed: keyed.has(name) }];
+      }),
+    );
+  }
+
+  #find(name: string): Lane | undefined {
+    return this.#lanes.get(name) ?? this.#helped.get(name);
+  }
+
   async leave(): Promise<void> {
     this.#lanes.clear();
+    this.#helped.clear();
     this.#known = null;
     await leaveLanes(this.#db, this.#relayId);
   }
@@ -106,7 +128,7 @@ export class Lanes {
   /** Where to look in each of the given lanes: above its mark, or from the beginning when a sweep is due. */
   marks(names: readonly string[], nowMs: number): string[] {
     return names.map((name) => {
-      const lane = this.#lanes.get(name);
+      const lane = this.#find(name);
       if (lane === undefined) return '0';
       if (nowMs - lane.earlierAt >= trailMs) {
         lane.mark = lane.earlier;
@@ -122,23 +144,28 @@ export class Lanes {
 
   /** The next look is from the beginning. */
   sweepSoon(name: string): void {
-    const lane = this.#lanes.get(name);
+    const lane = this.#find(name);
     if (lane !== undefined) lane.sweptAt = -Infinity;
   }
 
   /** Where to look in a lane, as {@link marks} said last. */
   markOf(name: string): string {
-    return this.#lanes.get(name)?.mark ?? '0';
+    return this.#find(name)?.mark ?? '0';
   }
 
   /** The next look is above this. */
   skipTo(name: string, seq: string): void {
-    const lane = this.#lanes.get(name);
+    const lane = this.#find(name);
     if (lane !== undefined) lane.mark = lane.earlier = lane.latest = seq;
   }
 
   owns(name: string): boolean {
     return this.#lanes.has(name);
+  }
+
+  /** Whether this relay claims for it, as its owner or with its owner. */
+  serves(name: string): boolean {
+    return this.#find(name) !== undefined;
   }
 
   /** A poll that claimed nothing took so long. */
@@ -153,7 +180,7 @@ export class Lanes {
   }
 
   advance(name: string, seq: string): void {
-    const lane = this.#lanes.get(name);
+    const lane = this.#find(name);
     if (lane !== undefined && BigInt(seq) > BigInt(lane.latest)) lane.latest = seq;
   }
 }

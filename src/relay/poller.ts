@@ -15,6 +15,7 @@ import type { Handover } from '../worker/handover.ts';
 import type { Intake } from '../worker/intake.ts';
 import { over } from '../worker/intakes.ts';
 import { inShort, isSaidByServer } from '../storage/errors.ts';
+import type { HotLanes } from './hotLanes.ts';
 import type { Lanes } from './lanes.ts';
 import { sharedLane } from '../core/sharedLane.ts';
 import { SharedClaims } from './sharedClaims.ts';
@@ -52,6 +53,7 @@ export class Poller {
   readonly #db: Queryable;
   readonly #relayId: string;
   readonly #lanes: Lanes;
+  readonly #hotLanes: HotLanes;
   readonly #starter: Starter;
   readonly #log: Log;
   readonly #pollMs: { readonly busy: number; readonly idle: number };
@@ -75,6 +77,7 @@ export class Poller {
     db: Queryable,
     relayId: string,
     lanes: Lanes,
+    hotLanes: HotLanes,
     starter: Starter,
     log: Log,
     pollMs: { readonly busy: number; readonly idle: number },
@@ -86,6 +89,7 @@ export class Poller {
     this.#db = db;
     this.#relayId = relayId;
     this.#lanes = lanes;
+    this.#hotLanes = hotLanes;
     this.#starter = starter;
     this.#log = log;
     this.#pollMs = pollMs;
@@ -107,7 +111,7 @@ export class Poller {
 
   start(): void {
     this.#handover?.intakes.feedBy({
-      owns: (lane) => this.#lanes.owns(lane),
+      serves: (lane) => this.#lanes.serves(lane),
       opened: (lane) => this.progressed(lane),
     });
     this.#polling = this.#run();
@@ -150,7 +154,7 @@ export class Poller {
     }
     this.#handover?.intakes.closeLost();
     if (this.#lanes.isMany) return this.#pollMany(now);
-    return this.#pollEach(this.#lanes.held, now);
+    return this.#pollEach([...this.#lanes.held, ...this.#lanes.helped], now);
   }
 
   async #pollEach(held: readonly string[], now: number): Promise<number> {
@@ -175,8 +179,9 @@ export class Poller {
     this.#telemetry.polled(performance.now() - askedAt);
     if (round.claimed > 0) await failpoint('after-claim');
     if (round.batch !== null) this.#startShared(round.batch, askedAt);
-    if (round.ask.length === 0) return round.claimed;
-    return round.claimed + (await this.#pollEach(round.ask, now));
+    const ask = [...new Set([...round.ask, ...this.#lanes.helped])];
+    if (ask.length === 0) return round.claimed;
+    return round.claimed + (await this.#pollEach(ask, now));
   }
 
   #startShared(batch: ClaimedBatch, askedAt: number): void {
@@ -258,12 +263,15 @@ export class Poller {
       throw error;
     }
     const { batches, joined } = claims;
+    const limits = new Map(asks.map(({ into, limit }) => [into?.batchId, limit]));
     for (const rows of joined) {
       if (rows.lastSeq !== null) this.#lanes.advance(rows.lane, rows.lastSeq);
       if (rows.rows.length > 0) {
-        handover.shared.claimed(rows.lane, rows.rows.length + rows.rest.length);
+        const count = rows.rows.length + rows.rest.length;
+        handover.shared.claimed(rows.lane, count);
+        this.#hotLanes.noteClaim(rows.lane, limits.get(rows.batchId) ?? Infinity, count);
         intakes.noteTraffic(rows.lane);
-        this.#telemetry.claimed(rows.rows.length + rows.rest.length);
+        this.#telemetry.claimed(count);
         traceJoined(rows.lane, rows, askedAt);
       }
     }

@@ -14,6 +14,7 @@ import type { Handover } from '../worker/handover.ts';
 import { AlertWatch } from './alertWatch.ts';
 import { Binding } from './binding.ts';
 import { CircuitWatch } from './circuitWatch.ts';
+import { HotLanes } from './hotLanes.ts';
 import { Lanes } from './lanes.ts';
 import { MessageWatch } from './messages.ts';
 import { repeat, type Repeated } from './repeat.ts';
@@ -97,10 +98,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const timeouts = new Timeouts(pool);
   const visibility = options.visibility ?? new Visibility(options.temporal, log, options.searchAttributes);
   const starter = new Starter({ ...options, visibility, telemetry, timeouts });
+  const hotLanes = new HotLanes(claimsPool, id, lanes, log, leaseMs / 3);
   const poller = new Poller(
     claimsPool,
     id,
     lanes,
+    hotLanes,
     starter,
     log,
     options.pollMs ?? { busy: 5, idle: 20 },
@@ -139,6 +142,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   poller.start();
   const chores = [
     whileBound('hold lanes', leaseMs / 3, () => lanes.hold(unable())),
+    // Batches whose attempts are made elsewhere fall to whichever worker has time.
+    ...(options.handover === undefined
+      ? []
+      : [whileBound('share hot lanes', leaseMs / 3, () => hotLanes.pass(unable()))]),
     whileBound('watch circuits', watchCircuitsEveryMs, () => circuits.pass()),
     whileBound('reconcile', reconcileEveryMs, () => inTime(() => reconciler.pass())),
     // Apart: nothing waits for Temporal's lists.

@@ -39,6 +39,26 @@ export async function holdLanes(
   return row;
 }
 
+/**
+ * Heartbeat: `hot`, lanes of this relay, are more than its process can send, for `ttlMs` from now. Answers the lanes of others that it may claim
+ * for: none where it has no time to `spare`.
+ */
+export async function shareHot(
+  db: Queryable,
+  relayId: string,
+  hot: readonly string[],
+  ttlMs: number,
+  spare: boolean,
+  unable: readonly string[],
+): Promise<readonly string[]> {
+  const row = await firstOf<{ lanes: string[] }>(
+    db,
+    `select outbox.share_hot($1, $2, $3 * interval '1 ms', $4, $5) as lanes`,
+    [relayId, hot, ttlMs, spare, unable],
+  );
+  return row?.lanes ?? [];
+}
+
 /** Lanes that keep order per key. */
 export async function keyedLanes(db: Queryable): Promise<string[]> {
   const rows = await rowsOf<{ name: string }>(

@@ -44,10 +44,10 @@ export class Intakes {
   readonly #open = new Set<Intake>();
   /** Milliseconds between rows, by lane, and when the latest came. */
   readonly #traffic = new Map<string, { gapMs: number; at: number }>();
-  #feeder: { owns(lane: string): boolean; opened(lane: string): void } | undefined;
+  #feeder: { serves(lane: string): boolean; opened(lane: string): void } | undefined;
 
-  /** The relay of this process feeds the lanes that it owns; undefined: no longer. */
-  feedBy(feeder: { owns(lane: string): boolean; opened(lane: string): void } | undefined): void {
+  /** The relay of this process feeds the lanes that it claims for; undefined: no longer. */
+  feedBy(feeder: { serves(lane: string): boolean; opened(lane: string): void } | undefined): void {
     this.#feeder = feeder;
   }
 
@@ -64,7 +64,7 @@ export class Intakes {
 
   /** Closes those whose lanes are no longer fed from here. */
   closeLost(): void {
-    for (const [lane, intake] of this.#fed) if (this.#feeder?.owns(lane) !== true) intake.close();
+    for (const [lane, intake] of this.#fed) if (this.#feeder?.serves(lane) !== true) intake.close();
   }
 
   /** Rows of the lane were claimed. */
@@ -79,7 +79,7 @@ export class Intakes {
   /** The latest batch of a lane is the one that takes in rows: it was started when the one before it was about to close, or closed. */
   open(db: Queryable, batch: OpenedBatch): Intake {
     const { lane } = batch;
-    const isFed = this.#feeder?.owns(lane) === true;
+    const isFed = this.#feeder?.serves(lane) === true;
     const now = performance.now();
     const untilMs = now + openForMs;
     const intake = new Intake({

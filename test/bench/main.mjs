@@ -1,8 +1,9 @@
 /**
- * npm run bench [-- drain|latency|cost|slow|quiet|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|cost|slow|quiet|hot|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
  * memory: --waiting rows, a million unless told otherwise; outage and dashboard: 100,000.
+ * hot: one destination drained by one, two and three processes, each with a third of a core.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
  * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
  * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.
@@ -24,6 +25,7 @@ import { measureCost } from './cost.mjs';
 import { measureDashboard } from './dashboard.mjs';
 import { measureDrain } from './drain.mjs';
 import { measureHalfMessages } from './halfMessages.mjs';
+import { measureHot } from './hot.mjs';
 import { measureIdle } from './idle.mjs';
 import { measureInbox } from './inbox.mjs';
 import { measureLatency } from './latency.mjs';
@@ -121,6 +123,12 @@ try {
       seconds: Number(values.seconds ?? 20),
       dead: Number(values.dead),
       slow: Number(values.slow),
+      say,
+    });
+  if (parts.includes('hot'))
+    report.parts.hot = await measureHot(stage, contestants[0], {
+      events: Number(values.events),
+      rounds: Number(values.rounds),
       say,
     });
   if (parts.includes('idle'))

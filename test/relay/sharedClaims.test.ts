@@ -18,7 +18,7 @@ test('with more waiting than a batch has room for nothing is passed over: each r
   const lanes = new Lanes(pool, relay, 'test', 60_000);
   await lanes.hold([]);
   const handover = new Handover();
-  handover.intakes.feedBy({ owns: () => true, opened: () => undefined });
+  handover.intakes.feedBy({ serves: () => true, opened: () => undefined });
   const notHeldUp = { isHeldUp: () => false } as unknown as Starter;
   const claims = new SharedClaims(pool, relay, lanes, notHeldUp, handover, () => undefined);
   await pool.query(`insert into outbox.events (type, payload) values ('d0', '{}')`);

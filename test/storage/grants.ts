@@ -66,7 +66,7 @@ export const grants: Readonly<Record<string, Grants>> = {
       record_failures redrive_now redrive_sample redrive_standing redrive_untold refund refund_signs release_batch release_keys
       release_replay renew_lanes renew_worker replay_standing resolve resolve_messages retention_of return_lost_probe
       return_rows return_tails revoke_token routing_known_since second_person second_said seconds_since sender_of sequences_behind set_clock
-      settle_checks settle_restored shared_lane sift_shared silent_redrives sort_out spend_tokens split_off standing_for_audit
+      settle_checks settle_restored share_hot shared_lane sift_shared silent_redrives sort_out spend_tokens split_off standing_for_audit
       take_keyed take_nudges take_share take_turns tokens_for tokens_now type_of uuid7_time waiting_for_second wake_stranded
       why_not_allowed why_refused workflow_prefix workflows_without_rows`,
     reads: everything,

@@ -12,7 +12,7 @@ const idle = (): boolean => false;
 
 function fed(): Intakes {
   const intakes = new Intakes();
-  intakes.feedBy({ owns: () => true, opened: () => undefined });
+  intakes.feedBy({ serves: () => true, opened: () => undefined });
   return intakes;
 }
 
@@ -68,7 +68,7 @@ test('a lane’s later batch takes its rows over', () => {
 test('lanes that are no longer this relay’s are closed', () => {
   const intakes = fed();
   const [kept, lost] = [intakes.open(noDatabase, batchOf('a')), intakes.open(noDatabase, batchOf('b'))];
-  intakes.feedBy({ owns: (lane) => lane === 'a', opened: () => undefined });
+  intakes.feedBy({ serves: (lane) => lane === 'a', opened: () => undefined });
   intakes.closeLost();
   expect([kept.accepting, lost.accepting]).toEqual([true, false]);
   kept.close();
