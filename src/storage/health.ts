@@ -91,6 +91,8 @@ export interface LockTable {
   readonly grown: number;
   /** By `grown`. */
   readonly locks: number;
+  /** Whether what producers and workers do all the time is planned for its own days, as outbox.keeps_many_days has it. */
+  readonly pruned: boolean;
   /** Sessions in this database now, and as many as the processes of ours that live may open. */
   readonly sessions: number;
 }
@@ -113,7 +115,7 @@ export async function readLockTable(db: Queryable): Promise<LockTable> {
      select current_setting('max_locks_per_transaction')::float8 * (current_setting('max_connections')::float8
               + current_setting('max_prepared_transactions')::float8) as capacity,
             current_setting('max_locks_per_transaction')::float8 as "perTransaction",
-            d.table, d.partitions::float8, d.grown::float8, round(d.grown * d.each)::float8 as locks,
+            d.table, d.partitions::float8, d.grown::float8, round(d.grown * d.each)::float8 as locks, outbox.keeps_many_days() as pruned,
             greatest((select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'),
                      $1 * (select count(*) from outbox.workers where seen_at > now() - interval '15 seconds'))::float8 as sessions
      from days d order by d.grown * d.each desc limit 1`,

@@ -32,7 +32,15 @@ test('what a statement over every day locks is counted as PostgreSQL takes it', 
   expect(sessions).toBeGreaterThanOrEqual(1);
 });
 
-const small = { capacity: 6_400, perTransaction: 64, table: 'events', partitions: 37, grown: 37, locks: 111 };
+const small = {
+  capacity: 6_400,
+  perTransaction: 64,
+  table: 'events',
+  partitions: 37,
+  grown: 37,
+  locks: 111,
+  pruned: false,
+};
 
 test('half of the lock table is all right, more is not, and what is said to be enough is', () => {
   expect(judgeLocks({ ...small, sessions: 28 }).level).toBe('ok');
@@ -64,6 +72,11 @@ test('it warns on the day that a long retention is chosen, not when its last day
   });
   expect(level).toBe('warn');
   expect(found).toContain(
-    `430 days of events, as retention has it (now ${partitions}), are ${locks} locks a statement`,
+    `430 days of events, as retention has it (now ${partitions}), are ${locks} locks for a statement over all of them`,
   );
+  // Few statements are over all days: more processes change little.
+  const raised = { ...chosen, grown, partitions, locks, capacity: 25_600 };
+  expect(chosen.pruned).toBe(true);
+  expect(judgeLocks({ ...raised, sessions: 100 }).level).toBe('ok');
+  expect(judgeLocks({ ...raised, sessions: 100, pruned: false }).level).toBe('warn');
 });

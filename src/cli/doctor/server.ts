@@ -69,6 +69,9 @@ export async function checkSlots(db: Queryable): Promise<Finding> {
 
 /** Others lock too, and a table that is nearly full fails whoever comes last. */
 const lockShareMost = 0.5;
+/** Where plans name their days: locks of a session at most, and statements over all days that may run at one moment (housekeeping, a page, a command). */
+const locksOfSession = 60;
+const overAllDays = 4;
 
 export async function checkLocks(db: Queryable): Promise<Finding> {
   return judgeLocks(await readLockTable(db));
@@ -82,15 +85,17 @@ export function judgeLocks({
   partitions,
   grown,
   locks,
+  pruned,
   sessions,
 }: LockTable): Finding {
   const check = 'locks';
-  const needed = locks * sessions;
+  const needed = pruned ? locks * overAllDays + locksOfSession * sessions : locks * sessions;
   const days =
     grown > partitions
       ? `${grown} days of ${table}, as retention has it (now ${partitions}),`
       : `${partitions} days of ${table}`;
-  const found = `${days} are ${locks} locks a statement; ${sessions} sessions may take ${needed} of the ${capacity} that the server has room for`;
+  const statement = pruned ? 'for a statement over all of them' : 'a statement';
+  const found = `${days} are ${locks} locks ${statement}; ${sessions} sessions may take ${needed} of the ${capacity} that the server has room for`;
   if (needed <= capacity * lockShareMost) return ok(check, found);
   const enough = Math.ceil((perTransaction * needed) / (capacity * lockShareMost));
   return warn(
