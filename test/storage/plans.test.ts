@@ -90,6 +90,65 @@ test('a claim of 100 out of many touches what it takes, even when statistics kno
   expect(await blocksOf(database, poll, [relay])).toBeLessThan(6000);
 });
 
+test('plans that were made and kept while the table was small do not read all of it when it has grown', async () => {
+  const names = ['a', 'b', 'c', 'dead'];
+  const database = await databaseWith(
+    Object.fromEntries(names.map((name) => [name, { maximum: 100, inFlight: 16 }])),
+    `[${names.map((name) => `{ match: ${name}, to: [${name}] }`).join(', ')}]`,
+  );
+  const { pool } = database;
+  await pool.query('alter table outbox.deliveries set (autovacuum_enabled = off)');
+  const relay = await soleRelay(pool);
+  const explaining = explained(database);
+  const ask = { after: '0', among: null, share: true, own: [], aside: [], into: null, limit: null };
+  const size = { rows: 100, bytes: 1_000_000 };
+  const rounds = async (): Promise<Record<string, number>> => {
+    const blocks: Record<string, number> = {};
+    for (let round = 0; round < 8; round++) {
+      await writeEvents(pool, 3, 'a');
+      blocks['shared'] = await blocksOfShared();
+      await writeEvents(pool, 3, 'b');
+      blocks['own'] = await blocksOf(database, `select * from outbox.claim($1, '{b}', '{0}', '1 s', true)`, [
+        relay,
+      ]);
+      await writeEvents(pool, 1, 'c');
+      const [batch] = await claim(pool, relay, ['c']);
+      if (batch === undefined) throw new Error('nothing was claimed');
+      const { batchId, run } = await openRun(pool, batch.workflowId);
+      const [row] = await rowsOfBatch(pool, batchId);
+      if (row === undefined) throw new Error('the batch is empty');
+      blocks['fail'] = await blocksOf(database, 'select outbox.record_failures($1, $2, $3)', [
+        batchId,
+        run,
+        JSON.stringify([failure(row, { park: 'exhausted' })]),
+      ]);
+      blocks['resolve'] = await blocksOf(
+        database,
+        `select outbox.resolve($1, '{"action": "discard"}', 'test')`,
+        [batch.workflowId],
+      );
+      await pool.query(`delete from outbox.deliveries where state = 'claimed'; delete from outbox.batches`);
+    }
+    return blocks;
+  };
+  const blocksOfShared = async (): Promise<number> => {
+    await pool.query(
+      `update outbox.deliveries set state = 'pending', batch_id = null where state = 'claimed'`,
+    );
+    await claimShared(explaining, relay, ask, size);
+    return explaining.blocks;
+  };
+  await rounds();
+  await writeEvents(pool, many, 'dead');
+  await pool.query(
+    `update outbox.deliveries set state = 'parked', batch_id = '00000000-0000-7000-8000-000000000000' where destination = 'dead'`,
+  );
+  const blocks = await rounds();
+  const table = await blocksOfTable(database);
+  console.log(`blocks touched beside a table of ${table}:`, blocks);
+  for (const each of Object.values(blocks)) expect(each).toBeLessThan(table / 2);
+});
+
 test('loading, acknowledging, failing and finishing touch the batch, not the table', async () => {
   const database = await databaseWith({ billing: { maximum: 100, inFlight: 16 } });
   const { pool } = database;
