@@ -91,7 +91,8 @@ test('resolving the head brings one row back, and each claim after it touches wh
     'test',
   ]);
   expect(await stateCounts()).toMatchObject({ pending: 1, blocked: behind });
-  expect(resolve.blocks).toBeLessThan(1_000);
+  // Its first run in a session plans, which reads a thousand blocks of the catalogs, and again where others made many tables meanwhile.
+  expect(resolve.blocks).toBeLessThan(4_000);
   const claims: { blocks: number; ms: number }[] = [];
   for (let round = 0; round < 5; round++) {
     claims.push(await costOf(poll, [relay]));
