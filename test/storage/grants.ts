@@ -40,7 +40,7 @@ export const grants: Readonly<Record<string, Grants>> = {
     functions: `
       accept_home adopt_temporal announce_command apply_config bind_home bind_temporal checked_paths command_redrive days_ahead
       enqueue enqueue_all enqueue_events erase events_of_key filter_mode freeze_redrive freeze_replay home
-      make_mark make_token may_detach message_state note_cause note_look oldest_transaction_seconds
+      keeps_many_days make_mark make_token may_detach message_state note_cause note_look oldest_transaction_seconds
       partitions_past_retention prepare_revision redrive_now redrive_sample redrive_standing replay_standing
       resolve_messages retention_of revoke_token route_missed routing_known_since seconds_since
       sequences_behind settle_restored uuid7 uuid7_time

@@ -72,7 +72,7 @@ begin
       'oldest_transaction_seconds', 'workflow_prefix', 'filter_mode', 'partitions_past_retention', 'may_detach', 'erase', 'events_of_key',
       'sequences_behind', 'routing_known_since', 'retention_of', 'route_missed', 'apply_config', 'seconds_since', 'checked_paths', 'note_cause',
       'freeze_replay', 'replay_standing', 'note_look', 'make_token', 'revoke_token', 'announce_command',
-      'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive', 'waiting_for_second']),
+      'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive', 'waiting_for_second', 'keeps_many_days']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
       'keeps_many_days', 'reach_of', 'thin_attempts', 'claim', 'claim_shared', 'shared_lane', 'lanes_with_work', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'renew_lanes', 'share_hot', 'leave_lanes', 'promote_due',
