@@ -25,7 +25,7 @@ export interface ConformanceOptions {
   readonly outbox?: () => Promise<OutboxServers>;
 }
 
-const defaultTimeoutMs = 300_000;
+const defaultTimeoutMs = 600_000;
 
 /**
  * Registers the conformance suite of a destination type: one test a row, one after another, against the real server that the harness
