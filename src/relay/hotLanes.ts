@@ -53,8 +53,9 @@ export class HotLanes {
   /** Heartbeat. `unable`: lanes that this process cannot send. */
   async pass(unable: readonly string[]): Promise<void> {
     const now = performance.now();
-    const { utilization } = performance.eventLoopUtilization(this.#before);
-    this.#before = performance.eventLoopUtilization();
+    const spent = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(spent, this.#before);
+    this.#before = spent;
     const hot = this.#lanes.held.filter((lane) => this.#isHot(lane, utilization, now - this.#passedAt));
     this.#claimed = new Map();
     this.#passedAt = now;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMsOf } from './cpu.mjs';
 import { median } from './figures.mjs';
+import { hinder } from './hinder.mjs';
 
 /** Of a core, for each process: on a machine of two cores one process of full speed leaves nothing for a second. */
 const share = 0.3;
-const periodMs = 10;
 
 /**
  * One destination that is more than a process can send: how much faster do two and three processes drain it? Each is stopped and let go
@@ -40,7 +40,7 @@ async function drainBy(stage, contestant, processes, events) {
   await player.tell({ fill: events }, 'filled');
   await stage.received(true);
   const runs = Array.from({ length: processes }, () => stage.runCommand(databaseUrl));
-  const stops = runs.map(({ pid }) => hinder(pid));
+  const stops = runs.map(({ pid }) => hinder(pid, share));
   try {
     // The first seconds are those of one process in any case: the others are asked for help once it is seen to be full.
     const from = events / 4;
@@ -57,22 +57,4 @@ async function drainBy(stage, contestant, processes, events) {
     await Promise.all(runs.map((run) => run.end()));
     await player.end();
   }
-}
-
-/** The process `pid` runs for its share of each period, until the function that is answered is called. */
-function hinder(pid) {
-  let timer;
-  const go = () => {
-    process.kill(pid, 'SIGCONT');
-    timer = setTimeout(halt, periodMs * share);
-  };
-  const halt = () => {
-    process.kill(pid, 'SIGSTOP');
-    timer = setTimeout(go, periodMs * (1 - share));
-  };
-  go();
-  return () => {
-    clearTimeout(timer);
-    process.kill(pid, 'SIGCONT');
-  };
 }

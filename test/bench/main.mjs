@@ -3,7 +3,7 @@
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
  * memory: --waiting rows, a million unless told otherwise; outage and dashboard: 100,000.
- * hot: one destination drained by one, two and three processes, each with a third of a core.
+ * hot: one destination drained by one, two and three processes, each held to part of a core.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
  * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
  * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.

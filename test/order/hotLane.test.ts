@@ -1,5 +1,6 @@
 /** A lane that its owner cannot keep up with is sent by two processes, in the order of its keys, also when one of them dies. */
 import { expect, test } from 'vitest';
+import { hinder } from '../bench/hinder.mjs';
 import { configOf } from '../deliver/stage.ts';
 import {
   applyTestConfig,
@@ -8,31 +9,12 @@ import {
   eventually,
   spawnRun,
   startReceiver,
-  type SpawnedRun,
 } from '../support/index.ts';
 import { onlyWithEverything } from '../support/everything.ts';
 import { expectInOrder, keyed, settled, writeRounds } from './stage.ts';
 
 const keys = 1_000;
 const rounds = 40;
-
-/** The process has a fifth of a core and no more, until the function that is answered is called. */
-function hinder({ child }: SpawnedRun): () => void {
-  let timer: NodeJS.Timeout;
-  const go = (): void => {
-    child.kill('SIGCONT');
-    timer = setTimeout(halt, 4);
-  };
-  const halt = (): void => {
-    child.kill('SIGSTOP');
-    timer = setTimeout(go, 16);
-  };
-  go();
-  return () => {
-    clearTimeout(timer);
-    child.kill('SIGCONT');
-  };
-}
 
 test('the owner is full: another claims with it, each key in order; killed, what it had is sent by the owner', async (context) => {
   onlyWithEverything(context, 'kills, and 40,000 events');
@@ -42,7 +24,7 @@ test('the owner is full: another claims with it, each key in order; killed, what
   const owner = spawnRun({ databaseUrl: database.url });
   const owned = 'select 1 from outbox.lanes where owner is not null';
   await eventually(async () => expect(await database.rows(owned)).toHaveLength(1), { timeout: 30_000 });
-  const release = hinder(owner);
+  const release = hinder(owner.pid, 0.2);
   atEnd(release);
   const helper = spawnRun({ databaseUrl: database.url });
   await writeRounds(database.pool, { keys, rounds });

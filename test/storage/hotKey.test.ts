@@ -85,14 +85,20 @@ test('claims of other keys, and inserts behind the head, then cost what they cos
 });
 
 test('resolving the head brings one row back, and each claim after it touches what it takes', async () => {
-  const resolve = await costOf('select outbox.resolve($1, $2, $3)', [
-    workflowId,
-    '{"action":"discard"}',
-    'test',
-  ]);
+  const discard = 'select outbox.resolve($1, $2, $3)';
+  const values = [workflowId, '{"action":"discard"}', 'test'];
+  // Taken back: its first run in a session plans, which reads a thousand blocks of the catalogs.
+  const client = await database.pool.connect();
+  try {
+    await client.query('begin');
+    await client.query(discard, values);
+    await client.query('rollback');
+  } finally {
+    client.release();
+  }
+  const resolve = await costOf(discard, values);
   expect(await stateCounts()).toMatchObject({ pending: 1, blocked: behind });
-  // Its first run in a session plans, which reads a thousand blocks of the catalogs, and again where others made many tables meanwhile.
-  expect(resolve.blocks).toBeLessThan(4_000);
+  expect(resolve.blocks).toBeLessThan(1_000);
   const claims: { blocks: number; ms: number }[] = [];
   for (let round = 0; round < 5; round++) {
     claims.push(await costOf(poll, [relay]));

