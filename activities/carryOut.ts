@@ -5,6 +5,7 @@ import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { withSenders } from './senders.ts';
+import { wake } from './wake.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 export interface SentCommand<Action extends string = ResolutionAction> {
@@ -39,6 +40,19 @@ export async function carryOut<Action extends AnyAction>(
 }
 
 async function carryOutOne<Action extends AnyAction>(
+  dependencies: ActivityDependencies,
+  workflowId: string,
+  command: ParsedCommand<Action>,
+  via: string,
+  write: Write<Action>,
+): Promise<ResolutionAnswer> {
+  const answer = await writeOne(dependencies, workflowId, command, via, write);
+  // Where Temporal does not answer, the activity is tried again: a command acts once, and its answer names them again.
+  for (const other of answer.sentOn ?? []) await wake(other);
+  return answer;
+}
+
+async function writeOne<Action extends AnyAction>(
   { pool, log, telemetry }: ActivityDependencies,
   workflowId: string,
   command: ParsedCommand<Action>,

@@ -1,8 +1,9 @@
-import { cancellationSignal, getClient, heartbeat } from '@temporalio/activity';
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import { keepHouse, type HousekeepingReport } from '../src/housekeeping/pass.ts';
 import { workflowsWithoutRows } from '../src/storage/housekeeping.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { tidyRedrives } from './redrive.ts';
+import { wake } from './wake.ts';
 
 /** In one pass; an erasure of thousands of parked events tells its workflows itself. */
 const wokenPerPass = 1_000;
@@ -19,18 +20,12 @@ export async function housekeep(dependencies: ActivityDependencies): Promise<Hou
       onStep: (next) => heartbeat((step = next)),
       signal: AbortSignal.any([cancellationSignal(), leaving.over]),
     });
-    for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass)) await wake(workflowId);
+    // Their rows were erased, and whoever did it ended before telling them. One that cannot be told now is in the next pass.
+    for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass))
+      await wake(workflowId).catch(() => undefined);
     await tidyRedrives(dependencies);
     return report;
   } finally {
     clearInterval(beat);
   }
-}
-
-/** Its rows were erased, and whoever did it ended before telling it. One that is gone is the reconciler's to find. */
-async function wake(workflowId: string): Promise<void> {
-  await getClient()
-    .workflow.getHandle(workflowId)
-    .signal('recheck')
-    .catch(() => undefined);
 }

@@ -10,6 +10,8 @@ export interface ResolutionAnswer {
   readonly events: number;
   /** Of what the configuration does not let be done, or not yet. */
   readonly code?: 'OUTBOX_RESOLUTION_DENIED' | 'OUTBOX_SECOND_PERSON_NEEDED';
+  /** Workflows whose rows it acted on in place of those of the one it was sent to, which they had left; they do not know yet. */
+  readonly sentOn?: readonly string[];
 }
 
 /** What an answer that is not `done` is to a caller that throws it. */

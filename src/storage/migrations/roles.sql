@@ -89,7 +89,7 @@ begin
       'note_flow', 'note_look', 'note_cause', 'revoke_token', 'redrive_sample', 'announce_command',
       -- commands
       'freeze_redrive', 'redrive_standing', 'redrive_now', 'advance_redrive', 'command_redrive', 'end_redrive', 'silent_redrives', 'redrive_untold',
-      'resolve', 'why_refused', 'note_command', 'sender_of', 'why_not_allowed', 'meaning_of', 'second_person', 'second_said', 'waiting_for_second', 'deliveries_for_audit', 'standing_for_audit', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
+      'resolve', 'resolve_here', 'went_to', 'readdress_command', 'why_refused', 'note_command', 'sender_of', 'why_not_allowed', 'meaning_of', 'second_person', 'second_said', 'waiting_for_second', 'deliveries_for_audit', 'standing_for_audit', 'apply_retry', 'apply_edit', 'apply_redirect', 'apply_discard', 'take_turns', 'lock_keys',
       'key_of', 'prepare_revision', 'command_destination', 'resolve_messages', 'message_state',
       -- which database this is
       'bind_temporal', 'adopt_temporal', 'bind_home', 'home', 'settle_restored', 'accept_home', 'make_mark', 'latest_mark',
