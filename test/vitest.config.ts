@@ -10,6 +10,15 @@ const serverless = ['core', 'config', 'destination', 'embedded', 'docs', 'http',
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 
+/** They ask how busy a process is, so that one beside others is told too much: run.mjs runs them last, one by one. */
+const quiet = ['test/order/hotLane.test.ts'];
+
+const onServers = {
+  globalSetup: ['test/support/globalSetup.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
+
 /**
  * Everyday runs load our modules as `npm test` has just built them: Node reads them by itself, where each process would fetch and
  * evaluate several hundred through vite.
@@ -49,12 +58,11 @@ export default defineConfig({
         test: {
           name: 'servers',
           include: ['test/**/*.test.ts'],
-          exclude: [...serverless, '**/node_modules/**'],
-          globalSetup: ['test/support/globalSetup.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          exclude: [...serverless, ...quiet, '**/node_modules/**'],
+          ...onServers,
         },
       },
+      { extends: true, test: { name: 'quiet', include: quiet, ...onServers } },
     ],
   },
 });
