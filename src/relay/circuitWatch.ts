@@ -7,7 +7,7 @@ import type { Queryable } from '../storage/connect.ts';
 import type { Temporal } from '../temporal/connect.ts';
 import { ensureStarted, withStartDeadline } from '../temporal/ensureStarted.ts';
 import { noteOf } from '../temporal/pauseNote.ts';
-import { standingOf } from '../temporal/standing.ts';
+import { standingOf, type WorkflowPause } from '../temporal/standing.ts';
 import type { Visibility } from '../temporal/visibility.ts';
 import { recheckSignal } from '../../workflows/contract.ts';
 import type { Timeouts } from './timeouts.ts';
@@ -41,12 +41,20 @@ export class CircuitWatch {
           { destination: circuit.destination },
           'destination is held: its circuit opened, or somebody paused it',
         );
-      await this.#start(circuit).catch(async (error: unknown) => {
+      await this.#lookAfter(circuit).catch(async (error: unknown) => {
         await forgetWatch(db, circuit.destination);
         throw error;
       });
-      if (!circuit.fresh) await this.#lookForPause(circuit.destination);
     }
+  }
+
+  /** One that was started before is looked at first: a start that finds it costs Temporal more, each 15 s for as long as the outage lasts. */
+  async #lookAfter(circuit: CircuitToWatch): Promise<void> {
+    if (circuit.fresh) return this.#start(circuit);
+    const { temporal, name } = this.#options;
+    const { is, pause } = await standingOf(temporal, destinationWorkflowId(name, circuit.destination));
+    if (is !== 'running' && is !== 'paused') await this.#start(circuit);
+    await this.#notePause(circuit.destination, pause);
   }
 
   async #start({ destination, fresh }: CircuitToWatch): Promise<void> {
@@ -64,9 +72,8 @@ export class CircuitWatch {
   }
 
   /** A paused one probes nothing and takes no command: its destination stays held. */
-  async #lookForPause(destination: string): Promise<void> {
-    const { db, temporal, name, log } = this.#options;
-    const { pause } = await standingOf(temporal, destinationWorkflowId(name, destination));
+  async #notePause(destination: string, pause: WorkflowPause | null): Promise<void> {
+    const { db, log } = this.#options;
     const note = noteOf(pause);
     if (!(await noteDestinationPaused(db, destination, note)) || note === null) return;
     log.warn(
