@@ -142,58 +142,78 @@ export function note(ledger: Ledger, row: DeliveryRow, outcome: RowOutcome): voi
 }
 
 /** Never rejects: an event that cannot even be described is refused, and says why. */
-export function deliverSafely(
+export async function deliverSafely(
   dependencies: ActivityDependencies,
   row: DeliveryRow,
   reachable: Reachable | undefined,
   signal: AbortSignal,
 ): Promise<RowOutcome> {
-  return deliverRow(dependencies, row, reachable, signal).catch((error: unknown) => ({
-    failure: unsendable(
-      row,
-      'not-describable',
-      `It cannot be made into a request: ${asError(error).message}`,
-    ),
-  }));
+  try {
+    if (reachable === undefined)
+      return {
+        failure: unsendable(
+          row,
+          'destination-removed',
+          `There is no destination ${row.destination} any more`,
+        ),
+      };
+    if (row.type === null)
+      return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
+    const isSecret = isEncrypted(row);
+    const body = isSecret ? await decrypted(row, row.type, dependencies.keys) : row;
+    if ('failure' in body) return body;
+    dependencies.telemetry.sending();
+    const headers = headersOf(row);
+    const span = attemptSpan(row, headers, reachable.config);
+    const message = messageOf(body, row.type, reachable.config, span?.headers ?? headers);
+    const outcome = await sendIn(span, reachable, message, signal);
+    const held = failpoint('after-send');
+    if (held !== undefined) await held;
+    return judged(dependencies, row, reachable, message, outcome);
+  } catch (error) {
+    return {
+      failure: unsendable(
+        row,
+        'not-describable',
+        `It cannot be made into a request: ${asError(error).message}`,
+      ),
+    };
+  }
 }
 
-async function deliverRow(
-  dependencies: ActivityDependencies,
-  row: DeliveryRow,
-  reachable: Reachable | undefined,
+/** No function is made where nothing is traced: this runs for every message. */
+function sendIn(
+  span: ReturnType<typeof attemptSpan>,
+  { sender }: Reachable,
+  message: OutgoingMessage,
   signal: AbortSignal,
-): Promise<RowOutcome> {
-  const { random, telemetry, outcomes } = dependencies;
-  if (reachable === undefined)
-    return {
-      failure: unsendable(row, 'destination-removed', `There is no destination ${row.destination} any more`),
-    };
-  if (row.type === null)
-    return { failure: unsendable(row, 'event-missing', 'The event is gone from outbox.events') };
-  const isSecret = isEncrypted(row);
-  const body = isSecret ? await decrypted(row, row.type, dependencies.keys) : row;
-  if ('failure' in body) return body;
-  telemetry.sending();
-  const headers = headersOf(row);
-  const span = attemptSpan(row, headers, reachable.config);
-  const message = messageOf(body, row.type, reachable.config, span?.headers ?? headers);
-  const send = (): Promise<SendOutcome> => reachable.sender.send(message, signal);
-  const outcome = await (span === null ? send() : span.send(send));
-  const held = failpoint('after-send');
-  if (held !== undefined) await held;
+): Promise<SendOutcome> {
+  return span === null ? sender.send(message, signal) : span.send(() => sender.send(message, signal));
+}
+
+const acknowledged: RowOutcome = Object.freeze({ acknowledged: true });
+const aborted: RowOutcome = Object.freeze({ aborted: true });
+
+function judged(
+  { random, telemetry, outcomes }: ActivityDependencies,
+  row: DeliveryRow,
+  reachable: Reachable,
+  message: OutgoingMessage,
+  outcome: SendOutcome,
+): RowOutcome {
   telemetry.sent(row.destination, outcome.kind, outcome.kind === 'aborted' ? null : outcome.durationMs);
   if (outcome.kind === 'acknowledged') {
     const { status, durationMs } = outcome;
     if (outcomes.verbose) outcomes.acknowledged(workflowIdHere(), row, status, durationMs);
-    if (row.tries === 0) return { acknowledged: true };
+    if (row.tries === 0) return acknowledged;
     return { late: { seq: row.seq, status, durationMs, ...reachable.sender.describe?.(message) } };
   }
-  if (outcome.kind === 'aborted') return { aborted: true };
+  if (outcome.kind === 'aborted') return aborted;
   const written = {
     ...failureOf(row, outcome, reachable, random()),
     ...reachable.sender.describe?.(message),
     // An answer may well repeat what was sent.
-    ...(isSecret ? { excerpt: null } : {}),
+    ...(isEncrypted(row) ? { excerpt: null } : {}),
   };
   return { failure: noted(row, written, outcome) };
 }
@@ -204,7 +224,7 @@ function messageOf(
   { ordering }: Reachable['config'],
   headers: OutgoingMessage['headers'],
 ): OutgoingMessage {
-  return {
+  const message = {
     eventId: row.eventId,
     destination: row.destination,
     revision: row.revision,
@@ -217,13 +237,10 @@ function messageOf(
     contentType: row.contentType,
     payload: bodyOf(row),
     headers,
-    ...(row.extracted === null ? {} : { extracted: row.extracted }),
-    // Only CloudEvents asks for it.
-    get createdAt() {
-      return isoTime(row.createdMs);
-    },
+    createdAt: isoTime(row.createdMs),
     attempt: row.tries + 1,
   };
+  return row.extracted === null ? message : { ...message, extracted: row.extracted };
 }
 
 /** Of a JSON string whose content type is not JSON its characters: a CSV would not be one in quotes. */

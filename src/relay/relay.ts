@@ -106,7 +106,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     hotLanes,
     starter,
     log,
-    options.pollMs ?? { busy: 5, idle: 20 },
+    options.pollMs ?? { busy: 3, idle: 20 },
     options.handover,
     telemetry,
   );

@@ -182,6 +182,11 @@ export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, 
   case when r.destination is not null and r.destination in (select name from outbox.destinations where paths is not null)
        then outbox.extracted(r.destination, r.payload) end as extracted`;
 
+/** The same of what a function loads itself. */
+export const loadedColumns = `seq, event_id as "eventId", destination, revision, tries, attempts, unreachable, since_first_ms as "sinceFirstMs",
+  order_key as "orderKey", type, key, source, subject, content_type as "contentType", created_ms as "createdMs", payload,
+  payload_bytes as "payloadBytes", headers, extracted`;
+
 /** The next rows to send after `seq`, in order. */
 export async function loadRows(
   db: Queryable,

@@ -1,4 +1,10 @@
-import { rowColumns, type Chunk, type DeliveryRow, type OpenedBatch, type OpenedRows } from './attempts.ts';
+import {
+  loadedColumns,
+  type Chunk,
+  type DeliveryRow,
+  type OpenedBatch,
+  type OpenedRows,
+} from './attempts.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 
 export interface ClaimedBatch {
@@ -134,11 +140,8 @@ export async function claimRows(
 ): Promise<{ readonly batches: readonly ClaimedBatch[]; readonly joined: readonly Joined[] }> {
   const rows = await rowsOf<ClaimRow>(
     db,
-    `select ${batchColumns}, ${seqsOnce}, c.closed, s.config_revision as "configRevision", ${rowColumns}
-     from outbox.claim($1, $2, $3::bigint[], $4 * interval '1 ms', true, $5::uuid[], $6::int[], $7::int[], $8::int[]) c
-     cross join outbox.settings s
-     left join lateral outbox.load_claimed(c.batch_id, c.seqs, $9, $10) r on c.size > 0
-     order by c.lane, r.seq`,
+    `select ${claimColumns} from outbox.claim_loaded(
+       $1, $2, $3::bigint[], $4 * interval '1 ms', true, $5::uuid[], $6::int[], $7::int[], $8::int[], null, $9, $10)`,
     [
       relayId,
       asks.map(({ lane }) => lane),
@@ -181,19 +184,17 @@ export async function claimInto(
 ): Promise<Joined | undefined> {
   const rows = await rowsOf<ClaimRow>(
     db,
-    `select ${batchColumns}, ${seqsOnce}, c.closed, ${rowColumns}
-     from outbox.claim(null, array[$1], array[0]::bigint[], interval '1 s', false, array[$2]::uuid[], array[$3]::int[], array[$4]::int[],
-                       array[$5]::int[], $6 * interval '1 ms') c
-     left join lateral outbox.load_claimed(c.batch_id, c.seqs, $7, $8) r on c.size > 0
-     order by r.seq`,
+    `select ${claimColumns} from outbox.claim_loaded(
+       null, array[$1], array[0]::bigint[], interval '1 s', false, array[$2]::uuid[], array[$3]::int[], array[$4]::int[], array[$5]::int[],
+       $6 * interval '1 ms', $7, $8)`,
     [lane, into.batchId, into.run, into.configRevision, wanted, looksMs, limit, bytes],
   );
   const [first, ...others] = rows;
   return first === undefined ? undefined : joinedBy([first, ...others]);
 }
 
+/** What is the batch's, but for its id, comes with its first row; it is null with the others. */
 interface ClaimRow extends Omit<ClaimedBatch, 'opened'>, Omit<DeliveryRow, 'seq'> {
-  /** With the first row of a batch; null with the others. */
   readonly seqs: readonly string[] | null;
   readonly closed: boolean;
   readonly configRevision: number;
@@ -210,9 +211,10 @@ function joinedBy(ofBatch: readonly [ClaimRow, ...ClaimRow[]]): Joined {
   const rows = loadedOf(ofBatch);
   return { lane, batchId, rows, rest: (seqs ?? []).slice(rows.length), lastSeq, closed };
 }
+/** Of `outbox.claim_loaded`, whose statement is no place for anything else: it is planned at each poll. */
+const claimColumns = `lane, batch_id as "batchId", workflow_id as "workflowId", size, last_seq as "lastSeq", slow, seqs, closed,
+  config_revision as "configRevision", ${loadedColumns}`;
 
-/** With the first row alone: five hundred rows with five hundred numbers each took four times as long to read as all the rest. */
-const seqsOnce = 'case when r.seq is null or r.seq = c.seqs[1] then c.seqs::text[] end as seqs';
 const batchColumns = `c.lane, c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.last_seq::text as "lastSeq", c.slow`;
 
 function groupByBatch<Row extends { readonly batchId: string }>(

@@ -1,4 +1,4 @@
-import { rowColumns, type BatchRun, type Chunk, type DeliveryRow } from './attempts.ts';
+import { loadedColumns, type BatchRun, type Chunk, type DeliveryRow } from './attempts.ts';
 import type { ClaimedBatch, Joinable, Joined } from './claims.ts';
 import { firstOf, rowsOf, type Queryable } from './connect.ts';
 import { sharedLane } from '../core/sharedLane.ts';
@@ -56,11 +56,9 @@ export async function claimShared(
   const { after, among, share, own, aside, into } = ask;
   const rows = await rowsOf<SharedRow>(
     db,
-    `select c.batch_id as "batchId", c.workflow_id as "workflowId", c.size, c.closed, c.seen::text, c.more,
-            c.config_revision as "configRevision", ${once('c.seqs::text[]')} as seqs, ${once('c.own')} as own, ${rowColumns}
-     from outbox.claim_shared($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) c
-     left join lateral outbox.load_claimed(c.batch_id, c.seqs, $11, $12) r on c.size > 0
-     order by r.seq`,
+    `select batch_id as "batchId", workflow_id as "workflowId", size, closed, seen, more, config_revision as "configRevision", seqs, own,
+            ${loadedColumns}
+     from outbox.claim_shared_loaded($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
     [
       relayId,
       after,
@@ -103,9 +101,6 @@ export async function claimShared(
   const claimed = { lane: sharedLane, batchId, workflowId: workflowId ?? '', size, lastSeq, slow: 0 };
   return { ...looked, joined: null, batch: { ...claimed, opened: { batch, rows: loaded } } };
 }
-
-/** With the first row alone. */
-const once = (column: string): string => `case when r.seq is null or r.seq = c.seqs[1] then ${column} end`;
 
 /** Lanes with work that may be claimed, searched from the beginning. */
 export async function lanesWithWork(db: Queryable): Promise<string[]> {

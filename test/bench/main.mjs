@@ -1,8 +1,8 @@
 /**
- * npm run bench [-- drain|latency|cost|slow|quiet|hot|idle|shapes|memory|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
+ * npm run bench [-- drain|latency|cost|slow|quiet|hot|idle|shapes|memory|claims|inbox|order|outage|dashboard|half-messages|queues|redrive] [--events N] [--waiting N] [--rounds N]
  *               [--seconds N] [--only a,b] [--rates 10,100,1000] [--load]
  * quiet: [--destinations 1000] [--dead 0] [--slow 0]; many destinations at --rates over all of them.
- * memory: --waiting rows, a million unless told otherwise; outage and dashboard: 100,000.
+ * memory and claims: --waiting rows, a million unless told otherwise; outage and dashboard: 100,000.
  * hot: one destination drained by one, two and three processes, each held to part of a core.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
  * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cpus, totalmem } from 'node:os';
 import { contestants } from './contestants/index.mjs';
+import { measureClaims } from './claims.mjs';
 import { measureCost } from './cost.mjs';
 import { measureDashboard } from './dashboard.mjs';
 import { measureDrain } from './drain.mjs';
@@ -153,6 +154,11 @@ try {
     });
   if (parts.includes('memory'))
     report.parts.memory = await measureMemory(stage, {
+      waiting: waiting(1_000_000),
+      say,
+    });
+  if (parts.includes('claims'))
+    report.parts.claims = await measureClaims(stage, {
       waiting: waiting(1_000_000),
       say,
     });

@@ -211,10 +211,9 @@ test('of large payloads those are read that a chunk has room for', async () => {
   const [batch] = await claim(pool, await soleRelay(pool));
   const { batchId } = await openRun(pool, batch!.workflowId);
   const load = 'select seq from outbox.load_rows($1, 0, 500, $2)';
-  const [all, few] = [
-    await blocksOf(database, load, [batchId, 100_000_000]),
-    await blocksOf(database, load, [batchId, 250_000]),
-  ];
+  const all = await blocksOf(database, load, [batchId, 100_000_000]);
+  const ofFew = () => blocksOf(database, load, [batchId, 250_000]);
+  const few = Math.min(await ofFew(), await ofFew()); // As above.
   expect(await database.rows(load, [batchId, 250_000])).toHaveLength(6);
   console.log(`blocks touched for 300 payloads of 48 kB: ${all}, for 6 of them: ${few}`);
   // Of a payload eight, stored apart.

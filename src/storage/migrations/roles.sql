@@ -75,7 +75,7 @@ begin
       'freeze_redrive', 'redrive_sample', 'redrive_standing', 'redrive_now', 'command_redrive', 'waiting_for_second', 'keeps_many_days']),
     ('outbox_relay', array['uuid7_time', 'workflow_prefix', 'api_settings',
       -- relay
-      'keeps_many_days', 'reach_of', 'thin_attempts', 'claim', 'claim_shared', 'shared_lane', 'lanes_with_work', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'renew_lanes', 'share_hot', 'leave_lanes', 'promote_due',
+      'keeps_many_days', 'reach_of', 'thin_attempts', 'claim', 'claim_shared', 'claim_loaded', 'claim_shared_loaded', 'shared_lane', 'lanes_with_work', 'take_keyed', 'first_parked', 'tokens_for', 'tokens_now', 'spend_tokens', 'load_rows', 'load_these', 'load_claimed', 'extracted', 'checked_paths', 'clock_of', 'hold_lanes', 'renew_lanes', 'share_hot', 'leave_lanes', 'promote_due',
       'wake_stranded', 'release_keys', 'release_batch', 'batches_to_check', 'park_batch', 'park_rows', 'cause_text', 'cause_id', 'return_tails', 'circuits_to_watch',
       'claim_messages', 'look_for_alerts', 'note_lags', 'message_batches_to_check', 'take_nudges', 'drop_message_batch', 'note_paused', 'note_destination_paused',
       -- worker
