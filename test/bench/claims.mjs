@@ -16,7 +16,10 @@ const warmUp = 50;
 export async function measureClaims(stage, { waiting, say }) {
   const databaseUrl = await stage.newDatabase();
   const settings = { ...contestants[0].settings, batchMaximum: 100 };
-  const filler = await stage.launch({ ...contestants[0], settings }, { databaseUrl, receiverUrl: stage.receiverUrl });
+  const filler = await stage.launch(
+    { ...contestants[0], settings },
+    { databaseUrl, receiverUrl: stage.receiverUrl },
+  );
   const pool = connect(databaseUrl);
   const relay = randomUUID();
   await holdLanes(pool, relay, 'bench', 3_600_000);
@@ -54,7 +57,8 @@ async function timesOf(pool, relay) {
     const [batch] = await claimBatches(client, relay, ['receiver'], [after], 60_000);
     const took = performance.now() - began;
     await client.query('rollback');
-    if (batch === undefined || batch.size !== 100) throw new Error(`a claim got ${batch?.size ?? 'no'} rows in place of 100`);
+    if (batch === undefined || batch.size !== 100)
+      throw new Error(`a claim got ${batch?.size ?? 'no'} rows in place of 100`);
     after = batch.lastSeq;
     if (n >= warmUp) times.push(took);
   }
