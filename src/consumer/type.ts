@@ -53,7 +53,8 @@ export interface Source {
   start(): Promise<void>;
   /**
    * Takes no more; what is here stays. May be called again, also when it is not connected. `for-now`: the consumer's database is away, and
-   * {@link resume} follows; up to `prefetch` messages may still come where to take none would change their order.
+   * {@link resume} follows. Up to `prefetch` messages may still come where to take none would change their order; after `for-good` they
+   * are given back, at the latest by {@link close}.
    */
   pause(why: 'for-now' | 'for-good'): Promise<void>;
   resume(): Promise<void>;

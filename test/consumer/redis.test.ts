@@ -12,6 +12,7 @@ conform(
       'no-id': 'every entry has an id of the server',
       order: noOrder,
       'killed-in-order': noOrder,
+      'ended-in-order': noOrder,
       'cut-in-order': noOrder,
     },
   },

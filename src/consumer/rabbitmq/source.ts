@@ -25,6 +25,8 @@ export class RabbitmqSource implements Source {
   readonly #delays: DelayQueues;
   #tag: string | undefined;
   #paused = false;
+  /** Ends with its channel, and gives nothing back before. */
+  #leaves = false;
   /** One after another: taking begins and ends. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -46,10 +48,12 @@ export class RabbitmqSource implements Source {
 
   /**
    * A consumer that is cancelled may lose what was on its way to it: a quorum queue delivers that again, after what a new one took in the
-   * meantime (seen with 3.10). Where order is kept it therefore stays, and `prefetch` bounds what waits here.
+   * meantime (seen with 3.10). And the next one begins with what is behind that which is still at work here. Where order is kept it therefore
+   * stays until its channel is closed, which puts all that is not acknowledged back where it was; `prefetch` bounds what waits here.
    */
   pause(why: 'for-now' | 'for-good'): Promise<void> {
-    this.#paused = why === 'for-good' || this.#host.order !== 'key';
+    this.#leaves = why === 'for-good' && this.#host.order === 'key';
+    this.#paused = this.#host.order !== 'key';
     return this.#settle();
   }
 
@@ -154,7 +158,9 @@ export class RabbitmqSource implements Source {
       key: null,
       position: this.#settings.queue,
       acknowledge: async () => back(false),
-      giveBack: async () => back(true),
+      giveBack: async () => {
+        if (!this.#leaves) back(true);
+      },
       again: async (delayMs) => {
         if (delayMs < delayHereMsMax) return after(delayMs);
         try {

@@ -52,6 +52,7 @@ export const consumerRows = {
   order:
     'those of one key go in order through failures and parking, and one that is parked holds up its key only',
   'killed-in-order': 'those of one key go in order while consumers are killed',
+  'ended-in-order': 'those of one key go in order while consumers are ended and others take over',
   'cut-in-order':
     'those of one key go in order, each once, while the connections to the consumer’s database are cut again and again',
   stopping: 'a consumer that stops finishes what is at work and gives the rest back',

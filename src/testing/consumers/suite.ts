@@ -30,6 +30,7 @@ const plays: Readonly<Record<ConsumerRowName, (play: ConsumerPlay) => Promise<vo
   poison: ends.poison,
   order: order.order,
   'killed-in-order': order.killedInOrder,
+  'ended-in-order': order.endedInOrder,
   'cut-in-order': order.cutInOrder,
   stopping: ends.stopping,
   sharing: ends.sharing,

@@ -51,6 +51,29 @@ export async function killedInOrder(play: ConsumerPlay): Promise<void> {
   }, 90_000);
 }
 
+/** Each is ended with one message of each key at work, more of them here, and others still in the queue, which the next one would take. */
+export async function endedInOrder(play: ConsumerPlay): Promise<void> {
+  const keys = ['a', 'b', 'c', 'd'];
+  const ends = [10, 30];
+  const messages = range(1, 60).flatMap((n) =>
+    keys.map((key) => message({ n, takes: ends.includes(n) ? 1_500 : 2 }, { key })),
+  );
+  await play.queue.put(messages);
+  const options = { order: 'key', prefetch: 20, retry: { ...retry, maximumAttempts: 9 } } as const;
+  let running = await play.spawn(options);
+  for (const n of ends) {
+    const next = await play.spawn(options);
+    await until(async () => assert.ok((await play.effects()).length >= (n - 1) * keys.length), 60_000);
+    await running.stop();
+    running = next;
+  }
+  await until(async () => {
+    assert.deepEqual(await effectsByKey(play), Object.fromEntries(keys.map((key) => [key, range(1, 60)])));
+    assert.equal(await play.queue.left(), 0);
+  }, 60_000);
+  await running.stop();
+}
+
 /** Whatever a connection was needed for at that moment: a count, a claim, the handler's work, a commit. */
 export async function cutInOrder(play: ConsumerPlay): Promise<void> {
   const keys = ['a', 'b', 'c', 'd'];
