@@ -95,16 +95,20 @@ export async function launchRabbitmq({
     await ended;
     await nobodyListens(port);
   };
-  const start = async (): Promise<void> => {
-    child = spawn(program, [], {
+  const begin = (): ChildProcess =>
+    spawn(program, [], {
       // A group of its own, under its own user from the start: a script that changes to it would leave the group.
       detached: true,
       ...user,
       stdio: 'ignore',
       env,
     });
+  const start = async (): Promise<void> => {
+    child = begin();
     await eventually(
       async () => {
+        // Somebody else took one of its ports, or its port mapper was not there yet.
+        if (child !== undefined && child.exitCode !== null) child = begin();
         const connection = await connect(url);
         connection.on('error', () => undefined);
         await connection.close();
