@@ -6,6 +6,7 @@
  * hot: one destination drained by one, two and three processes, each held to part of a core.
  * idle: what it costs while nothing happens; --destinations 1,10000, in turns.
  * shapes: payloads of 300 B, 10 kB and 200 kB, and a receiver that takes 20 ms.
+ * --temporal postgres: a Temporal server with its state in that PostgreSQL, which Go compiles first, in place of the development server.
  * --quick: drain, latency, cost, shapes, slow and idle in ten minutes. --out FOLDER: figures.json, figures.md and figures.svg are written there.
  * plan: no measurement; the tables of docs/scaling.md from measured.json, which `cost --json` makes.
  * latency and cost run for --seconds at each of --rates; --load: beside as many busy loops as there are cores.
@@ -57,6 +58,7 @@ const { values, positionals } = parseArgs({
     slow: { type: 'string', default: '0' },
     load: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    temporal: { type: 'string', default: 'dev' },
     quick: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
@@ -86,10 +88,13 @@ process.once('SIGTERM', () => process.exit(143));
 
 const waiting = (usual) => Number(values.waiting ?? usual);
 const say = (line) => process.stderr.write(`${line}\n`);
-const stage = await openStage(say);
+if (!['dev', 'postgres'].includes(values.temporal))
+  throw new Error(`--temporal is dev or postgres, not ${values.temporal}`);
+const stage = await openStage(say, values.temporal);
 const report = {
   machine: `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
   node: stage.nodeVersion,
+  temporal: values.temporal,
   parts: {},
 };
 try {

@@ -7,11 +7,13 @@ import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { startServers } from '../../dist/src/embedded/index.js';
 import { historiesSince } from './histories.mjs';
+import { startTemporalOnPostgres } from './temporalOnPostgres.mjs';
 
 const peersFolder = join(homedir(), '.cache', 'temporal-outbox', 'bench');
 export const peers = { 'graphile-worker': '0.18.0', 'pg-boss': '12.38.0', '@dbos-inc/dbos-sdk': '5.3.0' };
 
-export async function openStage(say) {
+/** `temporalKind`: `dev`, the development server that we embed; `postgres`, a server with its state in PostgreSQL. */
+export async function openStage(say, temporalKind = 'dev') {
   const node = recentNode(say);
   fetchPeers(say);
   const servers = await startServers({ headless: true, onProgress: say });
@@ -19,14 +21,18 @@ export async function openStage(say) {
   const { port } = await message(receiver, 'listening');
   const admin = new pg.Client(servers.postgres.url);
   await admin.connect();
-  const temporal = await Connection.connect({ address: servers.temporal.address });
+  const server =
+    temporalKind === 'postgres'
+      ? await startTemporalOnPostgres(servers.postgres.url, peersFolder, say)
+      : servers.temporal;
+  const temporal = await Connection.connect({ address: server.address });
   const { workflow } = new Client({ connection: temporal });
   let databases = 0;
   return {
     nodeVersion: node.version,
-    temporalAddress: servers.temporal.address,
+    temporalAddress: server.address,
     postgresPid: servers.postgres.pid,
-    temporalPid: servers.temporal.pid,
+    temporalPid: server.pid,
     receiverPid: receiver.pid,
     receiverUrl: `http://127.0.0.1:${port}/`,
     /** Rows received since the last reset, and the commit-to-receipt times of those that carry `at`. */
@@ -62,7 +68,7 @@ export async function openStage(say) {
         },
       });
       child.setMaxListeners(0); // each insert waits for its answer
-      child.send({ ...settings, ...contestant.settings, temporalAddress: servers.temporal.address });
+      child.send({ ...settings, ...contestant.settings, temporalAddress: server.address });
       await message(child, 'prepared');
       return {
         pid: child.pid,
@@ -82,7 +88,7 @@ export async function openStage(say) {
     runCommand: (databaseUrl) => {
       const main = new URL('../../dist/src/cli/main.js', import.meta.url).pathname;
       const child = spawn(node.path, [main, 'run', '--log-level', 'warn'], {
-        env: { ...process.env, OUTBOX_DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: servers.temporal.address },
+        env: { ...process.env, OUTBOX_DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: server.address },
         stdio: ['ignore', 'ignore', 'inherit'],
       });
       const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -97,6 +103,7 @@ export async function openStage(say) {
     close: async () => {
       receiver.kill();
       await temporal.close();
+      if (server !== servers.temporal) server.stop();
       await admin.end();
       await servers.stop();
     },
