@@ -3,7 +3,7 @@ import { keepHouse, type HousekeepingReport } from '../src/housekeeping/pass.ts'
 import { workflowsWithoutRows } from '../src/storage/housekeeping.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { tidyRedrives } from './redrive.ts';
-import { wake } from './wake.ts';
+import { tryToWake } from './wake.ts';
 
 /** In one pass; an erasure of thousands of parked events tells its workflows itself. */
 const wokenPerPass = 1_000;
@@ -20,9 +20,8 @@ export async function housekeep(dependencies: ActivityDependencies): Promise<Hou
       onStep: (next) => heartbeat((step = next)),
       signal: AbortSignal.any([cancellationSignal(), leaving.over]),
     });
-    // Their rows were erased, and whoever did it ended before telling them. One that cannot be told now is in the next pass.
-    for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass))
-      await wake(workflowId).catch(() => undefined);
+    // Their rows were erased, and whoever did it ended before telling them.
+    for (const workflowId of await workflowsWithoutRows(pool, wokenPerPass)) await tryToWake(workflowId);
     await tidyRedrives(dependencies);
     return report;
   } finally {

@@ -23,7 +23,7 @@ import type { ResolutionAnswer } from '../src/storage/resolutions.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { heartbeating } from './heartbeating.ts';
 import { starterHere, withSenders } from './senders.ts';
-import { wake } from './wake.ts';
+import { tryToWake } from './wake.ts';
 import { workflowIdHere } from './workflowIdHere.ts';
 
 /** A request to be frozen, or a letter whose like are meant, or the number of one that was. */
@@ -196,7 +196,7 @@ export async function tellHolders({ pool, leaving }: ActivityDependencies, id: n
       told = await untoldWorkflows(pool, id, told, toldPerSecond);
       if (told.length === 0) return true;
       const began = Date.now();
-      for (const workflowId of told) await wake(workflowId).catch(() => undefined);
+      for (const workflowId of told) await tryToWake(workflowId);
       if (Date.now() > until || leaving.asked.aborted) {
         await untoldWorkflows(pool, id, told, 0);
         return false;
@@ -217,7 +217,7 @@ export async function tidyRedrives(dependencies: ActivityDependencies): Promise<
     if (status === null) continue;
     if (status === 'RUNNING') {
       // It may wait as a paused one does: resumed while Temporal did not answer, nobody told it.
-      await wake(workflowId).catch(() => undefined);
+      await tryToWake(workflowId);
       continue;
     }
     await stopRedrive(pool, id, `its workflow is gone (${status.toLowerCase()})`);
@@ -227,7 +227,7 @@ export async function tidyRedrives(dependencies: ActivityDependencies): Promise<
     for (let told: string[] = []; ;) {
       told = await untoldWorkflows(pool, id, told, toldPerSecond);
       if (told.length === 0) break;
-      for (const workflowId of told) await wake(workflowId).catch(() => undefined);
+      for (const workflowId of told) await tryToWake(workflowId);
     }
   }
 }

@@ -12,3 +12,8 @@ export async function wake(workflowId: string): Promise<void> {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }
+
+/** The same where somebody looks again later: one that cannot be told now is told, or found, then. */
+export async function tryToWake(workflowId: string): Promise<void> {
+  await wake(workflowId).catch(() => undefined);
+}

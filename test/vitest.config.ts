@@ -13,11 +13,8 @@ const serverless = ['core', 'config', 'destination', 'embedded', 'docs', 'http',
 /** They ask how busy a process is, so that one beside others is told too much: run.mjs runs them last, one by one. */
 const quiet = ['test/order/hotLane.test.ts'];
 
-const onServers = {
-  globalSetup: ['test/support/globalSetup.ts'],
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
-};
+const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+const onServers = { globalSetup: ['test/support/globalSetup.ts'], ...patience };
 
 /**
  * Everyday runs load our modules as `npm test` has just built them: Node reads them by itself, where each process would fetch and
@@ -51,7 +48,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'alone', include: serverless, testTimeout: 120_000, hookTimeout: 120_000 },
+        test: { name: 'alone', include: serverless, ...patience },
       },
       {
         extends: true,

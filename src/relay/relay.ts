@@ -40,7 +40,7 @@ export interface RelayOptions {
   readonly log: Log;
   /** Where to leave claimed batches for a worker in this process; without it workers load them themselves. */
   readonly handover?: Handover;
-  /** Between polls while there is work, and while there is none, milliseconds. Default 5 and 20. */
+  /** Between polls while there is work, and while there is none, milliseconds. Default 3 and 20. */
   readonly pollMs?: { readonly busy: number; readonly idle: number };
   /** Throws OUTBOX_TEMPORAL_MISMATCH while Temporal is not the one that the rows belong to; asked every 5 s. Default: never. */
   readonly verifyBinding?: () => Promise<void>;

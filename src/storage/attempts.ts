@@ -183,7 +183,7 @@ export const rowColumns = `r.seq::text, r.event_id as "eventId", r.destination, 
        then outbox.extracted(r.destination, r.payload) end as extracted`;
 
 /** The same of what a function loads itself. */
-export const loadedColumns = `seq, event_id as "eventId", destination, revision, tries, attempts, unreachable, since_first_ms as "sinceFirstMs",
+export const loadedColumns = `seq::text, event_id as "eventId", destination, revision, tries, attempts, unreachable, since_first_ms as "sinceFirstMs",
   order_key as "orderKey", type, key, source, subject, content_type as "contentType", created_ms as "createdMs", payload,
   payload_bytes as "payloadBytes", headers, extracted`;
 

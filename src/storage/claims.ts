@@ -211,6 +211,7 @@ function joinedBy(ofBatch: readonly [ClaimRow, ...ClaimRow[]]): Joined {
   const rows = loadedOf(ofBatch);
   return { lane, batchId, rows, rest: (seqs ?? []).slice(rows.length), lastSeq, closed };
 }
+
 /** Of `outbox.claim_loaded`, whose statement is no place for anything else: it is planned at each poll. */
 const claimColumns = `lane, batch_id as "batchId", workflow_id as "workflowId", size, last_seq as "lastSeq", slow, seqs, closed,
   config_revision as "configRevision", ${loadedColumns}`;

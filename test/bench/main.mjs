@@ -202,7 +202,7 @@ process.exit(0);
 
 function print({ machine, node, parts }) {
   console.log(
-    `\n${machine}, Node ${node}, PostgreSQL and Temporal embedded, receiver in a process of its own`,
+    `\n${machine}, Node ${node}, PostgreSQL embedded, Temporal ${values.temporal === 'dev' ? 'too' : 'with its state in it'}, receiver in a process of its own`,
   );
   for (const [part, rows] of Object.entries(parts)) {
     console.log(`\n${part}`);

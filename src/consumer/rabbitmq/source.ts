@@ -25,7 +25,7 @@ export class RabbitmqSource implements Source {
   readonly #delays: DelayQueues;
   #tag: string | undefined;
   #paused = false;
-  /** Ends with its channel, and gives nothing back before. */
+  /** Ends with its channel, and neither gives back before nor begins anew. */
   #leaves = false;
   /** One after another: taking begins and ends. */
   #changing: Promise<void> = Promise.resolve();
@@ -84,7 +84,7 @@ export class RabbitmqSource implements Source {
         await channel.bindQueue(queue, bind!.exchange, routingKey);
       await channel.prefetch(this.#host.prefetch);
       this.#tag = undefined;
-      if (!this.#paused) await this.#consume(channel, lost);
+      if (this.#takes) await this.#consume(channel, lost);
     } catch (error) {
       await channel.close().catch(() => undefined);
       throw closedBy ?? error;
@@ -114,6 +114,10 @@ export class RabbitmqSource implements Source {
 
   #lost: (error?: unknown) => void = () => undefined;
 
+  get #takes(): boolean {
+    return !this.#paused && !this.#leaves;
+  }
+
   /** Takes, or does not, as it is wanted now. */
   #settle(): Promise<void> {
     this.#changing = this.#changing.then(async () => {
@@ -124,7 +128,7 @@ export class RabbitmqSource implements Source {
           const tag = this.#tag;
           this.#tag = undefined;
           await channel.cancel(tag);
-        } else if (!this.#paused && this.#tag === undefined) await this.#consume(channel, this.#lost);
+        } else if (this.#takes && this.#tag === undefined) await this.#consume(channel, this.#lost);
       } catch {
         // The channel closed: what opens the next does as it is wanted then.
       }

@@ -7,7 +7,7 @@ create function outbox.claim_loaded(
 )
 returns table (
   lane text, batch_id uuid, workflow_id text, size integer, last_seq text, slow integer, seqs text[], closed boolean, config_revision integer,
-  seq text, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
+  seq bigint, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
   order_key text, type text, key text, source text, subject text, content_type text, created_ms double precision, payload text, headers text,
   payload_bytes bytea, extracted jsonb
 )
@@ -19,8 +19,7 @@ begin
   select case when f.first then c.lane end, c.batch_id, case when f.first then c.workflow_id end, case when f.first then c.size end,
          case when f.first then c.last_seq::text end, case when f.first then c.slow end, case when f.first then c.seqs::text[] end,
          case when f.first then c.closed end, case when f.first then s.config_revision end,
-         r.seq::text, r.event_id, r.destination, r.revision, r.tries, r.attempts, r.unreachable, r.since_first_ms, r.order_key, r.type, r.key,
-         r.source, r.subject, r.content_type, r.created_ms, r.payload, r.headers, r.payload_bytes,
+         r.*,
          case when r.destination is not null and r.destination in (select name from outbox.destinations where paths is not null)
               then outbox.extracted(r.destination, r.payload) end
   from outbox.claim(p_relay, p_lanes, p_after, p_slow_after, p_open, p_into, p_run, p_revision, p_limit, p_looks) c
@@ -36,7 +35,7 @@ create function outbox.claim_shared_loaded(
 )
 returns table (
   batch_id uuid, workflow_id text, size integer, closed boolean, seen text, more boolean, config_revision integer, seqs text[], own text[],
-  seq text, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
+  seq bigint, event_id uuid, destination text, revision integer, tries integer, attempts integer, unreachable integer, since_first_ms double precision,
   order_key text, type text, key text, source text, subject text, content_type text, created_ms double precision, payload text, headers text,
   payload_bytes bytea, extracted jsonb
 )
@@ -47,8 +46,7 @@ begin
   select case when f.first then c.batch_id end, case when f.first then c.workflow_id end, case when f.first then c.size end,
          case when f.first then c.closed end, case when f.first then c.seen::text end, case when f.first then c.more end,
          case when f.first then c.config_revision end, case when f.first then c.seqs::text[] end, case when f.first then c.own end,
-         r.seq::text, r.event_id, r.destination, r.revision, r.tries, r.attempts, r.unreachable, r.since_first_ms, r.order_key, r.type, r.key,
-         r.source, r.subject, r.content_type, r.created_ms, r.payload, r.headers, r.payload_bytes,
+         r.*,
          case when r.destination is not null and r.destination in (select name from outbox.destinations where paths is not null)
               then outbox.extracted(r.destination, r.payload) end
   from outbox.claim_shared(p_relay, p_after, p_among, p_share, p_own, p_aside, p_into, p_run, p_revision, p_limit) c
